@@ -1,0 +1,1 @@
+"""A restic-format repository: reader, writer and command line (`python -m repository`)."""

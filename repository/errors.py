@@ -1,0 +1,55 @@
+"""Errors of the engine. Storage faults keep their own tree (storage_adapters.errors)."""
+
+from __future__ import annotations
+
+
+class RepositoryError(Exception):
+    """Anything the engine refuses or cannot do; the message says what happened and what to do."""
+
+
+class NoRepository(RepositoryError):
+    """There is no repository (no `config`) at this place."""
+
+
+class RepositoryExists(RepositoryError):
+    """`init` found a config, a key or a snapshot already there; nothing was written."""
+
+
+class WrongPassword(RepositoryError):
+    """No key file opens with this password."""
+
+
+class Locked(RepositoryError):
+    """Somebody else holds a conflicting lock. `holder` names who, since when, and the lock's id."""
+
+    def __init__(self, message: str, holder: str) -> None:
+        super().__init__(message)
+        self.holder = holder
+
+
+class LockLost(RepositoryError):
+    """Our lock could not be refreshed in time or was removed: nothing more may be written."""
+
+
+class Damaged(RepositoryError):
+    """Stored bytes are not what they must be: truncated, altered, or not of the format."""
+
+
+class DamagedKey(Damaged):
+    """A key file is not of the format, or its scrypt parameters are outside the allowed range."""
+
+
+class BlobNotFound(RepositoryError):
+    """The index knows no place for a blob, or no place could be read."""
+
+
+class SnapshotNotFound(RepositoryError):
+    """No snapshot, or more than one, fits the id given."""
+
+
+class SourceError(RepositoryError):
+    """The source as a whole cannot be read: missing, empty after it was full, nothing readable."""
+
+
+class Cancelled(RepositoryError):
+    """The caller asked to stop. Nothing that refers to unfinished work was written."""

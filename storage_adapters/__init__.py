@@ -1,0 +1,1 @@
+"""Where bytes go: one small Protocol, one module per provider, wrappers around any of them."""

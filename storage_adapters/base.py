@@ -1,0 +1,76 @@
+"""The contract of a storage. Its docstrings are the specification; tests/storage_adapters holds the suite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from storage_adapters.errors import InvalidKey
+
+_SEGMENT = re.compile(r"[A-Za-z0-9._-]+\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """A stored object: its key and its size in bytes."""
+
+    key: str
+    size_bytes: int
+
+
+class StorageAdapter(Protocol):
+    """Keep whole objects under flat, opaque keys.
+
+    A key is 1-1024 characters: segments of `[A-Za-z0-9._-]` joined by single `/`, no segment `.` or `..`.
+    Every method may raise a `StorageError`; an adapter never retries by itself (see `retry`).
+    All methods may be called from several threads at once.
+    """
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        """Store `data` under `key`, durably and whole, or not at all; an existing object is replaced.
+
+        When it returns, the object survives a power cut. When it raises, a reader sees the old object
+        or none, never a part.
+        """
+
+    def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        """Return `length` bytes from `offset` (to the end if None).
+
+        Raises ObjectNotFound; ObjectTruncated if the object ends before `offset + length`.
+        """
+
+    def stat(self, key: str) -> ObjectInfo:
+        """Return key and size. Raises ObjectNotFound."""
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Yield every object whose key starts with `prefix` ("" for all, else ending in `/`), in any order.
+
+        Leftovers of unfinished writes and names that are no valid keys are not listed. A prefix
+        with nothing under it yields nothing; a storage that is not there raises StorageUnavailable.
+        """
+
+    def delete(self, key: str) -> None:
+        """Remove the object durably. A key that does not exist is done, not an error."""
+
+    def close(self) -> None:
+        """Release connections. Further calls are undefined; closing twice is fine."""
+
+
+def validate_key(key: str) -> str:
+    """Return `key`, or raise InvalidKey if it is not of the form that StorageAdapter allows."""
+    if not 1 <= len(key) <= 1024 or not all(map(_valid_segment, key.split("/"))):
+        raise InvalidKey(f"not a storage key: {key!r}")
+    return key
+
+
+def validate_prefix(prefix: str) -> str:
+    """Return `prefix`, or raise InvalidKey unless it is empty or a key followed by `/`."""
+    if prefix and not (prefix.endswith("/") and validate_key(prefix[:-1])):
+        raise InvalidKey(f"not a storage prefix: {prefix!r}")
+    return prefix
+
+
+def _valid_segment(segment: str) -> bool:
+    return segment not in (".", "..") and _SEGMENT.match(segment) is not None
