@@ -47,8 +47,8 @@ class SnapshotNotFound(RepositoryError):
     """No snapshot, or more than one, fits the id given."""
 
 
-class SourceError(RepositoryError):
-    """The source as a whole cannot be read: missing, empty after it was full, nothing readable."""
+class NothingToBackUp(RepositoryError):
+    """The source is there, but empty where it was full before, or nothing in it can be read."""
 
 
 class Cancelled(RepositoryError):

@@ -1,0 +1,158 @@
+"""What crosses the border between the engine and the places that data comes from and goes back to.
+
+A `Source` lists and reads; a `Target` writes. Both speak of *tree paths*: absolute, `/`-separated bytes
+as they stand in the snapshot (`b"/"` is its root), whatever the real place on a machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Kind = Literal["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"]
+
+ProblemKind = Literal["unreadable", "vanished", "shrank", "changed", "incomplete", "unsupported"]
+
+
+class SourceUnavailable(Exception):
+    """The source as a whole cannot be read: a path is missing, a host is gone. Says what to do."""
+
+
+class TargetError(Exception):
+    """The target refuses one thing (no space, no right, a name in the way); the message names the path."""
+
+
+class TargetFull(TargetError):
+    """No space left at the target: going on is pointless."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """The metadata of one thing in a tree, without its content.
+
+    `mode` holds the twelve permission bits (0o7777) only. Times are nanoseconds since the epoch, UTC, and may
+    be negative. `size` is in bytes, for files; 0 for all else. `links`, `inode`, `device_id` are st_nlink,
+    st_ino, st_dev; `device` is st_rdev. `xattrs` keeps the kernel's order; ACLs are among them
+    (`system.posix_acl_access`). `blocks` is st_blocks (512 bytes each), 0 where unknown; it is not stored.
+    """
+
+    name: bytes
+    kind: Kind
+    mode: int
+    mtime_ns: int
+    ctime_ns: int = 0
+    uid: int = 0
+    gid: int = 0
+    user: str = ""
+    group: str = ""
+    inode: int = 0
+    device_id: int = 0
+    links: int = 0
+    size: int = 0
+    linktarget: bytes = b""
+    device: int = 0
+    xattrs: tuple[tuple[bytes, bytes], ...] = ()
+    blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that was not read, or not restored, as it should have been.
+
+    `unreadable`, `vanished` and `shrank` mean that data is missing (a warning); `changed`: stored as it was read,
+    though it changed meanwhile; `incomplete`: content whole, some metadata missing; `unsupported`: cannot be kept.
+    """
+
+    path: bytes
+    kind: ProblemKind
+    message: str
+
+    @property
+    def loses_data(self) -> bool:
+        """Tell whether something asked for is missing from the result."""
+        return self.kind in ("unreadable", "vanished", "shrank", "incomplete")
+
+
+@dataclass(slots=True)
+class Listing:
+    """The entries of one directory, ascending by raw name; what could not be listed; what rules left out."""
+
+    entries: list[Entry]
+    problems: list[Problem] = field(default_factory=list)
+    excluded: list["Excluded"] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """A thing that a rule leaves out, by name; `rule` says which, in words or as its pattern."""
+
+    name: bytes
+    kind: Kind
+    rule: str
+
+
+class OpenFile(Protocol):
+    """One file being read, from its start to its end, once."""
+
+    path: bytes
+    entry: Entry  # taken from the open file, not from the listing
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer` from the current place; return the count of bytes, 0 at the end. Raises OSError."""
+
+    def entry_now(self) -> Entry:
+        """Return the metadata as it is now, to notice a change while reading. Raises OSError."""
+
+    def close(self) -> None:
+        """Release the file."""
+
+
+class Source(Protocol):
+    """A tree that can be listed and read. One thread lists; reading may happen in others."""
+
+    @property
+    def paths(self) -> Sequence[str]:
+        """The absolute paths that the snapshot names, in the order given."""
+
+    @property
+    def hostname(self) -> str:
+        """The machine the data is on, as the snapshot names it."""
+
+    def check(self) -> None:
+        """Raise SourceUnavailable if any of the paths is missing, with what to do."""
+
+    def list_dir(self, path: bytes) -> Listing:
+        """List one directory of the tree, exclude rules applied. Raises OSError if it cannot be read."""
+
+    def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
+        """Open each of these files once, in any order; the caller closes one before it asks for the next.
+
+        A file that cannot be opened, or is no regular file any more, comes as a Problem.
+        """
+
+
+class Target(Protocol):
+    """A place that a tree is written to. Never follows a symbolic link below its root."""
+
+    def existing(self, path: bytes) -> Entry | None:
+        """Return what stands at `path` now, None if nothing. Raises TargetError."""
+
+    def start_dir(self, path: bytes) -> None:
+        """Make sure that a real directory stands at `path` (0700 when new). Parents come before children."""
+
+    def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
+        """Set a directory's metadata, after everything below it was written."""
+
+    def write_file(self, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
+        """Write a whole file, then its metadata; long runs of zeros become holes.
+
+        The name shows the old file or the whole new one, never a part, also when killed. Raises TargetError,
+        TargetFull, and whatever `chunks` raises (nothing is left then).
+        """
+
+    def make_link(self, path: bytes, first: bytes) -> None:
+        """Make `path` a hard link to `first`, which this restore wrote before."""
+
+    def make_special(self, path: bytes, entry: Entry) -> list[Problem]:
+        """Make a symlink, fifo or device with its metadata, replacing a non-directory there."""
