@@ -60,8 +60,9 @@ class Entry:
 class Problem:
     """One thing that was not read, or not restored, as it should have been.
 
-    `unreadable`, `vanished` and `shrank` mean that data is missing (a warning); `changed`: stored as it was read,
-    though it changed meanwhile; `incomplete`: content whole, some metadata missing; `unsupported`: cannot be kept.
+    `unreadable`, `vanished` and `shrank` mean that data is missing (a warning); `changed`: stored as it was
+    read, though it changed meanwhile; `incomplete`: content whole, some metadata missing; `unsupported`:
+    cannot be kept.
     """
 
     path: bytes
@@ -80,7 +81,7 @@ class Listing:
 
     entries: list[Entry]
     problems: list[Problem] = field(default_factory=list)
-    excluded: list["Excluded"] = field(default_factory=list)
+    excluded: list[Excluded] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

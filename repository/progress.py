@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """One moment of a long operation. Totals are None while unknown; `bytes_added` is what storing cost so far."""
+    """One moment of a long operation. Totals are None while unknown; `bytes_added`: stored so far."""
 
     phase: str  # "scanning", "reading", "saving", "restoring", "checking", …
     files_done: int = 0
