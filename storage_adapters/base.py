@@ -9,6 +9,9 @@ from typing import Protocol
 
 from storage_adapters.errors import InvalidKey
 
+# Names with this mark are unfinished writes (ours, or restic's): never a key, never listed.
+TEMPORARY_MARK = "-tmp-"
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+\Z")
 
 
@@ -23,7 +26,8 @@ class ObjectInfo:
 class StorageAdapter(Protocol):
     """Keep whole objects under flat, opaque keys.
 
-    A key is 1-1024 characters: segments of `[A-Za-z0-9._-]` joined by single `/`, no segment `.` or `..`.
+    A key is 1-1024 characters: segments of `[A-Za-z0-9._-]` joined by single `/`, none of them
+    `.` or `..` or with `-tmp-` inside.
     Every method may raise a `StorageError`; an adapter never retries by itself (see `retry`).
     All methods may be called from several threads at once.
     """
@@ -73,4 +77,6 @@ def validate_prefix(prefix: str) -> str:
 
 
 def _valid_segment(segment: str) -> bool:
-    return segment not in (".", "..") and _SEGMENT.match(segment) is not None
+    if segment in (".", "..") or TEMPORARY_MARK in segment:
+        return False
+    return _SEGMENT.match(segment) is not None
