@@ -1,0 +1,29 @@
+"""The rows. One file a noun; import them from here."""
+
+from core.models.alert import Alert
+from core.models.config import Config, Destination, ScheduledRun
+from core.models.instance import InstanceValue, Node
+from core.models.job import Job, JobLog
+from core.models.point import Copy, Point
+from core.models.restore import Restore
+from core.models.storage import RepositoryRecord, Storage
+from core.models.user import LoginFailure, LoginSession, User
+
+__all__ = [
+    "Alert",
+    "Config",
+    "Copy",
+    "Destination",
+    "InstanceValue",
+    "Job",
+    "JobLog",
+    "LoginFailure",
+    "LoginSession",
+    "Node",
+    "Point",
+    "RepositoryRecord",
+    "Restore",
+    "ScheduledRun",
+    "Storage",
+    "User",
+]

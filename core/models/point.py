@@ -1,0 +1,58 @@
+"""Points (restore points) and their copies on repositories."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db import Base
+from core.models.columns import Bytes, Created, Document, HexId, LongText, Moment, Name, RowId
+from core.models.config import Config
+from core.models.storage import RepositoryRecord
+
+
+class Point(Base):
+    """What a backup job made. `warnings`: how many things its job could not read; `taken_at`:
+    the time of the snapshot."""
+
+    __tablename__ = "points"
+    __table_args__ = (Index("ix_points_config_taken", "config_id", "taken_at"),)
+
+    id: Mapped[RowId]
+    config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"))
+    job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
+    taken_at: Mapped[Moment]
+    hostname: Mapped[Name] = mapped_column(default="")
+    paths: Mapped[Document]  # {"paths": [absolute, …]}
+    tree: Mapped[HexId]
+    parent_snapshot: Mapped[HexId] = mapped_column(default="")
+    files: Mapped[Bytes]
+    bytes: Mapped[Bytes]
+    bytes_added: Mapped[Bytes]
+    warnings: Mapped[Bytes]
+    full_read: Mapped[bool] = mapped_column(default=False)
+    created_at: Mapped[Created]
+
+    config: Mapped[Config | None] = relationship()
+    copies: Mapped[list[Copy]] = relationship(back_populates="point", cascade="all, delete-orphan")
+
+
+class Copy(Base):
+    """A point on one repository. Trashed: counts for nothing but space; forgotten: its snapshot is removed;
+    lost: the snapshot was found missing, removed by somebody else."""
+
+    __tablename__ = "copies"
+    __table_args__ = (UniqueConstraint("repository_id", "snapshot_id"),)
+
+    id: Mapped[RowId]
+    point_id: Mapped[int] = mapped_column(ForeignKey("points.id"), index=True)
+    repository_id: Mapped[str] = mapped_column(ForeignKey("repositories.id"))
+    snapshot_id: Mapped[HexId]
+    created_at: Mapped[Created]
+    trashed_at: Mapped[Moment | None]
+    trash_reason: Mapped[LongText] = mapped_column(default="")
+    forgotten_at: Mapped[Moment | None]
+    lost_at: Mapped[Moment | None]
+
+    point: Mapped[Point] = relationship(back_populates="copies")
+    repository: Mapped[RepositoryRecord] = relationship()

@@ -1,0 +1,35 @@
+"""Restores: which point, from which copy, to where, and what came of it."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from core.db import Base
+from core.models.columns import Bytes, Created, Document, LongText, RowId, Word
+from core.models.job import Job
+from core.models.point import Copy, Point
+
+
+class Restore(Base):
+    """`include`: `{"paths": [base64 of tree paths, …]}`, empty for all. `conflict`: keep, replace,
+    replace-if-older, rename. Status and progress stand on its job."""
+
+    __tablename__ = "restores"
+
+    id: Mapped[RowId]
+    job_id: Mapped[int] = mapped_column(ForeignKey("jobs.id"), unique=True)
+    point_id: Mapped[int] = mapped_column(ForeignKey("points.id"))
+    copy_id: Mapped[int | None] = mapped_column(ForeignKey("copies.id"))
+    target_path: Mapped[LongText]
+    include: Mapped[Document]
+    conflict: Mapped[Word]
+    files: Mapped[Bytes]
+    bytes: Mapped[Bytes]
+    kept: Mapped[Bytes]
+    renamed: Mapped[Bytes]
+    created_at: Mapped[Created]
+
+    job: Mapped[Job] = relationship()
+    point: Mapped[Point] = relationship()
+    copy: Mapped[Copy | None] = relationship()
