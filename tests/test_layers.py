@@ -38,10 +38,9 @@ ONLY_IN = {
 
 def modules() -> Iterator[tuple[str, Path]]:
     """Yield the dotted name and the file of every module of ours."""
-    for path in ROOT.glob("**/*.py"):
-        name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        if name.split(".")[0] in OURS:
-            yield name, path
+    for top in OURS:
+        for path in [*ROOT.glob(f"{top}.py"), *ROOT.glob(f"{top}/**/*.py")]:
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
 
 
 def imports(path: Path) -> Iterator[str]:

@@ -34,8 +34,8 @@ def test_a_missing_root_is_unavailable_and_never_made(tmp_path: Path) -> None:
 def test_create_root_makes_a_private_folder(tmp_path: Path) -> None:
     create_root(str(tmp_path / "a" / "b"))
     assert stat.S_IMODE((tmp_path / "a" / "b").stat().st_mode) == 0o700
+    (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StorageError):
-        (tmp_path / "file").write_bytes(b"")
         create_root(str(tmp_path / "file" / "below"))
 
 
