@@ -1,0 +1,52 @@
+# The two commands of the README are `make run` and `make test`.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-slow lint types units prepare bench screenshots clean
+
+help: ## List the commands
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.installed ## Start Holdfast in the foreground (Ctrl-C stops it)
+	@exec $(BIN)/python -m jobs.supervise
+
+test: prepare lint types units ## Install what the tests need, then run every check
+
+test-slow: prepare ## Run the long suites too
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+units: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m 'not slow'
+
+prepare: $(VENV)/.installed-dev
+	@sh tests/prepare.sh
+
+screenshots: $(VENV)/.installed-dev ## Make the pictures of the README anew (needs chromium)
+	$(BIN)/python docs/make_screenshots.py
+
+clean: ## Remove the virtual environment and caches, never data
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+# A stamp a list: installing again only when a list changes.
+$(VENV)/.installed: requirements.txt
+	@sh -c '$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))"' || \
+	  { echo "Holdfast needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
+	  { rm -rf $(VENV); echo "Python cannot make a virtual environment here. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@echo "Installing into $(VENV) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,47 @@
+"""What all tests share: no missing component goes unseen on CI, and nothing leaks in from the environment."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ON_CI = os.environ.get("CI") == "true"
+PROJECT = Path(__file__).parent.parent
+FIXTURES = PROJECT.parent / "shared" / "fixtures"
+PRODUCT_PREFIXES = ("HOLDFAST_", "BACKUP_", "RESTIC_", "AWS_", "HUEY_", "DATABASE_URL", "SUPABASE_", "FLASK_")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start each test without variables that the product reads."""
+    for name in list(os.environ):
+        if name.startswith(PRODUCT_PREFIXES):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def restic() -> str:
+    """Return the path of the real restic."""
+    return need_program("restic")
+
+
+def need_program(name: str) -> str:
+    """Return the path of a real program; a test that needs one that is missing is skipped, or fails on CI."""
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed (see tests/prepare.sh)")
+    return path
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """Turn every skip into a failure on CI: there, everything that a test needs must be present."""
+    report: pytest.TestReport = yield
+    if ON_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped on CI, where nothing may be missing: {report.longrepr}"
+    return report
