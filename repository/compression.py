@@ -1,0 +1,106 @@
+"""zstd, for blobs and for unpacked files (restic-format.md, section 5)."""
+
+from __future__ import annotations
+
+import threading
+from typing import Literal
+
+import zstandard
+
+from repository.errors import Damaged
+
+Mode = Literal["off", "auto", "max"]
+
+MAX_UNPACKED_BYTES = 512 * 1024 * 1024
+MAX_WINDOW_BYTES = 128 * 1024 * 1024  # what restic accepts
+_LEVELS: dict[Mode, int] = {"auto": 3, "max": 11}
+_MARK = b"\x02"
+_ONE_SHOT_BYTES = 16 * 1024 * 1024
+# A block of 4 bytes can stand for 128 KiB; so one slice makes at most about 8 MiB before the limit is seen.
+_SLICE = 256
+
+Buffer = bytes | bytearray | memoryview
+
+
+def compress_blob(data: Buffer, mode: Mode, *, always: bool = False) -> bytes | None:
+    """Return `data` as one zstd frame, or None if it is to be stored as it is.
+
+    None for mode "off", for empty data, and where nothing is gained, unless `always`: tree blobs of a
+    version 2 repository must be compressed (in any mode but "off"), else `restic prune` writes them again.
+    """
+    if mode == "off" or not len(data):
+        return None
+    frame = _compressor(mode).compress(data)
+    return frame if always or len(frame) < len(data) else None
+
+
+def decompress_blob(frame: Buffer, uncompressed_length: int) -> bytes:
+    """Return the content of one frame. Raises Damaged unless it is whole and of exactly this length."""
+    content = _decompress(frame, uncompressed_length, "a blob")
+    if len(content) != uncompressed_length:
+        raise Damaged(f"a blob decompresses to {len(content)} bytes, its pack says {uncompressed_length}")
+    return content
+
+
+def encode_unpacked(json: bytes, version: int) -> bytes:
+    """Return what is sealed for a snapshot, an index or a lock in a repository of this version."""
+    return json if version < 2 else _MARK + _compressor("auto").compress(json)
+
+
+def decode_unpacked(data: bytes, version: int, max_bytes: int = MAX_UNPACKED_BYTES) -> bytes:
+    """Return the JSON text of an unpacked file. Raises Damaged if it is neither JSON nor a whole frame."""
+    if data[:1] in (b"{", b"["):
+        return data
+    if version < 2 or data[:1] != _MARK:
+        raise Damaged("the file starts neither with JSON nor with the mark of compressed JSON")
+    return _decompress(memoryview(data)[1:], max_bytes, "the file")
+
+
+def _decompress(frame: Buffer, limit: int, what: str) -> bytes:
+    """Return the content of exactly one frame, at most `limit` bytes of it."""
+    try:
+        size = zstandard.frame_content_size(frame)
+        if size > limit:
+            raise Damaged(f"{what} claims to decompress to {size} bytes, more than the {limit} allowed")
+        if size >= 0 or 0 < limit <= _ONE_SHOT_BYTES:
+            return _tools.decompressor.decompress(frame, max_output_size=limit, allow_extra_data=False)
+        return _decompress_stream(frame, limit, what)
+    except zstandard.ZstdError as err:
+        raise Damaged(f"{what} is not a whole zstd frame: {err}") from err
+
+
+def _decompress_stream(frame: Buffer, limit: int, what: str) -> bytes:
+    """Decompress a frame that does not say its size, without ever holding much more than `limit`."""
+    stream = _tools.decompressor.decompressobj()
+    parts, total = [], 0
+    view = memoryview(frame)
+    for start in range(0, len(view), _SLICE):
+        part = stream.decompress(view[start : start + _SLICE])
+        total += len(part)
+        if total > limit:
+            raise Damaged(f"{what} decompresses to more than the {limit} bytes allowed")
+        parts.append(part)
+        if stream.eof:
+            break
+    if not stream.eof or stream.unused_data or start + _SLICE < len(view):
+        raise Damaged(f"{what} is not a whole zstd frame: cut off, or followed by other bytes")
+    return b"".join(parts)
+
+
+class _Tools(threading.local):
+    """The (de)compressors of one thread: making them costs more than a small blob."""
+
+    def __init__(self) -> None:
+        self.compressors: dict[Mode, zstandard.ZstdCompressor] = {}
+        self.decompressor = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW_BYTES)
+
+
+_tools = _Tools()
+
+
+def _compressor(mode: Mode) -> zstandard.ZstdCompressor:
+    compressor = _tools.compressors.get(mode)
+    if compressor is None:
+        compressor = zstandard.ZstdCompressor(level=_LEVELS[mode])
+        _tools.compressors[mode] = compressor
+    return compressor

@@ -1,0 +1,133 @@
+"""Sealing: AES-256-CTR with a Poly1305-AES tag (restic-format.md, section 4)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import os
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
+from cryptography.hazmat.primitives.poly1305 import Poly1305
+
+from repository.errors import Damaged
+from repository.jsontext import Fields, load_object
+
+IV_BYTES = 16
+TAG_BYTES = 16
+OVERHEAD = IV_BYTES + TAG_BYTES
+
+_ZERO_IV = bytes(IV_BYTES)
+_R_MASK = int("0ffffffc0ffffffc0ffffffc0fffffff", 16)  # little-endian, as Poly1305 clamps
+
+Buffer = bytes | bytearray | memoryview
+
+
+@dataclass(frozen=True, repr=False)
+class MasterKey:
+    """The three keys that everything in a repository is sealed with."""
+
+    encrypt: bytes  # 32
+    mac_k: bytes  # 16
+    mac_r: bytes  # 16
+
+    def __post_init__(self) -> None:
+        if (len(self.encrypt), len(self.mac_k), len(self.mac_r)) != (32, 16, 16):
+            raise ValueError("a master key is 32, 16 and 16 bytes")
+
+    def __repr__(self) -> str:
+        return "MasterKey(…)"
+
+    def to_json(self) -> bytes:
+        """Return the text that a key file seals, in restic's order."""
+        mac = {"k": _b64(self.mac_k), "r": _b64(self.mac_r)}
+        return json.dumps({"mac": mac, "encrypt": _b64(self.encrypt)}, separators=(",", ":")).encode()
+
+    @classmethod
+    def from_json(cls, data: bytes) -> MasterKey:
+        """Read the text of a key file. Raises Damaged, also for a key of all zeros, which restic refuses."""
+        fields = load_object(data, "the master key")
+        mac = Fields(fields.values.get("mac"), "the master key")
+        parts = (_unb64(fields, "encrypt", 32), _unb64(mac, "k", 16), _unb64(mac, "r", 16))
+        if not all(any(part) for part in parts):
+            raise Damaged("the master key holds a key of all zeros")
+        return cls(*parts)
+
+
+def new_master_key() -> MasterKey:
+    """Make a random key; r is masked, as restic before 0.17 wants it."""
+    r = int.from_bytes(os.urandom(16), "little") & _R_MASK
+    return MasterKey(os.urandom(32), os.urandom(16), r.to_bytes(16, "little"))
+
+
+def seal(key: MasterKey, plaintext: Buffer) -> bytes:
+    """Encrypt and authenticate: iv ‖ ciphertext ‖ tag, OVERHEAD bytes longer than `plaintext`."""
+    contexts = _contexts(key)
+    iv = os.urandom(IV_BYTES)
+    while iv == _ZERO_IV:
+        iv = os.urandom(IV_BYTES)
+    contexts.ctr.reset_nonce(iv)
+    ciphertext = contexts.ctr.update(plaintext)
+    tag = Poly1305.generate_tag(key.mac_r + contexts.ecb.update(iv), ciphertext)
+    return b"".join((iv, ciphertext, tag))
+
+
+def unseal(key: MasterKey, sealed: Buffer) -> bytes:
+    """Check the tag, then decrypt. Raises Damaged if it is too short, was altered, or is of another key."""
+    view = memoryview(sealed)
+    if len(view) < OVERHEAD:
+        raise Damaged(f"sealed data is {len(view)} bytes, shorter than the {OVERHEAD} that sealing adds")
+    iv = bytes(view[:IV_BYTES])
+    if iv == _ZERO_IV:
+        raise Damaged("sealed data starts with an IV of zeros, which no writer makes")
+    contexts = _contexts(key)
+    ciphertext = view[IV_BYTES:-TAG_BYTES]
+    try:
+        Poly1305.verify_tag(key.mac_r + contexts.ecb.update(iv), ciphertext, bytes(view[-TAG_BYTES:]))
+    except InvalidSignature as err:
+        raise Damaged(
+            "sealed data fails its authentication tag: altered, or sealed with another key"
+        ) from err
+    contexts.ctr.reset_nonce(iv)
+    plaintext: bytes = contexts.ctr.update(ciphertext)
+    return plaintext
+
+
+class _Contexts(threading.local):
+    """The cipher contexts of the key last used in this thread: making them costs more than a small blob."""
+
+    key: MasterKey | None = None
+    ecb: CipherContext
+    ctr: Any  # CipherContext.reset_nonce is missing in older type stubs
+
+    def use(self, key: MasterKey) -> None:
+        self.ecb = Cipher(algorithms.AES(key.mac_k), modes.ECB()).encryptor()  # noqa: S305 - one block: the Poly1305-AES nonce
+        self.ctr = Cipher(algorithms.AES(key.encrypt), modes.CTR(_ZERO_IV)).encryptor()
+        self.key = key
+
+
+_local = _Contexts()
+
+
+def _contexts(key: MasterKey) -> _Contexts:
+    if _local.key is not key:
+        _local.use(key)
+    return _local
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+def _unb64(fields: Fields, name: str, size: int) -> bytes:
+    try:
+        value = base64.b64decode(fields.text(name), validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise Damaged(f"{fields.what}: {name!r} is not base64") from err
+    if len(value) != size:
+        raise Damaged(f"{fields.what}: {name!r} is {len(value)} bytes, not {size}")
+    return value

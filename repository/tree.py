@@ -1,0 +1,323 @@
+"""Trees: the metadata of one directory's entries (restic-format.md, section 8).
+
+`encode_tree(decode_tree(x)) == x` for what restic writes; tests/repository/test_tree.py names the exceptions.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, get_args
+
+from repository.entries import Entry, Kind
+from repository.errors import Damaged
+from repository.gotext import (
+    ZERO_TIME,
+    LocalZone,
+    format_time,
+    go_name,
+    go_string,
+    go_string_cached,
+    go_value,
+    is_time,
+    parse_time,
+    unquote_name,
+)
+from repository.ids import is_hex_id
+from repository.jsontext import MAX_INT, Fields, JsonObject, load
+
+EMPTY_TREE_ID = bytes.fromhex("ac08ce34ba4f8123618661bef2425f7028ffb9ac740578a3ee88684d2523fee8")
+TREE_START = b'{"nodes":['
+TREE_END = b"]}\n"
+
+_TYPE_BITS: dict[str, int] = {
+    "file": 0,
+    "dir": 1 << 31,
+    "symlink": 1 << 27,
+    "dev": 1 << 26,
+    "chardev": 1 << 26 | 1 << 21,
+    "fifo": 1 << 25,
+    "socket": 1 << 24,
+}
+_KINDS = frozenset(get_args(Kind))
+_WITH_LINKS = ("file", "symlink", "dev", "chardev")
+_WITH_DEVICE = ("dev", "chardev")
+
+
+@dataclass(slots=True)
+class Node:
+    """One entry of a tree. Empty, zero and None mean that the key is absent; times are kept as text.
+
+    `mode` is Go's FileMode (see posix_mode). `linktarget` may have lost bytes: if `linktarget_raw` is there,
+    it is the truth. `size`, `links`, `device` stand only on the types that have them. `extra`: unknown keys.
+    """
+
+    name: bytes
+    type: str
+    mode: int = 0
+    mtime: str = ZERO_TIME
+    atime: str = ZERO_TIME
+    ctime: str = ZERO_TIME
+    uid: int = 0
+    gid: int = 0
+    user: str = ""
+    group: str = ""
+    inode: int = 0
+    device_id: int = 0
+    size: int = 0
+    links: int = 0
+    linktarget: str = ""
+    linktarget_raw: bytes | None = None
+    xattrs: list[tuple[str, bytes]] | None = None
+    generic_attributes: JsonObject | None = None
+    device: int = 0
+    content: list[bytes] | None = None
+    subtree: bytes | None = None
+    error: str = ""
+    extra: JsonObject = field(default_factory=dict)
+
+
+def encode_tree(nodes: Iterable[Node]) -> bytes:
+    """Return the blob of a tree. Raises ValueError unless names ascend strictly, by their raw bytes."""
+    parts, last = [], None
+    for node in nodes:
+        if last is not None and node.name <= last:
+            raise ValueError(f"nodes of a tree out of order: {node.name!r} after {last!r}")
+        last = node.name
+        parts.append(encode_node(node))
+    return TREE_START + b",".join(parts) + TREE_END
+
+
+def encode_node(node: Node) -> bytes:
+    """Return the JSON of one node; a tree is TREE_START, nodes joined by a comma, TREE_END."""
+    mode = f',"mode":{node.mode}' if node.mode else ""
+    user = f',"user":{go_string_cached(node.user)}' if node.user else ""
+    group = f',"group":{go_string_cached(node.group)}' if node.group else ""
+    inode = f',"inode":{node.inode}' if node.inode else ""
+    device_id = f',"device_id":{node.device_id}' if node.device_id else ""
+    size = f',"size":{node.size}' if node.size else ""
+    links = f',"links":{node.links}' if node.links else ""
+    special = node.linktarget or node.xattrs or node.device or node.generic_attributes
+    subtree = f',"subtree":"{node.subtree.hex()}"' if node.subtree else ""
+    return (
+        f'{{"name":{go_name(node.name)},"type":{go_string_cached(node.type)}{mode}'
+        f',"mtime":"{node.mtime}","atime":"{node.atime}","ctime":"{node.ctime}","uid":{node.uid},"gid":{node.gid}'
+        f"{user}{group}{inode}{device_id}{size}{links}{_encode_special(node) if special else ''}"
+        f',"content":{_encode_content(node.content)}{subtree}'
+        f"{_encode_rest(node) if node.error or node.extra else ''}}}"
+    ).encode()
+
+
+def decode_tree(data: bytes) -> list[Node]:
+    """Return the nodes of a tree blob, in the order they stand. Raises Damaged.
+
+    Names are not judged: one may be empty, `..` or hold a slash; whoever writes to a disk refuses those.
+    """
+    return [_decode_node(value) for value in Fields(load(data, "a tree"), "a tree").items("nodes")]
+
+
+def node_from_entry(entry: Entry, zone: LocalZone) -> Node:
+    """Return the node of an entry, still without content and subtree; atime is mtime, as restic's default.
+
+    The size of a file is taken over; the caller corrects it to the bytes that were read.
+    """
+    kind, mtime = entry.kind, format_time(entry.mtime_ns, zone)
+    node = Node(
+        entry.name,
+        kind,
+        go_mode(kind, entry.mode),
+        mtime,
+        mtime,
+        format_time(entry.ctime_ns, zone),
+        entry.uid,
+        entry.gid,
+        entry.user,
+        entry.group,
+        entry.inode,
+        entry.device_id,
+        entry.size if kind == "file" else 0,
+        entry.links if kind in _WITH_LINKS else 0,
+    )
+    if entry.linktarget:
+        _set_linktarget(node, entry.linktarget)
+    if entry.xattrs:
+        node.xattrs = [(name.decode("utf-8", "surrogateescape"), value) for name, value in entry.xattrs]
+    if kind in _WITH_DEVICE:
+        node.device = entry.device
+    return node
+
+
+def entry_from_node(node: Node) -> Entry:
+    """Return the metadata to restore. Raises Damaged for a type that is not known, or a time that is none."""
+    if node.type not in _KINDS:
+        raise Damaged(f"the tree holds a node of unknown type {node.type[:40]!r}: {node.name!r}")
+    return Entry(
+        name=node.name,
+        kind=node.type,  # type: ignore[arg-type]
+        mode=posix_mode(node.mode),
+        mtime_ns=parse_time(node.mtime),
+        ctime_ns=parse_time(node.ctime),
+        uid=node.uid,
+        gid=node.gid,
+        user=node.user,
+        group=node.group,
+        inode=node.inode,
+        device_id=node.device_id,
+        links=node.links,
+        size=node.size,
+        linktarget=linktarget(node),
+        device=node.device,
+        xattrs=tuple((name.encode("utf-8", "surrogateescape"), value) for name, value in node.xattrs or ()),
+    )
+
+
+def linktarget(node: Node) -> bytes:
+    """Return where a symlink points, in its own bytes if they were kept."""
+    if node.linktarget_raw is not None:
+        return node.linktarget_raw
+    return node.linktarget.encode("utf-8", "surrogateescape")
+
+
+def go_mode(kind: Kind, posix: int) -> int:
+    """Return Go's FileMode for a type and the twelve permission bits (0o7777)."""
+    return _TYPE_BITS[kind] | posix & 0o777 | (posix & 0o6000) << 12 | (posix & 0o1000) << 11
+
+
+def posix_mode(mode: int) -> int:
+    """Return the twelve permission bits of Go's FileMode."""
+    return mode & 0o777 | mode >> 12 & 0o6000 | mode >> 11 & 0o1000
+
+
+def _set_linktarget(node: Node, target: bytes) -> None:
+    text = target.decode("utf-8", "surrogateescape")
+    if not text.isascii() and text.encode("utf-8", "replace") != target:
+        node.linktarget_raw = target
+        text = "".join("\ufffd" if "\udc80" <= char <= "\udcff" else char for char in text)
+    node.linktarget = text
+
+
+def _encode_content(content: list[bytes] | None) -> str:
+    if content is None:
+        return "null"
+    if len(content) == 1:
+        return f'["{content[0].hex()}"]'
+    return "[" + ",".join([f'"{blob.hex()}"' for blob in content]) + "]"
+
+
+def _encode_special(node: Node) -> str:
+    """Encode the keys from linktarget to device, in their order."""
+    parts = []
+    if node.linktarget:
+        # From the raw bytes, so that each bad one becomes restic's escape and not a real U+FFFD.
+        parts.append(f',"linktarget":{go_string(node.linktarget_raw or node.linktarget)}')
+    if node.linktarget_raw:
+        parts.append(f',"linktarget_raw":"{_b64(node.linktarget_raw)}"')
+    if node.xattrs:
+        items = (f'{{"name":{go_string(name)},"value":"{_b64(value)}"}}' for name, value in node.xattrs)
+        parts.append(f',"extended_attributes":[{",".join(items)}]')
+    if node.generic_attributes:
+        parts.append(f',"generic_attributes":{go_value(node.generic_attributes)}')
+    if node.device:
+        parts.append(f',"device":{node.device}')
+    return "".join(parts)
+
+
+def _encode_rest(node: Node) -> str:
+    error = f',"error":{go_string(node.error)}' if node.error else ""
+    return error + "".join(f",{go_string(key)}:{go_value(value)}" for key, value in node.extra.items())
+
+
+def _b64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
+
+
+_COMMON = frozenset(
+    (
+        *("name", "type", "mode", "mtime", "atime", "ctime", "uid", "gid", "user", "group", "inode"),
+        *("device_id", "size", "links", "content", "subtree"),
+    )
+)
+_KNOWN = _COMMON | {
+    *("linktarget", "linktarget_raw", "extended_attributes", "generic_attributes", "device", "error")
+}
+_WHAT = "a node in a tree"
+
+
+def _decode_node(value: Any) -> Node:
+    if type(value) is not dict:
+        raise Damaged("a tree holds a node that is not a JSON object")
+    get = value.get
+    name, kind, mtime, atime, ctime = get("name"), get("type"), get("mtime"), get("atime"), get("ctime")
+    user, group = get("user", ""), get("group", "")
+    numbers = (
+        *(get("mode", 0), get("uid", 0), get("gid", 0), get("inode", 0)),
+        *(get("device_id", 0), get("size", 0), get("links", 0)),
+    )
+    if not (type(name) is type(kind) is type(user) is type(group) is str):
+        raise Damaged("a node in a tree lacks its name or type, or one of its names is not a string")
+    _check_numbers(numbers)
+    mode, uid, gid, inode, device_id, size, links = numbers
+    node = Node(
+        *(unquote_name(name), kind, mode, _time(mtime), _time(atime), _time(ctime), uid, gid, user, group),
+        *(inode, device_id, size, links),
+        content=_decode_content(get("content")),
+        subtree=_decode_id(get("subtree")),
+    )
+    if not _COMMON.issuperset(value):
+        _decode_special(node, Fields(value, _WHAT))
+    return node
+
+
+def _check_numbers(numbers: Iterable[Any]) -> None:
+    for number in numbers:
+        if type(number) is not int or not 0 <= number <= MAX_INT:
+            raise Damaged("a node in a tree holds a number that is not an integer of 64 bits")
+
+
+def _time(text: Any) -> str:
+    if type(text) is str and is_time(text):
+        return text
+    if text is None:
+        return ZERO_TIME
+    raise Damaged("a node in a tree holds a time that is not one")
+
+
+def _decode_content(value: Any) -> list[bytes] | None:
+    if value is None:
+        return None
+    if type(value) is not list:
+        raise Damaged("a node in a tree holds a content that is not a list of ids")
+    return [_need_id(text) for text in value]
+
+
+def _decode_id(value: Any) -> bytes | None:
+    return None if value is None else _need_id(value)
+
+
+def _need_id(text: Any) -> bytes:
+    if type(text) is not str or not is_hex_id(text):
+        raise Damaged("a node in a tree holds an id that is not 64 hex digits")
+    return bytes.fromhex(text)
+
+
+def _decode_special(node: Node, fields: Fields) -> None:
+    """Set the fields that few nodes have."""
+    node.linktarget = fields.text("linktarget")
+    if fields.values.get("linktarget_raw") is not None:
+        node.linktarget_raw = _unb64(fields.text("linktarget_raw"))
+    if attributes := fields.items("extended_attributes"):
+        named = [Fields(item, "an extended attribute") for item in attributes]
+        node.xattrs = [(item.text("name"), _unb64(item.text("value"))) for item in named]
+    node.generic_attributes = fields.object_or_none("generic_attributes")
+    node.device = fields.integer("device")
+    node.error = fields.text("error")
+    node.extra = fields.rest(_KNOWN)
+
+
+def _unb64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError) as err:
+        raise Damaged("a node in a tree holds bytes that are not base64") from err
