@@ -1,0 +1,102 @@
+"""The small files of a repository (index, snapshots, locks): one sealed JSON document each, named by hash."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import socket
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from repository.compression import decode_unpacked, encode_unpacked
+from repository.crypto import MasterKey, seal, unseal
+from repository.errors import Damaged
+from repository.ids import hash_bytes, is_hex_id, parse_id
+from storage_adapters.base import StorageAdapter
+
+FileKind = Literal["index", "snapshots", "locks", "keys"]
+
+# Small files are fetched side by side: on a remote storage each waits for a round trip.
+LOADERS = 8
+
+
+class StoredFile(NamedTuple):
+    """A file of the repository as a listing shows it."""
+
+    id: bytes
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class FileStore:
+    """Load and save sealed JSON documents of one repository."""
+
+    storage: StorageAdapter
+    key: MasterKey
+    version: int
+
+    def list(self, kind: FileKind) -> list[StoredFile]:
+        """Return the files of this kind, by id. Names that are no ids (leftovers) are ignored."""
+        return sorted(list_files(self.storage, kind))
+
+    def load(self, kind: FileKind, file_id: bytes) -> bytes:
+        """Return the JSON text of a file.
+
+        Raises ObjectNotFound; Damaged, naming the file, if its bytes are not what its name says.
+        """
+        name = f"{kind}/{file_id.hex()}"
+        data = self.storage.get(name)
+        if hash_bytes(data) != file_id:
+            raise Damaged(f"the file {name} is damaged: its content does not fit its name")
+        try:
+            return decode_unpacked(unseal(self.key, data), self.version)
+        except Damaged as error:
+            raise Damaged(f"the file {name} is damaged: {error}") from error
+
+    def save(self, kind: FileKind, json: bytes) -> StoredFile:
+        """Seal and store a document; return its id and size as stored."""
+        data = seal(self.key, encode_unpacked(json, self.version))
+        if decode_unpacked(unseal(self.key, data), self.version) != json:
+            raise Damaged(f"a {kind} file does not read back as it was written; check this machine's memory")
+        file_id = hash_bytes(data)
+        self.storage.put(f"{kind}/{file_id.hex()}", data)
+        return StoredFile(file_id, len(data))
+
+    def remove(self, kind: FileKind, file_id: bytes) -> None:
+        """Delete a file; a missing one is done."""
+        self.storage.delete(f"{kind}/{file_id.hex()}")
+
+
+def list_files(storage: StorageAdapter, kind: FileKind) -> Iterator[StoredFile]:
+    """Yield the files of one kind as they are listed; no key is needed for that."""
+    prefix = kind + "/"
+    for found in storage.list(prefix):
+        name = found.key[len(prefix) :]
+        if is_hex_id(name):
+            yield StoredFile(parse_id(name), found.size_bytes)
+
+
+def pack_key(file_id: bytes) -> str:
+    """Return the storage key of a pack."""
+    name = file_id.hex()
+    return f"data/{name[:2]}/{name}"
+
+
+def list_packs(storage: StorageAdapter) -> dict[bytes, int]:
+    """Return id -> size of every pack that is stored where it belongs."""
+    packs = {}
+    for found in storage.list("data/"):
+        name = found.key.rpartition("/")[2]
+        if is_hex_id(name) and found.key == pack_key(parse_id(name)):
+            packs[parse_id(name)] = found.size_bytes
+    return packs
+
+
+def local_identity() -> tuple[str, str]:
+    """Return (hostname, username) of this process, as keys, locks and snapshots name them."""
+    try:
+        username = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container with a bare uid
+        username = str(os.getuid())
+    return socket.gethostname(), username

@@ -1,0 +1,79 @@
+"""The key files of a repository, and what stands where `init` wants to write."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from repository.crypto import MasterKey
+from repository.errors import DamagedKey, NoRepository, RepositoryExists, WrongPassword
+from repository.files import list_files, local_identity
+from repository.ids import hash_bytes
+from repository.keyfile import KdfParams, make_key_file, open_key_file
+from storage_adapters.base import StorageAdapter
+from storage_adapters.errors import ObjectNotFound
+
+MAX_KEYS_TRIED = 20  # as restic: each try costs the price of scrypt
+
+
+def require_vacant(storage: StorageAdapter) -> None:
+    """Raise RepositoryExists if a config, a key or a snapshot is there."""
+    try:
+        storage.stat("config")
+    except ObjectNotFound:
+        pass
+    else:
+        raise RepositoryExists("there is a repository already (a file named config); nothing was written")
+    for kind in ("keys", "snapshots"):
+        if any(True for _ in storage.list(kind + "/")):
+            raise RepositoryExists(
+                f"there are {kind} of a repository but no config; nothing was written. "
+                "If the config was lost, restore it; if this is a leftover of an init, remove the folder"
+            )
+
+
+def add_key(storage: StorageAdapter, master: MasterKey, password: str, kdf: KdfParams) -> bytes:
+    """Store a key file that opens `master` with `password`, prove that it does, and return its id."""
+    hostname, username = local_identity()
+    created = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
+    data = make_key_file(master, password, kdf, username=username, hostname=hostname, created=created)
+    if open_key_file(data, password) != master:
+        raise DamagedKey("a new key file does not open as it was written; nothing was stored")
+    key_id = hash_bytes(data)
+    storage.put(f"keys/{key_id.hex()}", data)
+    return key_id
+
+
+def find_key(storage: StorageAdapter, password: str) -> MasterKey:
+    """Return the master key from the first key file that opens.
+
+    A damaged key file does not keep the others from being tried. Raises NoRepository if there is none,
+    WrongPassword if none opens, DamagedKey if that may be because one is damaged.
+    """
+    ids = sorted(file.id for file in list_files(storage, "keys"))
+    if not ids:
+        raise NoRepository("there is a config here, but no key file: without one nothing can be read")
+    damaged = []
+    for key_id in ids[:MAX_KEYS_TRIED]:
+        try:
+            return _open_key(storage, key_id, password)
+        except DamagedKey as error:
+            damaged.append(error)
+        except (WrongPassword, ObjectNotFound):
+            continue
+    if damaged:
+        raise damaged[0]
+    raise WrongPassword(f"the password opens none of the {len(ids)} keys of this repository")
+
+
+def _open_key(storage: StorageAdapter, key_id: bytes, password: str) -> MasterKey:
+    name = f"keys/{key_id.hex()}"
+    data = storage.get(name)
+    try:
+        return open_key_file(data, password)
+    except DamagedKey as error:
+        raise DamagedKey(f"the file {name} is damaged: {error}") from error
+    except WrongPassword as error:
+        if hash_bytes(data) == key_id:
+            raise
+        raise DamagedKey(f"the file {name} is damaged: its content does not fit its name") from error

@@ -1,0 +1,191 @@
+"""Open a repository; load and save its blobs and snapshots."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from repository import keys, snapshots
+from repository.compression import Mode, decompress_blob
+from repository.config import RepositoryConfig, new_config
+from repository.crypto import MasterKey, new_master_key, seal, unseal
+from repository.errors import BlobNotFound, Damaged, NoRepository
+from repository.files import LOADERS, FileStore, StoredFile, pack_key
+from repository.ids import hash_bytes
+from repository.index import Index, Location
+from repository.indexfile import IndexFile, decode_index
+from repository.keyfile import DEFAULT_KDF, KdfParams
+from repository.packfile import BlobType
+from repository.snapshot import Snapshot
+from repository.writer import BlobWriter, SavedBlob, WriteOptions
+from storage_adapters.base import StorageAdapter
+from storage_adapters.errors import ObjectNotFound, ObjectTruncated
+
+
+class Repository:
+    """A repository of restic's format on a storage. Loading and saving blobs is safe in several threads."""
+
+    def __init__(
+        self, storage: StorageAdapter, key: MasterKey, config: RepositoryConfig, compression: Mode = "auto"
+    ) -> None:
+        self.storage = storage
+        self.key = key
+        self.config = config
+        self.id = config.id
+        self.compression: Mode = compression
+        self.files = FileStore(storage, key, config.version)
+        self.index = Index()
+        self._writer: BlobWriter | None = None
+
+    @classmethod
+    def init(
+        cls,
+        storage: StorageAdapter,
+        password: str,
+        *,
+        kdf: KdfParams = DEFAULT_KDF,
+        chunker_polynomial: str | None = None,
+        compression: Mode = "auto",
+    ) -> Repository:
+        """Make a new repository. Raises RepositoryExists where one, or a part of one, already is.
+
+        The config is written last: until then there is no repository.
+        """
+        keys.require_vacant(storage)
+        master, config = new_master_key(), new_config(chunker_polynomial)
+        keys.add_key(storage, master, password, kdf)
+        storage.put("config", seal(master, config.encode()))
+        return cls(storage, master, config, compression)
+
+    @classmethod
+    def open(cls, storage: StorageAdapter, password: str, *, compression: Mode = "auto") -> Repository:
+        """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet."""
+        sealed = _load_config(storage)
+        master = keys.find_key(storage, password)
+        try:
+            config = RepositoryConfig.decode(unseal(master, sealed))
+        except Damaged as error:
+            raise Damaged(f"the file config is damaged: {error}") from error
+        return cls(storage, master, config, compression)
+
+    def load_index(self) -> None:
+        """Load all index files, in place of whatever was loaded before. Raises Damaged, naming the file."""
+        index = Index()
+        with ThreadPoolExecutor(LOADERS, "index") as pool:
+            for loaded in pool.map(self._load_index_file, self.files.list("index")):
+                for pack, blobs in loaded.packs:
+                    index.add_pack(pack, blobs)
+        self.stop_writing()
+        self.index = index
+
+    def load_index_file(self, file_id: bytes) -> IndexFile:
+        """Return one index file. Raises ObjectNotFound, Damaged."""
+        try:
+            return decode_index(self.files.load("index", file_id))
+        except Damaged as error:
+            name = f"index/{file_id.hex()}"
+            raise Damaged(
+                str(error) if name in str(error) else f"the file {name} is damaged: {error}"
+            ) from error
+
+    def _load_index_file(self, file: StoredFile) -> IndexFile:
+        try:
+            return self.load_index_file(file.id)
+        except ObjectNotFound:
+            return IndexFile([])  # a prune has replaced it; what it wrote instead is listed next time
+
+    def load_blob(self, blob_type: BlobType, blob_id: bytes) -> bytes:
+        """Return a blob's content, checked against its id; if one place is damaged the next is tried.
+
+        Raises BlobNotFound, or Damaged naming the packs.
+        """
+        locations = self.index.lookup(blob_type, blob_id)
+        if not locations:
+            raise BlobNotFound(f"the {blob_type} blob {blob_id.hex()} is in no index file")
+        reasons: list[str] = []
+        for location in locations:
+            try:
+                sealed = self.storage.get(pack_key(location.pack), location.offset, location.length)
+                return self.open_blob(blob_id, sealed, location)
+            except ObjectNotFound:
+                reasons.append(f"pack {location.pack.hex()} is missing")
+            except (Damaged, ObjectTruncated) as error:
+                reasons.append(f"pack {location.pack.hex()}: {error}")
+        kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons) else Damaged
+        raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons)}")
+
+    def open_blob(self, blob_id: bytes, sealed: bytes | memoryview, location: Location) -> bytes:
+        """Return the content of the sealed bytes read from `location`. Raises Damaged if it is another."""
+        plain = unseal(self.key, sealed)
+        if location.uncompressed_length is not None:
+            plain = decompress_blob(plain, location.uncompressed_length)
+        if hash_bytes(plain) != blob_id:
+            raise Damaged("the content of a blob does not fit its id")
+        return plain
+
+    def start_writing(self, options: WriteOptions) -> BlobWriter:
+        """Begin to write with these options; drops what was saved before and not flushed."""
+        self.stop_writing()
+        self._writer = BlobWriter(self.files, self.key, self.index, options)
+        return self._writer
+
+    def stop_writing(self) -> None:
+        """Drop blobs that were saved and not flushed, and end the upload threads."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+
+    def save_blob(self, blob_type: BlobType, data: bytes) -> SavedBlob:
+        """Store a blob unless it is known; returns (blob_id, is_new, stored_bytes). Durable only after `flush`."""
+        return self._writing().save(blob_type, data)
+
+    def flush(self) -> None:
+        """Store open packs, then the index: every blob saved before is durable when this returns."""
+        self._writing().flush()
+
+    def _writing(self) -> BlobWriter:
+        return self._writer or self.start_writing(WriteOptions(compression=self.compression))
+
+    def list_snapshots(self, on_damaged: snapshots.OnDamaged | None = None) -> list[snapshots.Found]:
+        """Return all snapshots, oldest first; see snapshots.list_all."""
+        return snapshots.list_all(self.files, on_damaged)
+
+    def load_snapshot(self, snapshot_id: bytes) -> Snapshot:
+        """Return one snapshot. Raises SnapshotNotFound, Damaged."""
+        return snapshots.load(self.files, snapshot_id)
+
+    def find_snapshot(
+        self,
+        wanted: str,
+        *,
+        hostname: str | None = None,
+        paths: Sequence[str] = (),
+        tags: Sequence[str] = (),
+    ) -> snapshots.Found:
+        """Return the snapshot meant by a prefix of its hex id or by "latest"; see snapshots.find."""
+        return snapshots.find(self.files, wanted, hostname, paths, tags)
+
+    def save_snapshot(self, snapshot: Snapshot) -> bytes:
+        """Store a snapshot; everything that it refers to must be durable already. Returns its id."""
+        return self.files.save("snapshots", snapshot.encode()).id
+
+    def remove_snapshot(self, snapshot_id: bytes) -> None:
+        """Delete a snapshot file; its data stays until a prune. A missing one is done."""
+        self.files.remove("snapshots", snapshot_id)
+
+    def close(self) -> None:
+        """Drop unflushed blobs and release the storage."""
+        self.stop_writing()
+        self.storage.close()
+
+
+def _load_config(storage: StorageAdapter) -> bytes:
+    try:
+        sealed = storage.get("config")
+    except ObjectNotFound as error:
+        raise NoRepository("there is no repository here (no file named config)") from error
+    if not sealed:
+        raise Damaged(
+            "the file config is empty: this repository was not initialised to the end, or is damaged"
+        )
+    return sealed

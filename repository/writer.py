@@ -1,0 +1,182 @@
+"""Store new blobs: seal, pack, upload, index. Packs always reach the storage before the index names them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from repository import indexfile
+from repository.compression import Mode, compress_blob, decompress_blob
+from repository.crypto import MasterKey, seal, unseal
+from repository.errors import Damaged, RepositoryError
+from repository.files import FileStore, pack_key
+from repository.ids import hash_bytes
+from repository.index import Index
+from repository.packer import FinishedPack, Packer
+from repository.packfile import BlobType, PackedBlob
+
+INDEX_MAX_BLOBS = 50_000
+INDEX_MAX_AGE_S = 600.0
+_UPLOADS = 2
+
+
+class SavedBlob(NamedTuple):
+    """What became of a blob: `stored_bytes` is its sealed size, 0 if it was stored before."""
+
+    id: bytes
+    is_new: bool
+    stored_bytes: int
+
+
+@dataclass(slots=True)
+class WriteOptions:
+    """How blobs are written. `guard` is called before each write and raises if the lock is lost."""
+
+    compression: Mode = "auto"
+    self_check: bool = True
+    guard: Callable[[], None] = lambda: None
+
+
+class BlobWriter:
+    """Take blobs from any number of threads; packs are uploaded by two more while the callers go on.
+
+    After a failed upload every call raises its error: nothing may be saved that refers to a lost pack.
+    """
+
+    def __init__(self, files: FileStore, key: MasterKey, index: Index, options: WriteOptions) -> None:
+        self._files = files
+        self._key = key
+        self._index = index
+        self._options = options
+        self._packers: dict[BlobType, Packer] = {"data": Packer("data"), "tree": Packer("tree")}
+        self._mutex = threading.Lock()
+        self._room = threading.BoundedSemaphore(_UPLOADS + 1)  # packs kept in memory
+        self._pool = ThreadPoolExecutor(_UPLOADS, "upload")
+        self._uploads: list[Future[None]] = []
+        self._error: BaseException | None = None
+        self._unsaved: dict[bytes, list[PackedBlob]] = {}
+        self._unsaved_since = 0.0
+        self.written: dict[str, int] = {}  # what this writer stored: key -> size in bytes
+
+    def save(self, blob_type: BlobType, data: bytes) -> SavedBlob:
+        """Store a blob unless it is known. It is durable, and in an index, only after `flush`."""
+        self._raise_error()
+        blob_id = hash_bytes(data)
+        if not self._index.claim(blob_type, blob_id):
+            return SavedBlob(blob_id, False, 0)
+        sealed, uncompressed_length = self._seal(blob_type, data)
+        with self._mutex:
+            packer = self._packers[blob_type]
+            packer.add(blob_id, sealed, uncompressed_length)
+            full = self._take(blob_type) if packer.full else None
+        if full is not None:
+            self._submit(full)
+        return SavedBlob(blob_id, True, len(sealed))
+
+    def flush(self) -> None:
+        """Store all open packs, then the index. When it returns, every blob saved so far is durable."""
+        self._raise_error()
+        for blob_type in self._packers:
+            with self._mutex:
+                packer = self._take(blob_type)
+            if not packer.empty:
+                self._submit(packer)
+        uploads, self._uploads = self._uploads, []
+        for upload in uploads:
+            upload.result()
+        self._raise_error()
+        with self._mutex:
+            self._save_index()
+
+    def stop(self) -> None:
+        """Drop what is not stored yet and end the threads; an upload that is under way is waited for."""
+        self._error = self._error or RepositoryError("this writer was stopped; nothing more can be saved")
+        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._index.drop_pending()
+
+    def _seal(self, blob_type: BlobType, data: bytes) -> tuple[bytes, int | None]:
+        packed = self._compress(blob_type, data)
+        sealed = seal(self._key, data if packed is None else packed)
+        if self._options.self_check:
+            self._check_sealed(sealed, data, compressed=packed is not None)
+        return sealed, None if packed is None else len(data)
+
+    def _compress(self, blob_type: BlobType, data: bytes) -> bytes | None:
+        """Return the frame to store, or None to store the data as it is.
+
+        Tree blobs are compressed in every mode, as restic has it: it would repack others at the next prune.
+        """
+        if self._files.version < 2:
+            return None
+        mode = self._options.compression
+        if blob_type == "tree":
+            return compress_blob(data, "auto" if mode == "off" else mode, always=True)
+        return compress_blob(data, mode)
+
+    def _check_sealed(self, sealed: bytes, data: bytes, *, compressed: bool) -> None:
+        """Open what was just sealed: bad memory and library faults are found while the data is still here."""
+        plain = unseal(self._key, sealed)
+        if compressed:
+            plain = decompress_blob(plain, len(data))
+        if plain != data:
+            raise Damaged("a blob does not read back as it was written; check this machine's memory")
+
+    def _take(self, blob_type: BlobType) -> Packer:
+        packer = self._packers[blob_type]
+        self._packers[blob_type] = Packer(blob_type)
+        return packer
+
+    def _submit(self, packer: Packer) -> None:
+        """Hand a pack to the upload threads; waits while enough packs are on their way."""
+        self._room.acquire()
+        try:
+            upload = self._pool.submit(self._upload, packer)
+        except RuntimeError:
+            self._room.release()
+            self._raise_error()
+            raise
+        upload.add_done_callback(lambda _: self._room.release())
+        with self._mutex:
+            self._uploads = [each for each in self._uploads if not each.done()]
+            self._uploads.append(upload)
+
+    def _upload(self, packer: Packer) -> None:
+        try:
+            if self._error is None:
+                self._store(packer.finish(self._key))
+        except BaseException as error:
+            self._error = self._error or error
+            raise
+
+    def _store(self, pack: FinishedPack) -> None:
+        self._options.guard()
+        name = pack_key(pack.id)
+        self._files.storage.put(name, pack.data)
+        with self._mutex:
+            self.written[name] = len(pack.data)
+            self._index.add_pack(pack.id, pack.blobs)
+            if not self._unsaved:
+                self._unsaved_since = time.monotonic()
+            self._unsaved[pack.id] = pack.blobs
+            if self._index_is_due():
+                self._save_index()
+
+    def _index_is_due(self) -> bool:
+        count = sum(map(len, self._unsaved.values()))
+        return count >= INDEX_MAX_BLOBS or time.monotonic() - self._unsaved_since >= INDEX_MAX_AGE_S
+
+    def _save_index(self) -> None:
+        if not self._unsaved:
+            return
+        self._options.guard()
+        blob_id, size = self._files.save("index", indexfile.encode_index(self._unsaved))
+        self.written[f"index/{blob_id.hex()}"] = size
+        self._unsaved = {}
+
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
