@@ -23,6 +23,7 @@ _plain_json = re.compile(r"[ !#-%'-;=?-\[\]-\x7f]*").fullmatch
 _plain_json_name = re.compile(rb"[ !#-%'-;=?-\[\]-~]*").fullmatch
 
 _JSON_SPECIAL = re.compile('[\x00-\x1f"\\\\<>&\u2028\u2029\ud800-\udfff]')
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON_SHORT = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 _NAME_SHORT = {"\a": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v"}
@@ -62,8 +63,9 @@ def go_string(value: str | bytes) -> str:
     return f'"{_JSON_SPECIAL.sub(_escape_json, text)}"'
 
 
-# For names of users and groups, zones and the like: few, and asked for with every file.
-go_string_cached = lru_cache(maxsize=4096)(go_string)
+def lossy_text(data: bytes) -> str:
+    """Return text with one U+FFFD for each byte that is not UTF-8, as a reader of go_string(data) sees it."""
+    return _SURROGATE.sub("\ufffd", data.decode("utf-8", "surrogateescape"))
 
 
 def go_name(name: bytes) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from repository.crypto import MasterKey, seal, unseal
 from repository.errors import Damaged, DamagedKey, WrongPassword
-from repository.gotext import go_string
+from repository.gotext import go_string, is_time
 from repository.jsontext import Fields, load_object
 
 SALT_BYTES = 64
@@ -102,6 +102,8 @@ def make_key_file(
 ) -> bytes:
     """Seal `master` with `password` and return the text of a key file; `created` is an RFC 3339 time."""
     params.check()
+    if not is_time(created):
+        raise ValueError(f"not an RFC 3339 time: {created!r}")
     salt = os.urandom(SALT_BYTES)
     data = seal(_derive(password, salt, params), master.to_json())
     return KeyFile(created, username, hostname, params, salt, data).encode()

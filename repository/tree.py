@@ -19,9 +19,9 @@ from repository.gotext import (
     format_time,
     go_name,
     go_string,
-    go_string_cached,
     go_value,
     is_time,
+    lossy_text,
     parse_time,
     unquote_name,
 )
@@ -93,8 +93,8 @@ def encode_tree(nodes: Iterable[Node]) -> bytes:
 def encode_node(node: Node) -> bytes:
     """Return the JSON of one node; a tree is TREE_START, nodes joined by a comma, TREE_END."""
     mode = f',"mode":{node.mode}' if node.mode else ""
-    user = f',"user":{go_string_cached(node.user)}' if node.user else ""
-    group = f',"group":{go_string_cached(node.group)}' if node.group else ""
+    user = f',"user":{go_string(node.user)}' if node.user else ""
+    group = f',"group":{go_string(node.group)}' if node.group else ""
     inode = f',"inode":{node.inode}' if node.inode else ""
     device_id = f',"device_id":{node.device_id}' if node.device_id else ""
     size = f',"size":{node.size}' if node.size else ""
@@ -102,7 +102,7 @@ def encode_node(node: Node) -> bytes:
     special = node.linktarget or node.xattrs or node.device or node.generic_attributes
     subtree = f',"subtree":"{node.subtree.hex()}"' if node.subtree else ""
     return (
-        f'{{"name":{go_name(node.name)},"type":{go_string_cached(node.type)}{mode}'
+        f'{{"name":{go_name(node.name)},"type":{go_string(node.type)}{mode}'
         f',"mtime":"{node.mtime}","atime":"{node.atime}","ctime":"{node.ctime}","uid":{node.uid},"gid":{node.gid}'
         f"{user}{group}{inode}{device_id}{size}{links}{_encode_special(node) if special else ''}"
         f',"content":{_encode_content(node.content)}{subtree}'
@@ -169,7 +169,7 @@ def entry_from_node(node: Node) -> Entry:
         size=node.size,
         linktarget=linktarget(node),
         device=node.device,
-        xattrs=tuple((name.encode("utf-8", "surrogateescape"), value) for name, value in node.xattrs or ()),
+        xattrs=_entry_xattrs(node.xattrs) if node.xattrs else (),
     )
 
 
@@ -178,6 +178,10 @@ def linktarget(node: Node) -> bytes:
     if node.linktarget_raw is not None:
         return node.linktarget_raw
     return node.linktarget.encode("utf-8", "surrogateescape")
+
+
+def _entry_xattrs(xattrs: list[tuple[str, bytes]]) -> tuple[tuple[bytes, bytes], ...]:
+    return tuple((name.encode("utf-8", "surrogateescape"), value) for name, value in xattrs)
 
 
 def go_mode(kind: Kind, posix: int) -> int:
@@ -191,11 +195,10 @@ def posix_mode(mode: int) -> int:
 
 
 def _set_linktarget(node: Node, target: bytes) -> None:
-    text = target.decode("utf-8", "surrogateescape")
-    if not text.isascii() and text.encode("utf-8", "replace") != target:
-        node.linktarget_raw = target
-        text = "".join("\ufffd" if "\udc80" <= char <= "\udcff" else char for char in text)
-    node.linktarget = text
+    try:
+        node.linktarget = target.decode()
+    except UnicodeDecodeError:
+        node.linktarget, node.linktarget_raw = lossy_text(target), target
 
 
 def _encode_content(content: list[bytes] | None) -> str:
@@ -243,6 +246,7 @@ _KNOWN = _COMMON | {
     *("linktarget", "linktarget_raw", "extended_attributes", "generic_attributes", "device", "error")
 }
 _WHAT = "a node in a tree"
+_MAX_32 = 2**32 - 1
 
 
 def _decode_node(value: Any) -> Node:
@@ -259,8 +263,18 @@ def _decode_node(value: Any) -> Node:
         raise Damaged("a node in a tree lacks its name or type, or one of its names is not a string")
     _check_numbers(numbers)
     mode, uid, gid, inode, device_id, size, links = numbers
+    if mode > _MAX_32 or uid > _MAX_32 or gid > _MAX_32:
+        raise Damaged("a node in a tree holds a mode, uid or gid of more than 32 bits")
     node = Node(
-        *(unquote_name(name), kind, mode, _time(mtime), _time(atime), _time(ctime), uid, gid, user, group),
+        *(
+            unquote_name(name),
+            kind,
+            mode,
+            _time(mtime),
+            atime if atime == mtime else _time(atime),
+            _time(ctime),
+        ),
+        *(uid, gid, user, group),
         *(inode, device_id, size, links),
         content=_decode_content(get("content")),
         subtree=_decode_id(get("subtree")),
@@ -270,7 +284,7 @@ def _decode_node(value: Any) -> Node:
     return node
 
 
-def _check_numbers(numbers: Iterable[Any]) -> None:
+def _check_numbers(numbers: tuple[Any, ...]) -> None:
     for number in numbers:
         if type(number) is not int or not 0 <= number <= MAX_INT:
             raise Damaged("a node in a tree holds a number that is not an integer of 64 bits")
