@@ -253,41 +253,39 @@ def _decode_node(value: Any) -> Node:
     if type(value) is not dict:
         raise Damaged("a tree holds a node that is not a JSON object")
     get = value.get
-    name, kind, mtime, atime, ctime = get("name"), get("type"), get("mtime"), get("atime"), get("ctime")
-    user, group = get("user", ""), get("group", "")
-    numbers = (
-        *(get("mode", 0), get("uid", 0), get("gid", 0), get("inode", 0)),
-        *(get("device_id", 0), get("size", 0), get("links", 0)),
-    )
+    name, kind, user, group = get("name"), get("type"), get("user", ""), get("group", "")
     if not (type(name) is type(kind) is type(user) is type(group) is str):
         raise Damaged("a node in a tree lacks its name or type, or one of its names is not a string")
-    _check_numbers(numbers)
-    mode, uid, gid, inode, device_id, size, links = numbers
-    if mode > _MAX_32 or uid > _MAX_32 or gid > _MAX_32:
-        raise Damaged("a node in a tree holds a mode, uid or gid of more than 32 bits")
+    mtime = _time(get("mtime"))
     node = Node(
-        *(
-            unquote_name(name),
-            kind,
-            mode,
-            _time(mtime),
-            atime if atime == mtime else _time(atime),
-            _time(ctime),
-        ),
-        *(uid, gid, user, group),
-        *(inode, device_id, size, links),
+        name=unquote_name(name),
+        type=kind,
+        mode=get("mode", 0),
+        mtime=mtime,
+        atime=mtime if get("atime") == mtime else _time(get("atime")),
+        ctime=_time(get("ctime")),
+        uid=get("uid", 0),
+        gid=get("gid", 0),
+        user=user,
+        group=group,
+        inode=get("inode", 0),
+        device_id=get("device_id", 0),
+        size=get("size", 0),
+        links=get("links", 0),
         content=_decode_content(get("content")),
         subtree=_decode_id(get("subtree")),
     )
+    _check_numbers((node.mode, node.uid, node.gid), _MAX_32)
+    _check_numbers((node.inode, node.device_id, node.size, node.links), MAX_INT)
     if not _COMMON.issuperset(value):
         _decode_special(node, Fields(value, _WHAT))
     return node
 
 
-def _check_numbers(numbers: tuple[Any, ...]) -> None:
+def _check_numbers(numbers: tuple[Any, ...], maximum: int) -> None:
     for number in numbers:
-        if type(number) is not int or not 0 <= number <= MAX_INT:
-            raise Damaged("a node in a tree holds a number that is not an integer of 64 bits")
+        if type(number) is not int or not 0 <= number <= maximum:
+            raise Damaged(f"a node in a tree holds a number that is not an integer from 0 to {maximum}")
 
 
 def _time(text: Any) -> str:
