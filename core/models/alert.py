@@ -38,3 +38,4 @@ class Alert(Base):
     notified_at: Mapped[Moment | None]
     notify_attempts: Mapped[int] = mapped_column(default=0)
     notify_error: Mapped[LongText] = mapped_column(default="")
+    resolve_notified_at: Mapped[Moment | None]
