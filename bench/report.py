@@ -52,7 +52,8 @@ def machine() -> str:
     tools = [["restic", "version"], ["borg", "--version"], ["zstd", "--version"]]
     versions = "; ".join(filter(None, map(_first_line, tools)))
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return f"{now}; {os.cpu_count()} cores; {platform.platform()}; Python {platform.python_version()}; {versions}"
+    where = f"{os.cpu_count()} cores; {platform.platform()}; Python {platform.python_version()}"
+    return f"{now}; {where}; {versions}"
 
 
 def _row(step: str, who: str, found: list[Measurement], base: list[Measurement] | None) -> str:
