@@ -1,0 +1,44 @@
+"""What the tests of the engine share: the facts and repositories checked against restic, where present."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.conftest import FIXTURES
+
+settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("holdfast")
+
+
+@pytest.fixture(scope="session")
+def fixtures_dir() -> Path:
+    if not FIXTURES.is_dir():
+        pytest.skip("the fixtures are not beside the project (../shared/fixtures)")
+    return FIXTURES
+
+
+@pytest.fixture(scope="session")
+def vectors(fixtures_dir: Path) -> dict[str, Any]:
+    """The facts of restic-vectors.json."""
+    facts: dict[str, Any] = json.loads((fixtures_dir / "restic-vectors.json").read_bytes())
+    return facts
+
+
+@pytest.fixture(scope="session")
+def unpack(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Unpack a repository that restic made (v1, v2modes, mig, oddnames) to a folder of its own."""
+
+    def unpack(name: str) -> Path:
+        folder = tmp_path_factory.mktemp(name)
+        with tarfile.open(fixtures_dir / "generated-v2" / f"{name}.tar.gz") as archive:
+            archive.extractall(folder, filter="data")
+        return folder / "repo"
+
+    return unpack
