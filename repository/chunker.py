@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import pyfastcdc
 
@@ -21,7 +21,7 @@ class ChunkSizes:
     minimum: int
     average: int
     maximum: int
-    normalization: int
+    normalization: Literal[0, 1, 2, 3]
 
 
 # Changing any of these makes every large file new in every repository.

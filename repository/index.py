@@ -45,7 +45,7 @@ class Index:
 
     def has(self, blob_type: BlobType, blob_id: bytes) -> bool:
         """Tell whether the blob is in a pack that is stored."""
-        return id in self._places[blob_type]
+        return blob_id in self._places[blob_type]
 
     def lookup(self, blob_type: BlobType, blob_id: bytes) -> list[Location]:
         """Return every known place of the blob; an empty list if there is none."""
@@ -70,7 +70,7 @@ class Index:
     def claim(self, blob_type: BlobType, blob_id: bytes) -> bool:
         """Tell whether the caller must store this blob: it is neither known nor being stored by another."""
         with self._lock:
-            if id in self._places[blob_type] or (blob_type, blob_id) in self._pending:
+            if blob_id in self._places[blob_type] or (blob_type, blob_id) in self._pending:
                 return False
             self._pending.add((blob_type, blob_id))
             return True

@@ -1,4 +1,4 @@
-"""Locks by restic's protocol: taken, refreshed, given back, and removed when stale (restic-format.md, section 10)."""
+"""Locks by restic's protocol: taken, refreshed, given back (restic-format.md, section 10)."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def boot_clock() -> float:
 class Lock:
     """A lock that is held. Leaving its `with` block removes it.
 
-    A thread refreshes it every five minutes: writes a new lock file, then deletes the old. `on_lock_id` is called
-    with the hex id of each lock file before the one it replaces is deleted. SIGHUP is ignored meanwhile, because
-    `restic unlock` sends it to see whether a holder lives; Python can set that in the main thread only, so whoever
-    takes locks in another thread must ignore SIGHUP itself.
+    A thread refreshes it every five minutes: writes a new lock file, then deletes the old. `on_lock_id` is
+    called with the hex id of each lock file, before the one it replaces is deleted. SIGHUP is ignored
+    meanwhile, because `restic unlock` sends it to see whether a holder lives; Python can set that in the
+    main thread only, so whoever takes locks in another thread must ignore SIGHUP itself.
     """
 
     def __init__(
@@ -93,9 +93,10 @@ class Lock:
             try:
                 self._replace()
             except StorageError as error:
-                if self._age() > EXPIRES_S:
-                    self._lose(f"the lock could not be refreshed for {EXPIRES_S / 60:.0f} minutes: {error}")
-                raise
+                if self._age() <= EXPIRES_S:
+                    raise
+                self._lose(f"the lock could not be refreshed for {EXPIRES_S / 60:.1f} minutes: {error}")
+                raise LockLost(self._lost) from error
 
     def release(self) -> None:
         """Stop refreshing and remove the lock file. Again is fine."""
@@ -206,7 +207,7 @@ def list_locks_of(files: FileStore) -> list[tuple[bytes, LockInfo]]:
             continue  # given back meanwhile
         except Damaged as error:
             raise Damaged(
-                f"the lock {file.id.hex()} cannot be read, so nobody can tell whether it is in the way ({error}). "
+                f"the lock {file.id.hex()} cannot be read, so it may be in the way ({error}). "
                 "If nothing else uses the repository, remove all locks with unlock --remove-all"
             ) from error
     return found
@@ -220,8 +221,8 @@ def remove_lock(repo: Repository, lock_id: bytes) -> None:
 def remove_stale_locks(repo: Repository, remove_all: bool = False) -> list[bytes]:
     """Delete the locks that restic's `unlock` would delete, or every one; return their ids.
 
-    Stale: older than 30 minutes, or of this hostname and of a process that is gone. Processes are asked for with
-    signal 0 only. One that cannot be read is kept unless `remove_all`.
+    Stale: older than 30 minutes, or of this hostname and of a process that is gone; processes are sent
+    signal 0 only. A lock that cannot be read is kept unless `remove_all`.
     """
     removed = []
     for file in list_files(repo.storage, "locks"):
@@ -233,8 +234,8 @@ def remove_stale_locks(repo: Repository, remove_all: bool = False) -> list[bytes
 
 def describe(lock_id: bytes, info: LockInfo) -> str:
     """Say in words who holds a lock, since when, and its id."""
-    kind = "exclusively " if info.exclusive else ""
-    return f"{kind}{info.username}@{info.hostname}, process {info.pid}, since {info.time} (lock {lock_id.hex()[:8]})"
+    who = f"{'exclusively ' if info.exclusive else ''}{info.username}@{info.hostname}, process {info.pid}"
+    return f"{who}, since {info.time} (lock {lock_id.hex()[:8]})"
 
 
 def _file_is_stale(repo: Repository, lock_id: bytes) -> bool:

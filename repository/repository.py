@@ -136,7 +136,7 @@ class Repository:
             writer.stop()
 
     def save_blob(self, blob_type: BlobType, data: bytes) -> SavedBlob:
-        """Store a blob unless it is known; returns (blob_id, is_new, stored_bytes). Durable only after `flush`."""
+        """Store a blob unless it is known; returns (id, is_new, stored_bytes)."""
         return self._writing().save(blob_type, data)
 
     def flush(self) -> None:

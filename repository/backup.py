@@ -1,0 +1,224 @@
+"""Make a snapshot of a source."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+
+from repository.backup_read import FileReader
+from repository.backup_walk import TreeWalk
+from repository.entries import Problem, Source
+from repository.errors import Damaged, NothingToBackUp
+from repository.files import list_packs, local_identity
+from repository.gotext import LocalZone, format_time
+from repository.locks import Lock
+from repository.progress import ProgressCallback, ignore_progress
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.snapshots import Found, fits
+from repository.tally import Tally
+from repository.tree import Node, decode_tree
+from repository.writer import WriteOptions
+from storage_adapters.errors import ObjectNotFound
+
+PROGRAM_VERSION = "holdfast 0.1.0"
+# Above this many packs, one listing is cheaper than asking for each.
+_STAT_AT_MOST = 64
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BackupOptions:
+    """How to make a snapshot.
+
+    `parent`: id of the snapshot to compare with; None takes the newest of this host with these paths;
+    `force` takes none. `read_all` reads every file, changed or not. `excludes` is only recorded: the source
+    has applied the rules. `time_ns`, `hostname`, `username` default to now, the source's and this process's.
+    `zone` is the zone that times are written in: another one makes other trees. `expected`: (files, bytes)
+    in total, for the progress. `refuse_empty`: raise NothingToBackUp where the parent held files and the
+    source has none.
+    """
+
+    tags: list[str] = field(default_factory=list)
+    parent: bytes | None = None
+    force: bool = False
+    excludes: list[str] = field(default_factory=list)
+    time_ns: int | None = None
+    hostname: str | None = None
+    username: str | None = None
+    zone: tzinfo = UTC
+    self_check: bool = True
+    read_all: bool = False
+    refuse_empty: bool = True
+    expected: tuple[int, int] | None = None
+
+
+@dataclass(slots=True)
+class BackupResult(Tally):
+    """What a backup did: the counts of Tally, and the snapshot it made."""
+
+    snapshot_id: bytes = b""
+    tree: bytes = b""
+    parent: bytes | None = None
+    duration_s: float = 0.0
+
+    @property
+    def snapshot_hex(self) -> str:
+        """The snapshot's id in hex digits."""
+        return self.snapshot_id.hex()
+
+
+def backup(
+    repo: Repository,
+    source: Source,
+    options: BackupOptions,
+    lock: Lock,
+    progress: ProgressCallback = ignore_progress,
+    report: Callable[[Problem], None] = lambda problem: None,
+) -> BackupResult:
+    """Store the source's tree and make a snapshot of it, under a lock that the caller holds.
+
+    Every file left out or stored imperfectly is reported. Raises SourceUnavailable, NothingToBackUp,
+    LockLost, Damaged, StorageError, and Cancelled from `progress`; there is no new snapshot then. Killed
+    anywhere, all earlier snapshots are intact; what was stored is used by the next run or pruned.
+    """
+    started, started_ns = time.monotonic(), time.time_ns()
+    source.check()
+    result = BackupResult()
+    parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
+    repo.load_index()
+    writer = repo.start_writing(
+        WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
+    )
+    try:
+        result.tree = _save_tree(repo, source, options, parent, result, progress, report)
+        result.parent = parent[0] if parent else None
+        progress(result.progress("saving", options.expected))
+        repo.flush()
+        _verify_written(repo, writer.written)
+        lock.check()
+        result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
+    finally:
+        repo.stop_writing()
+    result.duration_s = time.monotonic() - started
+    return result
+
+
+def _save_tree(
+    repo: Repository,
+    source: Source,
+    options: BackupOptions,
+    parent: Found | None,
+    tally: Tally,
+    progress: ProgressCallback,
+    report: Callable[[Problem], None],
+) -> bytes:
+    """Store everything below the root; return the root's tree id."""
+    zone = LocalZone(options.zone)
+
+    def count_and_report(problem: Problem) -> None:
+        tally.count_problem(problem)
+        report(problem)
+
+    with FileReader(repo, source, tally, progress, options.expected) as reader:
+        walk = TreeWalk(repo, source, reader, tally, zone, count_and_report)
+        tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
+    _require_content(repo, tree, tally, parent if options.refuse_empty else None)
+    return tree
+
+
+def _find_parent(repo: Repository, source: Source, options: BackupOptions) -> Found | None:
+    """Return the snapshot to compare with: named, or the newest of this host with these paths."""
+    if options.force:
+        return None
+    if options.parent is not None:
+        return options.parent, repo.load_snapshot(options.parent)
+    now = options.time_ns or time.time_ns()
+    hostname = options.hostname or source.hostname
+    snapshots = repo.list_snapshots(lambda damaged, error: logger.warning("not usable as parent: %s", error))
+    fitting = [each for each in snapshots if fits(each[1], hostname, source.paths) and each[1].time_ns <= now]
+    return fitting[-1] if fitting else None
+
+
+def _require_content(repo: Repository, tree: bytes, tally: Tally, parent: Found | None) -> None:
+    """Raise NothingToBackUp rather than make a snapshot that holds nothing where something should be."""
+    if tally.files_failed and not tally.files_total:
+        raise NothingToBackUp(
+            f"none of the {tally.files_failed} files could be read, so no snapshot was made; "
+            "the problems listed say why: often a missing permission"
+        )
+    if tally.files_total or tally.others_total:
+        return
+    if tally.problems_lost or not tally.dirs_total:
+        raise NothingToBackUp(
+            "nothing could be read from the source, so no snapshot was made; see the problems"
+        )
+    if parent is not None and _holds_files(repo, parent[1]):
+        raise NothingToBackUp(
+            "the source is empty, but the snapshot before it held files, so no snapshot was made; check that "
+            "its disk is mounted. If it is meant to be empty, allow an empty backup once"
+        )
+
+
+def _holds_files(repo: Repository, snapshot: Snapshot) -> bool:
+    """Tell whether a snapshot holds anything but folders; a tree that cannot be read counts as holding."""
+    trees = [snapshot.tree]
+    while trees:
+        try:
+            nodes: list[Node] = decode_tree(repo.load_blob("tree", trees.pop()))
+        except Damaged:
+            return True
+        if any(node.type != "dir" for node in nodes):
+            return True
+        trees.extend(node.subtree for node in nodes if node.subtree)
+    return False
+
+
+def _verify_written(repo: Repository, written: dict[str, int]) -> None:
+    """Ask the storage for the sizes of all that this run stored: one that lies is met before the snapshot."""
+    sizes = _stored_sizes(repo, written)
+    wrong = [key for key, size in written.items() if sizes.get(key) != size]
+    if wrong:
+        raise Damaged(
+            f"the storage took {len(wrong)} files and does not have them, or not whole, "
+            f"so no snapshot was made: {', '.join(wrong[:10])}"
+        )
+
+
+def _stored_sizes(repo: Repository, written: dict[str, int]) -> dict[str, int]:
+    if len(written) > _STAT_AT_MOST:
+        packs = {
+            f"data/{pack.hex()[:2]}/{pack.hex()}": size for pack, size in list_packs(repo.storage).items()
+        }
+        return packs | {f"index/{file.id.hex()}": file.size_bytes for file in repo.files.list("index")}
+    sizes = {}
+    for key in written:
+        try:
+            sizes[key] = repo.storage.stat(key).size_bytes
+        except ObjectNotFound:
+            continue  # stays without a size: named by the caller
+    return sizes
+
+
+def _snapshot(source: Source, options: BackupOptions, result: BackupResult, started_ns: int) -> Snapshot:
+    zone = LocalZone(options.zone)
+    started = format_time(started_ns, zone)
+    return Snapshot(
+        time=format_time(options.time_ns, zone) if options.time_ns is not None else started,
+        parent=result.parent,
+        tree=result.tree,
+        paths=list(source.paths),
+        hostname=options.hostname or source.hostname,
+        username=options.username or local_identity()[1],
+        uid=os.getuid(),
+        gid=os.getgid(),
+        excludes=list(options.excludes),
+        tags=list(options.tags),
+        program_version=PROGRAM_VERSION,
+        summary=result.summary(started, format_time(time.time_ns(), zone)),
+    )

@@ -1,0 +1,205 @@
+"""Walk a source in order and decide, for each file, whether it must be read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+from repository.backup_read import FileReader, FileTask
+from repository.backup_tree import Frame, TreeBuilder
+from repository.entries import Entry, Problem, Source
+from repository.errors import BlobNotFound, Damaged
+from repository.gotext import LocalZone, parse_time
+from repository.index import Index
+from repository.repository import Repository
+from repository.tally import Tally
+from repository.tree import Node, decode_tree, node_from_entry
+
+logger = logging.getLogger(__name__)
+
+# A batch is read in one go, over directory borders: a remote source sends it as one stream.
+BATCH_FILES = 512
+BATCH_BYTES = 64 * 1024 * 1024
+
+Identity = tuple[int, int, int, int, int]
+Report = Callable[[Problem], None]
+
+
+class TreeWalk:
+    """One walk over a source: lists, decides, gathers files into batches, hands all to reader and builder."""
+
+    def __init__(
+        self,
+        repo: Repository,
+        source: Source,
+        reader: FileReader,
+        tally: Tally,
+        zone: LocalZone,
+        report: Report,
+    ) -> None:
+        self._repo = repo
+        self._source = source
+        self._reader = reader
+        self._tally = tally
+        self._zone = zone
+        self._report = report
+        self._builder = TreeBuilder(repo.save_blob, tally)
+        self._batch: list[FileTask] = []
+        self._batch_bytes = 0
+        self._links: dict[Identity, FileTask] = {}
+
+    def run(self, previous_tree: bytes | None, *, read_all: bool = False) -> bytes:
+        """Store the whole tree; return the root's tree id. `previous_tree`: the parent snapshot's root."""
+        previous = Node(b"", "dir", subtree=previous_tree) if previous_tree else None
+        root = Frame(b"/", previous=previous)
+        for frame in self._walk(root, read_all):
+            self._builder.listed(frame)
+        while self._batch:
+            self._read_batch()
+        return root.tree
+
+    def _walk(self, root: Frame, read_all: bool) -> Iterator[Frame]:
+        """Yield each directory once all its entries are decided, a child before its parent."""
+        stack = [self._enter(root)]
+        while stack:
+            frame, known, entries = stack[-1]
+            for entry in entries:
+                previous = _of_kind(known.get(entry.name), entry.kind)
+                if entry.kind == "dir":
+                    stack.append(self._enter(self._open_child(frame, entry, previous)))
+                    break
+                self._add_leaf(frame, entry, previous, read_all)
+            else:
+                stack.pop()
+                yield frame
+
+    def _enter(self, frame: Frame) -> tuple[Frame, dict[bytes, Node], Iterator[Entry]]:
+        """List a directory, and what the parent snapshot knows of it. An unreadable one is left out."""
+        self._reader.tell("reading", frame.path)
+        try:
+            listing = self._source.list_dir(frame.path)
+        except OSError as error:
+            frame.node = None
+            reason = error.strerror or str(error)
+            self._report(Problem(frame.path, "unreadable", f"the folder cannot be listed: {reason}"))
+            return frame, {}, iter(())
+        for problem in listing.problems:
+            self._report(problem)
+        return frame, self._load_previous(frame), iter(listing.entries)
+
+    def _load_previous(self, frame: Frame) -> dict[bytes, Node]:
+        if frame.previous is None or frame.previous.subtree is None:
+            return {}
+        try:
+            nodes = decode_tree(self._repo.load_blob("tree", frame.previous.subtree))
+        except (BlobNotFound, Damaged) as error:
+            logger.warning("folder %r of the parent snapshot is not compared with: %s", frame.path, error)
+            return {}
+        return {node.name: node for node in nodes}
+
+    def _open_child(self, frame: Frame, entry: Entry, previous: Node | None) -> Frame:
+        node = node_from_entry(entry, self._zone)
+        return Frame(frame.child_path(entry.name), node, frame, previous, frame.reserve())
+
+    def _add_leaf(self, frame: Frame, entry: Entry, previous: Node | None, read_all: bool) -> None:
+        if entry.kind == "socket":
+            return  # as restic: a socket means nothing without its process
+        node = node_from_entry(entry, self._zone)
+        if entry.kind != "file":
+            frame.slots.append(node)
+            self._tally.others_total += 1
+        elif previous is not None and not read_all and unchanged(node, previous, self._repo.index):
+            node.content = previous.content
+            frame.slots.append(node)
+            self._tally.count_file("unmodified", node.size)
+        else:
+            self._add_task(frame, FileTask(frame.child_path(entry.name), entry, previous))
+
+    def _add_task(self, frame: Frame, task: FileTask) -> None:
+        slot = frame.reserve()
+        task.on_finish = lambda: self._finish(frame, slot, task)
+        first = self._links.setdefault(_identity(task.entry), task) if task.entry.links > 1 else task
+        if first is task:
+            self._schedule(task)
+        elif first.pending:
+            first.followers.append(task)
+        else:
+            self._follow(first, task)
+
+    def _schedule(self, task: FileTask) -> None:
+        self._batch.append(task)
+        self._batch_bytes += task.entry.size
+        if len(self._batch) >= BATCH_FILES or self._batch_bytes >= BATCH_BYTES:
+            self._read_batch()
+
+    def _read_batch(self) -> None:
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        self._reader.read(batch, self._report)
+        for task in batch:
+            task.pending = False
+            task.on_finish()
+            followers, task.followers = task.followers, []
+            for follower in followers:
+                self._follow(task, follower)
+
+    def _follow(self, first: FileTask, task: FileTask) -> None:
+        """Give a hard link the content of the name read before; if that one failed, this one may not."""
+        if (
+            first.content is None
+            or first.read_as is None
+            or _identity(first.read_as) != _identity(task.entry)
+        ):
+            self._schedule(task)
+            return
+        task.read_as, task.content, task.size = task.entry, first.content, first.size
+        task.pending = False
+        task.on_finish()
+
+    def _finish(self, frame: Frame, slot: int, task: FileTask) -> None:
+        """Put a file that was read into its place. One that was not is left out, never kept from before."""
+        if task.content is None or task.read_as is None:
+            self._tally.files_failed += 1
+            self._builder.resolve(frame, slot, None)
+            return
+        node = node_from_entry(task.read_as, self._zone)
+        node.name, node.size, node.content = task.entry.name, task.size, task.content
+        self._tally.count_file(_state(node, task.previous, self._repo.index), node.size)
+        self._builder.resolve(frame, slot, node)
+
+
+def unchanged(node: Node, previous: Node, index: Index) -> bool:
+    """Tell whether a file's content in the parent snapshot is still its content, and is all stored."""
+    if (
+        previous.size != node.size
+        or previous.inode != node.inode
+        or not _same_instant(previous.mtime, node.mtime)
+        or not _same_instant(previous.ctime, node.ctime)
+        or previous.content is None
+    ):
+        return False
+    lengths = [index.plain_length("data", blob) for blob in previous.content]
+    if None in lengths:
+        logger.warning("%r is read again: some of its content is missing in the repository", node.name)
+        return False
+    return sum(length or 0 for length in lengths) == node.size
+
+
+def _state(node: Node, previous: Node | None, index: Index) -> Literal["new", "changed", "unmodified"]:
+    if previous is None:
+        return "new"
+    same = previous.content == node.content and unchanged(node, previous, index)
+    return "unmodified" if same else "changed"
+
+
+def _of_kind(node: Node | None, kind: str) -> Node | None:
+    return node if node is not None and node.type == kind else None
+
+
+def _same_instant(left: str, right: str) -> bool:
+    return left == right or parse_time(left) == parse_time(right)
+
+
+def _identity(entry: Entry) -> Identity:
+    """Return what two names of one unchanged file have in common."""
+    return entry.device_id, entry.inode, entry.size, entry.mtime_ns, entry.ctime_ns
