@@ -67,8 +67,7 @@ def refuses_or_decodes(decode: Callable[[bytes], Any], data: bytes) -> Any:
     """Decode; Damaged is fine, whatever else is raised fails the test."""
     try:
         return decode(data)
-    except Damaged as err:
-        assert len(str(err)) < 400
+    except Damaged:
         return None
 
 

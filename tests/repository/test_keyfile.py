@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -74,7 +75,7 @@ def test_it_keeps_who_made_it_and_restics_order() -> None:
 
 
 def test_the_default_cost_is_in_restics_class() -> None:
-    assert DEFAULT_KDF == KdfParams(32768, 8, 6)
+    assert KdfParams(32768, 8, 6) == DEFAULT_KDF
     DEFAULT_KDF.check()
 
 
@@ -135,10 +136,8 @@ def test_nothing_secret_is_in_its_repr() -> None:
 @given(mutations(KEY_FILE))
 @settings(max_examples=300)
 def test_mutated_key_files_are_damaged_or_do_not_open(data: bytes) -> None:
-    try:
+    with contextlib.suppress(DamagedKey, WrongPassword):
         assert open_key_file(data, "secret") == MASTER
-    except (DamagedKey, WrongPassword):
-        pass
 
 
 def test_hostile_key_files_are_damaged() -> None:
@@ -146,7 +145,5 @@ def test_hostile_key_files_are_damaged() -> None:
         with pytest.raises(DamagedKey):
             KeyFile.decode(data)
     for data in odd_documents(KEY_FILE):
-        try:
+        with contextlib.suppress(DamagedKey):
             KeyFile.decode(data)
-        except DamagedKey:
-            pass
