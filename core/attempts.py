@@ -1,0 +1,204 @@
+"""One attempt at a job, by one process: claimed, beating, reporting, ended. Every write checks it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import func, select, update
+from sqlalchemy.orm import Session
+
+from core import processes
+from core.db import db, utc_now, write
+from core.joblog import LogBook, storable
+from core.models import Job
+from core.outcomes import Outcome
+from repository.errors import Cancelled
+from repository.progress import Progress
+
+BEAT_EVERY_S = 5.0
+RETRY_AFTER = timedelta(seconds=60)
+WAIT_AT_MOST = timedelta(hours=1)
+
+
+class AttemptLost(Exception):
+    """The row belongs to another attempt, or has ended: this process may write nothing more about it."""
+
+
+class Stopped(Cancelled):
+    """The process was told to end (a shutdown, a service stop); nobody cancelled the job."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """A claimed job. Its callbacks may be called from any thread; only `pulse` and `finish` write the row.
+
+    `context` makes the database usable in the thread that calls (a Flask app context).
+    """
+
+    job_id: int
+    number: int
+    context: Callable[[], AbstractContextManager[object]] = nullcontext
+    log: LogBook = field(default_factory=LogBook)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    stopped: threading.Event = field(default_factory=threading.Event)
+    lost: threading.Event = field(default_factory=threading.Event)
+    writing: threading.Lock = field(default_factory=threading.Lock)
+    progress: Progress | None = None
+    _written: Progress | None = None
+
+    def report(self, progress: Progress) -> None:
+        """Take the engine's progress; cheap. Raises Cancelled, Stopped or AttemptLost to end the work."""
+        self.progress = progress
+        self.check()
+
+    def check(self) -> None:
+        """Raise Cancelled, Stopped or AttemptLost if the work must end."""
+        if self.lost.is_set():
+            raise AttemptLost(f"job {self.job_id} is no longer ours (attempt {self.number})")
+        if self.cancelled.is_set():
+            raise Cancelled("cancelled on request")
+        if self.stopped.is_set():
+            raise Stopped("the process was told to end")
+
+    def hold_lock(self, lock_id: str) -> None:
+        """Note the id of the lock file that this job holds, so that it can be removed if we are killed."""
+        with self.context(), write() as session:
+            _update(session, self, lock_id=lock_id)
+
+
+def claim(job_id: int, context: Callable[[], AbstractContextManager[object]] = nullcontext) -> Attempt | None:
+    """Take a queued job for this process. None if it is not queued, not yet due, or taken by another."""
+    me = processes.this_process()
+    now = utc_now()
+    with write() as session:
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.status != "queued" or (job.not_before is not None and job.not_before > now):
+            return None
+        job.status = "running"
+        job.attempt += 1
+        job.node, job.boot_id, job.pid, job.pid_started = me.node, me.boot_id, me.pid, me.started
+        job.started_at = now
+        job.heartbeat_at = database_now(session)
+        job.not_before, job.phase, job.waiting_reason = None, "starting", ""
+        return Attempt(job.id, job.attempt, context)
+
+
+def pulse(attempt: Attempt) -> None:
+    """Write the heartbeat, the newest progress and the log so far; learn of a cancel request.
+
+    Call it every second or so in a thread of its own. AttemptLost is not raised, but noted in `attempt.lost`.
+    """
+    progress = attempt.progress
+    try:
+        with attempt.writing:
+            asked = _write_pulse(attempt, progress)
+            attempt.log.written()
+    except AttemptLost:
+        attempt.lost.set()
+        return
+    attempt._written = progress
+    if asked:
+        attempt.cancelled.set()
+
+
+def finish(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] | None = None) -> None:
+    """End the job. `also` writes what must be true together with it. Raises AttemptLost."""
+    with attempt.writing:
+        _write_end(attempt, outcome, also)
+        attempt.log.written()
+
+
+def _write_end(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] | None) -> None:
+    with write() as session:
+        values = {} if attempt.progress is None else _progress_values(attempt.progress)
+        values |= _outcome_values(outcome)
+        _update(session, attempt, ended_at=utc_now(), phase="", current_path="", **values)
+        attempt.log.write(session, attempt.job_id, last=True)
+        if also is not None:
+            also(session)
+
+
+def wait_for(attempt: Attempt, reason: str) -> bool:
+    """Put the job back into the queue, waiting for `reason`. False if it has waited for an hour already."""
+    now = utc_now()
+    with attempt.writing, write() as session:
+        job = session.get(Job, attempt.job_id)
+        since = _waiting_since(job, now) if job is not None else now
+        if job is None or now - since >= WAIT_AT_MOST:
+            return False
+        parameters = {**job.parameters, "waiting_since": since.isoformat()}
+        _update(
+            session, attempt, status="queued", phase="waiting", waiting_reason=reason, enqueued_at=None,
+            not_before=now + RETRY_AFTER, parameters=parameters,
+        )  # fmt: skip
+        attempt.log.write(session, attempt.job_id)
+    attempt.lost.set()  # it is the queue's now
+    return True
+
+
+def database_now(session: Session) -> datetime:
+    """Return the time by the database's clock, the only one that all nodes share."""
+    from_database: datetime | None = session.scalar(select(func.now()))
+    if from_database is None:
+        raise RuntimeError("the database does not tell the time")
+    if from_database.tzinfo is None:
+        return from_database.replace(tzinfo=utc_now().tzinfo)
+    return from_database
+
+
+def current(attempt: Attempt) -> Job:
+    """Return the row of the job."""
+    job = db.session.get(Job, attempt.job_id)
+    if job is None:
+        raise AttemptLost(f"the row of job {attempt.job_id} is gone")
+    return job
+
+
+def _write_pulse(attempt: Attempt, progress: Progress | None) -> bool:
+    """Write one pulse; tell whether somebody asked to cancel."""
+    values = {} if progress is None or progress is attempt._written else _progress_values(progress)
+    with write() as session:
+        _update(session, attempt, heartbeat_at=database_now(session), **values)
+        attempt.log.write(session, attempt.job_id)
+        return session.scalar(select(Job.cancel_requested_at).where(Job.id == attempt.job_id)) is not None
+
+
+def _update(session: Session, attempt: Attempt, **values: object) -> None:
+    query = update(Job).where(
+        Job.id == attempt.job_id, Job.attempt == attempt.number, Job.status == "running"
+    )
+    if session.execute(query.values(**values)).rowcount != 1:  # type: ignore[attr-defined]
+        raise AttemptLost(f"job {attempt.job_id} is no longer ours (attempt {attempt.number})")
+
+
+def _progress_values(progress: Progress) -> dict[str, object]:
+    return {
+        "phase": progress.phase,
+        "files_done": progress.files_done,
+        "files_total": progress.files_total,
+        "bytes_done": progress.bytes_done,
+        "bytes_total": progress.bytes_total,
+        "bytes_added": progress.bytes_added,
+        "current_path": storable(progress.current),
+    }
+
+
+def _outcome_values(outcome: Outcome) -> dict[str, object]:
+    return {
+        "status": outcome.status,
+        "summary": storable(outcome.summary),
+        "meaning": storable(outcome.meaning),
+        "advice": storable(outcome.advice),
+        "detail": storable(outcome.detail),
+        "counts": outcome.counts,
+        "problems": outcome.problems,
+    }
+
+
+def _waiting_since(job: Job, now: datetime) -> datetime:
+    noted = job.parameters.get("waiting_since")
+    return datetime.fromisoformat(noted) if noted else now

@@ -1,0 +1,115 @@
+"""Look into points: folders, single files, whole folders as archives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
+
+from core import opened, points
+from core.downloads import Download
+from core.errors import NotFound
+from core.models import Point
+from core.opened import Opened
+from core.tokens import printable, token_from_path
+from repository import browse as engine
+from repository.errors import BlobNotFound, SnapshotNotFound
+from repository.gotext import parse_time
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.tree import Node, linktarget
+from storage_adapters.errors import ObjectNotFound
+
+T = TypeVar("T")
+
+_GONE = (BlobNotFound, ObjectNotFound, SnapshotNotFound)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One entry of a folder. `name` is printable, maybe escaped; `token` names its whole path exactly."""
+
+    name: str
+    kind: str  # repository.entries.Kind
+    size: int | None  # bytes, of files only
+    mtime: datetime | None
+    linktarget: str
+    path: bytes
+    token: str
+
+
+def list_dir(point: Point, path: bytes = b"/") -> list[Row]:
+    """Return a folder's entries, folders first, each by name.
+
+    Raises NotFound, Unreachable, RepositoryError, StorageError.
+    """
+    nodes = _read(point, lambda repo, snapshot: engine.list_dir(repo, snapshot, path), path)
+    rows = [_row(path, node) for node in nodes]
+    return sorted(rows, key=lambda row: (row.kind != "dir", row.path))
+
+
+def find(point: Point, path: bytes) -> Row:
+    """Return one entry by its path. Raises as list_dir."""
+    return _row(_parent(path), _find_node(point, path))
+
+
+def read_file(point: Point, path: bytes) -> tuple[Row, Iterator[bytes]]:
+    """Return a file's row and its content, piece by piece, under a shared lock that ends with the iterator.
+
+    A damaged piece raises in mid-stream, so that a download is visibly cut. Raises NotFound if it is no file.
+    """
+    node = _find_node(point, path)
+    if node.type != "file":
+        raise NotFound(f"{printable(path)} is no file in this point.")
+    held, _ = _held(point)
+    return _row(_parent(path), node), Download(held.repo, lambda: engine.read_file(held.repo, node))
+
+
+def stream_folder(point: Point, path: bytes, form: Literal["tar", "zip"]) -> Iterator[bytes]:
+    """Return a folder (or one file) as an archive, piece by piece; as read_file in all else."""
+    if path != b"/":
+        _find_node(point, path)
+    stream = engine.stream_tar if form == "tar" else engine.stream_zip
+    held, snapshot_id = _held(point)
+    snapshot = held.snapshot(snapshot_id)
+    return Download(held.repo, lambda: stream(held.repo, snapshot, path))
+
+
+def _find_node(point: Point, path: bytes) -> Node:
+    return _read(point, lambda repo, snapshot: engine.find_node(repo, snapshot, path), path)
+
+
+def _read(point: Point, use: Callable[[Repository, Snapshot], T], path: bytes) -> T:
+    """Use the opened repository; if something is gone from it, open it anew once and try again."""
+    held, snapshot_id = _held(point)
+    try:
+        return use(held.repo, held.snapshot(snapshot_id))
+    except engine.PathNotFound as error:
+        raise NotFound(f"{printable(path)} is not in this point.") from error
+    except _GONE:
+        held = opened.reload(points.best_copy(point).repository, held)
+    return use(held.repo, held.snapshot(snapshot_id))
+
+
+def _held(point: Point) -> tuple[Opened, bytes]:
+    copy = points.best_copy(point)
+    return opened.get(copy.repository), bytes.fromhex(copy.snapshot_id)
+
+
+def _parent(path: bytes) -> bytes:
+    return path.rpartition(b"/")[0] or b"/"
+
+
+def _row(parent: bytes, node: Node) -> Row:
+    path = parent.rstrip(b"/") + b"/" + node.name
+    size = node.size if node.type == "file" else None
+    link = printable(linktarget(node)) if node.type == "symlink" else ""
+    return Row(printable(node.name), node.type, size, _moment(node.mtime), link, path, token_from_path(path))
+
+
+def _moment(text: str) -> datetime | None:
+    with suppress(ValueError, OverflowError):
+        return datetime.fromtimestamp(parse_time(text) // 1_000_000_000, UTC)
+    return None  # years that Python's calendar does not have

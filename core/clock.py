@@ -1,0 +1,61 @@
+"""Notice that the clock was set by more than a day: retention must not act on such a time."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from core import app_state, instance
+from core.db import utc_now
+
+JUMP = timedelta(hours=24)
+_KEY = "clock_reference"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The wall clock beside the seconds since this machine was started (they go on while it sleeps)."""
+
+    wall: datetime
+    since_boot_s: float
+    boot_id: str
+
+
+def read() -> Reading:
+    """Read both clocks."""
+    return Reading(utc_now(), time.clock_gettime(time.CLOCK_BOOTTIME), app_state.boot_id())
+
+
+def jump(now: Reading | None = None) -> timedelta | None:
+    """Return by how much the clock was set since it was last trusted, if by more than 24 h; else None.
+
+    Until somebody accepts the new time, or the clock is set back, the answer stays the same. Over a
+    restart of the machine only a clock that went back can be noticed.
+    """
+    now = now or read()
+    noted = instance.get(_KEY)
+    if noted is None:
+        accept(now)
+        return None
+    moved = _moved(noted, now)
+    if abs(moved) > JUMP:
+        return moved
+    accept(now)
+    return None
+
+
+def accept(now: Reading | None = None) -> None:
+    """Trust the clock as it is now."""
+    now = now or read()
+    instance.put(
+        _KEY, {"wall": now.wall.isoformat(), "since_boot_s": now.since_boot_s, "boot_id": now.boot_id}
+    )
+
+
+def _moved(noted: dict[str, object], now: Reading) -> timedelta:
+    wall = datetime.fromisoformat(str(noted["wall"])).astimezone(UTC)
+    if noted["boot_id"] == now.boot_id:
+        passed = timedelta(seconds=now.since_boot_s - float(str(noted["since_boot_s"])))
+        return now.wall - wall - passed
+    return min(now.wall - wall, timedelta(0))

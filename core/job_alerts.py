@@ -1,0 +1,69 @@
+"""Alerts about how jobs ended: raised for bad ends, resolved by good ones. Telling twice is harmless."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from core import alerts
+from core.db import db, utc_now, write
+from core.models import Alert, Job
+
+_TOLD = "told"
+_UNTOLD_SINCE = timedelta(days=2)
+_BAD = {
+    "failed": ("failure", "error"),
+    "interrupted": ("interrupted", "error"),
+    "warning": ("warning", "warning"),
+}
+_NAMES = {"backup": "The backup", "restore": "The restore", "retention": "Retention"}
+
+
+def tell(job_id: int) -> None:
+    """Raise or resolve the alert that fits the end of a job, once."""
+    job = db.session.get(Job, job_id, populate_existing=True)
+    if job is None or not job.ended or job.parameters.get(_TOLD):
+        return
+    if job.status == "completed":
+        alerts.resolve(_subject(job))
+    elif job.status in _BAD and not _told_before(job):
+        _raise(job)
+    _mark_told(job_id)
+
+
+def tell_untold() -> None:
+    """Tell of jobs that ended while the process that ended them was killed before it could."""
+    ended = select(Job).where(Job.ended_at > utc_now() - _UNTOLD_SINCE).order_by(Job.id)
+    for job_id in [job.id for job in db.session.scalars(ended) if not job.parameters.get(_TOLD)]:
+        tell(job_id)
+
+
+def _raise(job: Job) -> None:
+    kind, severity = _BAD[job.status]
+    about = f"{_NAMES.get(job.kind, 'The job')}{f' of {job.config.name}' if job.config else ''}"
+    ended = {"failed": "failed", "interrupted": "was interrupted", "warning": "ended with a warning"}[
+        job.status
+    ]
+    alerts.raise_alert(
+        _subject(job), kind, severity, f"{about} {ended}. {job.summary}", job.meaning, job.advice, job.detail,
+        config_id=job.config_id, job_id=job.id,
+    )  # fmt: skip
+
+
+def _subject(job: Job) -> str:
+    if job.kind == "restore":
+        return f"restore:{job.id}"
+    return f"{job.kind}:{job.config_id or 'all'}"
+
+
+def _told_before(job: Job) -> bool:
+    """Tell whether the alert about this very job was raised, just not noted: killed in between."""
+    return db.session.scalar(select(Alert.id).where(Alert.job_id == job.id).limit(1)) is not None
+
+
+def _mark_told(job_id: int) -> None:
+    with write() as session:
+        job = session.get(Job, job_id)
+        if job is not None:
+            job.parameters = {**job.parameters, _TOLD: True}

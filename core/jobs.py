@@ -1,0 +1,212 @@
+"""Jobs as people and the queue see them: made, listed, cancelled, handed to the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from core.db import db, utc_now, write
+from core.errors import Conflict, NotFound
+from core.models import Config, Job, JobLog
+from core.models.job import PENDING
+
+PER_PAGE = 50
+ENQUEUE_AGAIN_AFTER = timedelta(seconds=60)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """One page of a list. `number` counts from 1; `total` counts all items, not only those here."""
+
+    items: Sequence[T]
+    number: int
+    per_page: int
+    total: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are, at least 1."""
+        return max(1, -(-self.total // self.per_page))
+
+
+def create_backup(config_id: str, trigger: str, due_at: datetime | None = None) -> Job:
+    """Make a queued backup of a config; the caller enqueues it (`jobs.tasks.enqueue`).
+
+    Raises NotFound, and Conflict while another job of this config is queued or running.
+    """
+    with write() as session:
+        return add_backup(session, config_id, trigger, due_at)
+
+
+def add_backup(session: Session, config_id: str, trigger: str, due_at: datetime | None = None) -> Job:
+    """Do the same inside a writing transaction that the caller has open."""
+    config = session.get(Config, config_id, with_for_update=True)
+    if config is None or config.deleted_at is not None:
+        raise NotFound(f"There is no config {config_id!r}.", "It may have been deleted meanwhile.")
+    _refuse_second(session, config)
+    return _add(session, kind="backup", trigger=trigger, config_id=config_id, due_at=due_at)
+
+
+def create_retention(trigger: str, config_id: str | None = None, *, confirmed: bool = False) -> Job:
+    """Make a queued retention run for one config, or for all; `confirmed` lets it pass the brake.
+
+    One that is queued already for the same config is returned instead of a second.
+    """
+    with write() as session:
+        found = session.scalar(
+            select(Job).where(Job.kind == "retention", Job.status == "queued", Job.config_id == config_id)
+        )
+        if found is not None and not confirmed:
+            return found
+        parameters = {"confirmed": True} if confirmed else {}
+        return _add(session, kind="retention", trigger=trigger, config_id=config_id, parameters=parameters)
+
+
+def get(job_id: int) -> Job:
+    """Return a job, as it is now. Raises NotFound."""
+    job = db.session.get(Job, job_id, populate_existing=True)
+    if job is None:
+        raise NotFound(f"There is no job {job_id}.")
+    return job
+
+
+def list_jobs(
+    *,
+    kind: str | None = None,
+    status: str | None = None,
+    config_id: str | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    page: int = 1,
+    per_page: int = PER_PAGE,
+) -> Page[Job]:
+    """Return the jobs that fit all filters given, newest first. `status` may be "pending" or "ended"."""
+    conditions: list[ColumnElement[bool]] = []
+    if kind:
+        conditions.append(Job.kind == kind)
+    if status:
+        conditions.append(_status_is(status))
+    if config_id:
+        conditions.append(Job.config_id == config_id)
+    if since:
+        conditions.append(Job.created_at >= since)
+    if until:
+        conditions.append(Job.created_at < until)
+    return paginate(select(Job).where(*conditions).order_by(Job.id.desc()), page, per_page)
+
+
+def pending_of(config_id: str) -> Job | None:
+    """Return the queued or running backup of a config, if there is one."""
+    return db.session.scalar(_pending_backup(config_id))
+
+
+def log_lines(
+    job_id: int, *, problems_only: bool = False, page: int = 1, per_page: int = 200
+) -> Page[JobLog]:
+    """Return the log of a job, in order; `problems_only` leaves out what is mere information."""
+    query = select(JobLog).where(JobLog.job_id == job_id).order_by(JobLog.id)
+    if problems_only:
+        query = query.where(JobLog.level != "info")
+    return paginate(query, page, per_page)
+
+
+def request_cancel(job_id: int) -> Job:
+    """Ask a job to stop. A queued one is cancelled at once, a running one as soon as it can stop cleanly.
+
+    Raises NotFound; Conflict if it has ended.
+    """
+    with write() as session:
+        job = session.get(Job, job_id)
+        if job is None:
+            raise NotFound(f"There is no job {job_id}.")
+        if job.ended:
+            raise Conflict(f"Job {job_id} has ended already: {job.status}.")
+        job.cancel_requested_at = job.cancel_requested_at or utc_now()
+        if job.status == "queued":
+            _cancel_queued(job)
+        return job
+
+
+def to_enqueue(now: datetime | None = None) -> list[int]:
+    """Return the jobs that should be in the queue and are not, or were put there a minute ago or more."""
+    now = now or utc_now()
+    waited_enough = and_(Job.not_before.is_not(None), Job.not_before <= now, Job.enqueued_at.is_(None))
+    left = and_(
+        func.coalesce(Job.enqueued_at, Job.created_at) <= now - ENQUEUE_AGAIN_AFTER,
+        or_(Job.not_before.is_(None), Job.not_before <= now),
+    )
+    query = select(Job.id).where(Job.status == "queued", or_(waited_enough, left)).order_by(Job.id)
+    return list(db.session.scalars(query))
+
+
+def mark_enqueued(job_ids: Collection[int]) -> None:
+    """Note that the queue has these jobs now."""
+    with write() as session:
+        session.execute(
+            update(Job).where(Job.id.in_(job_ids), Job.status == "queued").values(enqueued_at=utc_now())
+        )
+
+
+def count_running() -> int:
+    """Return how many jobs are running now."""
+    return db.session.scalar(select(func.count()).select_from(Job).where(Job.status == "running")) or 0
+
+
+def paginate(query: Select[T], page: int, per_page: int) -> Page[T]:
+    """Return one page of a query's rows; a page out of range is brought into it."""
+    total = db.session.scalar(select(func.count()).select_from(query.order_by(None).subquery())) or 0
+    last = max(1, -(-total // per_page))
+    number = min(max(page, 1), last)
+    items = list(db.session.scalars(query.limit(per_page).offset((number - 1) * per_page)))
+    return Page(items, number, per_page, total)
+
+
+def add_job(session: Session, **values: Any) -> Job:
+    """Add a queued job of a kind that has its own service (restores); inside a writing transaction."""
+    return _add(session, **values)
+
+
+def _add(session: Session, **values: Any) -> Job:
+    job = Job(**values)
+    session.add(job)
+    session.flush()
+    return job
+
+
+def _refuse_second(session: Session, config: Config) -> None:
+    pending = session.scalar(_pending_backup(config.id))
+    if pending is not None:
+        raise Conflict(
+            f"{config.name} is being backed up already: job {pending.id} is {pending.status}.",
+            "Wait until it has ended, or cancel it.",
+        )
+
+
+def _pending_backup(config_id: str) -> Select[Job]:
+    return (
+        select(Job).where(Job.kind == "backup", Job.config_id == config_id, Job.status.in_(PENDING)).limit(1)
+    )
+
+
+def _status_is(status: str) -> ColumnElement[bool]:
+    wanted: Iterable[str] = (status,)
+    if status == "pending":
+        wanted = PENDING
+    elif status == "ended":
+        return Job.status.not_in(PENDING)
+    return Job.status.in_(wanted)
+
+
+def _cancel_queued(job: Job) -> None:
+    job.status = "cancelled"
+    job.phase = ""
+    job.ended_at = utc_now()
+    job.summary = "Cancelled before it began."
+    job.meaning = "Nothing was read or written."

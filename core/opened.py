@@ -1,0 +1,80 @@
+"""Repositories kept open for reading in this process: opening one costs a key derivation and its index."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+
+from core import storages
+from core.models import RepositoryRecord
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+
+_SNAPSHOTS_KEPT = 200
+
+
+@dataclass(slots=True)
+class Opened:
+    """An open repository with its index loaded. Safe for several threads."""
+
+    repo: Repository
+    _snapshots: OrderedDict[bytes, Snapshot] = field(default_factory=OrderedDict)
+    _mutex: threading.Lock = field(default_factory=threading.Lock)
+
+    def snapshot(self, snapshot_id: bytes) -> Snapshot:
+        """Return a snapshot, from memory if it was asked for before. Raises SnapshotNotFound, Damaged."""
+        with self._mutex:
+            known = self._snapshots.get(snapshot_id)
+        if known is not None:
+            return known
+        loaded = self.repo.load_snapshot(snapshot_id)
+        with self._mutex:
+            self._snapshots[snapshot_id] = loaded
+            while len(self._snapshots) > _SNAPSHOTS_KEPT:
+                self._snapshots.popitem(last=False)
+        return loaded
+
+
+_opened: dict[str, Opened] = {}
+_mutexes: dict[str, threading.Lock] = {}
+_mutex = threading.Lock()
+
+
+def get(record: RepositoryRecord) -> Opened:
+    """Return the repository, opened now if it is not yet. Raises as storages.open_repository."""
+    with _mutex_of(record):
+        return _opened.get(record.id) or _open(record)
+
+
+def reload(record: RepositoryRecord, stale: Opened) -> Opened:
+    """Open it anew, because `stale` misses something; if another thread just did, return that."""
+    with _mutex_of(record):
+        now = _opened.get(record.id)
+        if now is not None and now is not stale:
+            return now
+        _opened.pop(record.id, None)
+        # The stale one is not closed: another thread may be reading from it. It goes with its last reader.
+        return _open(record)
+
+
+def forget_all() -> None:
+    """Drop every open repository (after their rows changed, and between tests)."""
+    with _mutex:
+        _opened.clear()
+
+
+def _open(record: RepositoryRecord) -> Opened:
+    repo = storages.open_repository(record)
+    try:
+        repo.load_index()
+    except BaseException:
+        repo.close()
+        raise
+    _opened[record.id] = Opened(repo)
+    return _opened[record.id]
+
+
+def _mutex_of(record: RepositoryRecord) -> threading.Lock:
+    with _mutex:
+        return _mutexes.setdefault(record.id, threading.Lock())

@@ -1,0 +1,147 @@
+"""How a job ended, in words: what happened, what it means for the data, what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from core.errors import HoldfastError, Unreachable
+from repository.entries import SourceUnavailable, TargetError, TargetFull
+from repository.errors import (
+    BlobNotFound,
+    Damaged,
+    Locked,
+    LockLost,
+    NoRepository,
+    NothingToBackUp,
+    RepositoryError,
+    WrongPassword,
+)
+from storage_adapters.errors import (
+    ObjectNotFound,
+    PermissionDenied,
+    StorageError,
+    StorageFull,
+    StorageUnavailable,
+)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What is written to the row when a job ends. `status` is one of core.models.job.ENDED."""
+
+    status: str
+    summary: str
+    meaning: str = ""
+    advice: str = ""
+    detail: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    problems: int = 0
+
+
+# From the most special class to the most general: (class, what to do).
+_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+    (
+        SourceUnavailable,
+        "See that the path exists and its disk is mounted, or correct the config; then run it again.",
+    ),
+    (
+        NothingToBackUp,
+        "See that the source is really there and readable: a disk that is not mounted looks like this.",
+    ),
+    (
+        Unreachable,
+        "Mount or connect the storage, then run the job again. Holdfast never makes a new one in its place.",
+    ),
+    (
+        StorageFull,
+        "Make room on the storage, then run the job again. Nothing is deleted by itself to make room.",
+    ),
+    (StorageUnavailable, "Mount or connect the storage, then run the job again."),
+    (PermissionDenied, "Give the user that Holdfast runs as the right to read and write there."),
+    (
+        WrongPassword,
+        "Somebody changed the repository's password, or it is another repository. Put the right one back.",
+    ),
+    (NoRepository, "Mount the storage that holds it. Holdfast never makes a new repository in its place."),
+    (
+        ObjectNotFound,
+        "Run `restic check` on the repository to learn what is missing, and keep the other points.",
+    ),
+    (Damaged, "Look at the disk and memory of the machines involved, and run `restic check --read-data`."),
+    (
+        BlobNotFound,
+        "Run `restic check` on the repository to learn what is missing, and keep the other points.",
+    ),
+    (
+        Locked,
+        "End the other program, or wait; a lock of a program that is gone is removed with `restic unlock`.",
+    ),
+    (
+        LockLost,
+        "See what removed or delayed it: `restic unlock --remove-all`, a suspended machine, a slow storage.",
+    ),
+    (TargetFull, "Make room at the target, or choose another one, then restore again."),
+    (TargetError, "Look at the path named, then restore again."),
+)
+_OTHERWISE = (
+    "Look at the technical detail below. If it happens again, please report it as a fault of Holdfast."
+)
+
+_SUMMARY: tuple[tuple[type[Exception], str], ...] = (
+    (StorageFull, "The storage is full: {error}"),
+    (WrongPassword, "The repository's password is wrong: {error}"),
+    (NoRepository, "The repository is not there: {error}"),
+    (LockLost, "The lock on the repository was lost: {error}"),
+    (Damaged, "Stored data is damaged: {error}"),
+    (ObjectNotFound, "Stored data is missing: {error}"),
+    (BlobNotFound, "Stored data is missing: {error}"),
+    (Unreachable, "{error}"),
+    (StorageUnavailable, "The storage is not reachable: {error}"),
+    (StorageError, "The storage failed: {error}"),
+    ((RepositoryError), "{error}"),
+)
+
+# What is a person's or the world's doing. Anything else is a fault of ours and keeps its traceback.
+EXPECTED = (HoldfastError, RepositoryError, StorageError, SourceUnavailable, TargetError)
+
+
+def explain(error: Exception, meaning: str) -> Outcome:
+    """Turn an error that ended a job into a failed outcome; `meaning` says what it means for the data."""
+    return Outcome("failed", sentence(_say(error)), meaning, _advise(error), _chain(error))
+
+
+def sentence(text: str) -> str:
+    """Return the text as a sentence: a capital first, a full stop at the end, on one line."""
+    text = " ".join(text.split())
+    if not text:
+        return text
+    first = text[0].upper() + text[1:]
+    return first if first[-1] in ".!?…" else f"{first}."
+
+
+def _say(error: Exception) -> str:
+    if not isinstance(error, EXPECTED):
+        return f"Holdfast itself failed ({type(error).__name__}): {error}"
+    for kind, text in _SUMMARY:
+        if isinstance(error, kind):
+            return text.format(error=error)
+    return str(error)
+
+
+def _advise(error: Exception) -> str:
+    if isinstance(error, HoldfastError) and error.advice:
+        return error.advice
+    for kind, text in _ADVICE:
+        if isinstance(error, kind):
+            return text
+    return _OTHERWISE
+
+
+def _chain(error: BaseException) -> str:
+    """Return the error and its causes, one a line, with their types."""
+    lines = []
+    cause: BaseException | None = error
+    while cause is not None:
+        lines.append(f"{type(cause).__module__}.{type(cause).__name__}: {cause}")
+        cause = cause.__cause__
+    return "\n".join(lines)

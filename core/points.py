@@ -1,0 +1,95 @@
+"""Restore points: which there are, which are good, which copy to read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import selectinload
+
+from core.db import db
+from core.errors import NotFound
+from core.jobs import Page, paginate
+from core.models import Copy, Point
+
+
+def list_for(config_id: str | None, *, with_trashed: bool = True) -> Sequence[Point]:
+    """Return the points of a config, newest first; None: those of no config. Forgotten ones are left out."""
+    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_there()))
+    if not with_trashed:
+        query = query.where(Point.copies.any(_good()))
+    query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
+    return list(db.session.scalars(query))
+
+
+def list_page(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> Page[Point]:
+    """Return one page of all points, or of a config's, newest first; trashed ones too, forgotten ones not."""
+    query = select(Point).where(Point.copies.any(_there()))
+    if config_id:
+        query = query.where(Point.config_id == config_id)
+    query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
+    return paginate(query, page, per_page)
+
+
+def get(point_id: int) -> Point:
+    """Return a point. Raises NotFound."""
+    point = db.session.get(Point, point_id, populate_existing=True)
+    if point is None:
+        raise NotFound(f"There is no point {point_id}.")
+    return point
+
+
+def is_good(point: Point) -> bool:
+    """Tell whether it counts: it has a copy that is neither trashed, forgotten nor lost.
+
+    A row is only made once the snapshot was read back from the storage, whatever became of its job after.
+    """
+    return any(is_live(copy) for copy in point.copies)
+
+
+def is_live(copy: Copy) -> bool:
+    """Tell whether a copy counts for more than space."""
+    return copy.trashed_at is None and copy.forgotten_at is None and copy.lost_at is None
+
+
+def good_points(config_id: str) -> Sequence[Point]:
+    """Return the good points of a config, newest first."""
+    return list_for(config_id, with_trashed=False)
+
+
+def latest(config_id: str) -> Point | None:
+    """Return the newest good point of a config."""
+    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_good()))
+    return db.session.scalar(query.order_by(Point.taken_at.desc(), Point.id.desc()).limit(1))
+
+
+def best_copy(point: Point) -> Copy:
+    """Return the copy to restore from: a live one before a trashed one, a reachable storage before another.
+
+    Raises NotFound if the repository keeps none of them any more.
+    """
+    readable = [copy for copy in point.copies if copy.forgotten_at is None and copy.lost_at is None]
+    if not readable:
+        raise NotFound(
+            f"The data of point {point.id} is gone: {_why_gone(point)}.",
+            "Choose another point of this config.",
+        )
+    return min(readable, key=_rank)
+
+
+def _rank(copy: Copy) -> tuple[bool, bool, int]:
+    return (copy.repository.storage.unreachable_since is not None, copy.trashed_at is not None, copy.id)
+
+
+def _why_gone(point: Point) -> str:
+    if any(copy.lost_at is not None for copy in point.copies):
+        return "its snapshot was removed by another program"
+    return "retention removed it"
+
+
+def _there() -> ColumnElement[bool]:
+    return Copy.forgotten_at.is_(None) & Copy.lost_at.is_(None)
+
+
+def _good() -> ColumnElement[bool]:
+    return _there() & Copy.trashed_at.is_(None)
