@@ -22,9 +22,9 @@ _NO_RULES = Rules()
 class LocalSource:
     """Files and folders of this machine.
 
-    `targets` may be relative (to `cwd`); they stand in the tree as restic puts them there. Symbolic links above
-    a target are followed, none at or below it. `always_excluded` are places and why they are left out. A pickled
-    copy opens everything anew. Raises SourceUnavailable if there is no target.
+    `targets` may be relative (to `cwd`); they stand in the tree as restic puts them there. Symbolic links
+    above a target are followed, none at or below it. `always_excluded` are places and why they are left out.
+    A pickled copy opens everything anew. Raises SourceUnavailable if there is no target.
     """
 
     def __init__(

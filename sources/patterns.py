@@ -1,9 +1,9 @@
 """restic's include and exclude patterns: which paths a list of them matches.
 
-Semantics of restic 0.14 (internal/filter). A pattern is split at `/`; `**` stands for any number of components,
-`*`, `?`, `[…]` and `\\` work within one. One that starts with `/` is anchored at the root, any other may start
-at each component. It matches a path if it matches the path or a parent of it. `!` in front takes back what
-earlier patterns matched: the last pattern that matches decides.
+Semantics of restic 0.14 (internal/filter). A pattern is split at `/`; `**` stands for any number of
+components, `*`, `?`, `[…]` and `\\` work within one. One that starts with `/` is anchored at the root, any
+other may start at each component. It matches a path if it matches the path or a parent of it. `!` in front
+takes back what earlier patterns matched: the last pattern that matches decides.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from sources.globs import PatternError, is_literal, to_regex
+
+__all__ = ["Pattern", "PatternError", "PatternList", "clean", "fold", "parse"]
 
 _ANY_DEPTH = b"**"
 _MOST_DIRS_REMEMBERED = 10_000
@@ -34,8 +36,13 @@ class Pattern:
 
     @property
     def wanders(self) -> bool:
-        """Tell whether `**` stands in it twice: restic then tries not every way of filling them."""
-        return self.parts.count(_ANY_DEPTH) > 1
+        """Tell whether it has so many `**` that restic does not try every way of filling them."""
+        return self.parts.count(_ANY_DEPTH) > (1 if self.anchored else 2)
+
+    @property
+    def literals(self) -> frozenset[bytes]:
+        """The components that must stand in a path for it to match."""
+        return frozenset(part for part in self.parts if is_literal(part))
 
 
 def parse(pattern: str | bytes) -> Pattern:
@@ -62,7 +69,7 @@ def clean(path: bytes) -> bytes:
 
 
 def fold(name: bytes) -> bytes:
-    """Return `name` in lower case, as Go does it: each character alone, bytes that are not UTF-8 as U+FFFD."""
+    """Return `name` in lower case as Go does it: each character alone, a byte that is not UTF-8 as U+FFFD."""
     if name.isascii():
         return name.lower()
     text = name.decode("utf-8", "surrogateescape")
@@ -88,7 +95,7 @@ class PatternList:
         self.patterns = [parse(fold(pattern) if ignore_case else pattern) for pattern in given]
         self._states: dict[_StateKey, _State] = {}
         self._dirs: dict[bytes, _State] = {}
-        self._wandering = [i for i, p in enumerate(self.patterns) if p.wanders]
+        self._wandering = [(i, p.literals) for i, p in enumerate(self.patterns) if p.wanders]
 
     def __bool__(self) -> bool:
         return bool(self.patterns)
@@ -123,11 +130,9 @@ class PatternList:
     def _decide(self, state: _State, above: tuple[bytes, ...], name: bytes) -> bytes | None:
         folded = self._fold(name) if self._fold else name
         best = state.last_match(folded)
-        for index in reversed(self._wandering):
-            if index <= best:
-                break
-            if _matches(self.patterns[index], (*above, folded)):
-                best = index
+        for index, needed in self._wandering:
+            if index > best and needed.issubset((*above, folded)):
+                best = index if _matches(self.patterns[index], (*above, folded)) else best
         return None if best < 0 or self.patterns[best].negated else self.texts[best]
 
     def _state_of(self, path: bytes) -> _State:

@@ -26,7 +26,8 @@ _VARIABLE = re.compile(r"\$(?:\{([*#$@!?\-0-9])\}|\{([^}]+)\}|(\{\}?)|([*#$@!?\-
 class Rules:
     """The exclude options of restic's `backup`. Patterns may be text or bytes; sizes are in bytes.
 
-    `exclude_if_present` holds `NAME` or `NAME:header`. Raises ValueError (PatternError) for what restic refuses.
+    `exclude_if_present` holds `NAME` or `NAME:header`. Raises ValueError (a PatternError is one) for what
+    restic refuses, too.
     """
 
     exclude: tuple[str | bytes, ...] = ()

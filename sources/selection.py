@@ -152,7 +152,7 @@ def _find_tag(
     tags: Sequence[tuple[bytes, bytes]], path: bytes, fd: int
 ) -> tuple[bytes | None, list[Problem]]:
     """Return the first tag file that marks this directory, and what could not be told."""
-    problems = []
+    problems: list[Problem] = []
     for name, header in tags:
         try:
             if _is_tagged(name, header, fd):
