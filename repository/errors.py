@@ -53,3 +53,11 @@ class NothingToBackUp(RepositoryError):
 
 class Cancelled(RepositoryError):
     """The caller asked to stop. Nothing that refers to unfinished work was written."""
+
+
+class NothingToRestore(RepositoryError):
+    """The selection fits nothing in the snapshot, or the snapshot holds nothing: nothing was written."""
+
+
+class PathNotFound(RepositoryError):
+    """A snapshot holds nothing at this path, or not a folder (a file) where one is needed."""

@@ -1,0 +1,244 @@
+"""Decide what a restore writes, where, in which order: one walk over the snapshot's trees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from repository.entries import Entry, Problem, Target, TargetError
+from repository.errors import BlobNotFound, Damaged
+from repository.repository import Repository
+from repository.tree import Node, decode_tree, entry_from_node
+
+Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
+Report = Callable[[Problem], None]
+
+RENAMED_SUFFIX = b".restored"
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDir:
+    """Make sure of a directory. `path` is the place at the target, here and below."""
+
+    path: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveDir:
+    """Everything below is written; set the metadata, unless the directory is to be left as it was."""
+
+    path: bytes
+    entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True)
+class WriteFile:
+    """Write a file; its blobs follow in the stream, in order."""
+
+    path: bytes
+    entry: Entry
+    content: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeLink:
+    """Make a hard link to `first`, a file of this restore; `content` is for when that one failed."""
+
+    path: bytes
+    entry: Entry
+    first: bytes
+    content: Sequence[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class MakeSpecial:
+    """Make a symlink, fifo or device."""
+
+    path: bytes
+    entry: Entry
+
+
+Action = MakeDir | LeaveDir | WriteFile | MakeLink | MakeSpecial
+
+
+@dataclass(slots=True)
+class PlanCounts:
+    """What the plan met: `matched` things that the selection takes; those kept or renamed by the rule."""
+
+    matched: int = 0
+    kept: int = 0
+    renamed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What to restore. `takes` is asked for everything; `enters` for folders: may anything below be taken?"""
+
+    takes: Callable[[bytes, bool], bool]
+    enters: Callable[[bytes], bool]
+
+
+@dataclass(slots=True)
+class _Dir:
+    """A folder on the way down; it is made once something in it is to be written.
+
+    `fresh`: nothing is there at the target, so nothing below is either. `entry`: metadata to set at the end.
+    """
+
+    tree_path: bytes
+    path: bytes
+    nodes: list[Node]
+    entry: Entry | None
+    fresh: bool
+    started: bool = False
+
+
+class Planner:
+    """Yield the actions of a restore, a folder before what is in it. Runs ahead of their execution."""
+
+    def __init__(
+        self, repo: Repository, target: Target, selection: Selection, conflict: Conflict, report: Report
+    ) -> None:
+        self._repo = repo
+        self._target = target
+        self._selection = selection
+        self._conflict = conflict
+        self._report = report
+        self._links: dict[tuple[int, int], WriteFile] = {}
+        self.counts = PlanCounts()
+
+    def walk(self, tree: bytes, tree_path: bytes, own: Entry | None) -> Iterator[Action]:
+        """Yield what restores the tree that stands at `tree_path`: its content goes to the target's root.
+
+        `own` is the metadata of that folder; the target's root gets it if it is made by this restore.
+        Raises Damaged or BlobNotFound if the tree itself cannot be read.
+        """
+        fresh = self._target.existing(b"/") is None
+        root = _Dir(tree_path, b"/", self._load_tree(tree), own if fresh else None, fresh)
+        if self._selection.takes(tree_path, True):
+            self.counts.matched += bool(root.nodes)
+        stack = [(root, iter(root.nodes))]
+        while stack:
+            folder, nodes = stack[-1]
+            node = next(nodes, None)
+            if node is None:
+                stack.pop()
+                if folder.started:
+                    yield LeaveDir(folder.path, folder.entry)
+                continue
+            below = self._enter(folder, node)
+            if below is not None:
+                stack.append((below, iter(below.nodes)))
+                if not self._selection.takes(below.tree_path, True):
+                    continue
+            action = None if node.type == "dir" else self._leaf(folder, node)
+            if below is not None or action is not None:
+                yield from _start([each for each, _ in stack])
+            if action is not None:
+                yield action
+
+    def _enter(self, folder: _Dir, node: Node) -> _Dir | None:
+        """Return the folder that a node is, if anything in it is wanted."""
+        tree_path = join(folder.tree_path, node.name)
+        if node.type != "dir" or not self._selection.enters(tree_path):
+            return None
+        if not self._name_is_safe(tree_path, node.name):
+            return None
+        path = join(folder.path, node.name)
+        try:
+            entry = entry_from_node(node)
+            fresh = folder.fresh or self._target.existing(path) is None
+        except (Damaged, TargetError) as error:
+            self._report(Problem(tree_path, "unreadable", str(error)))
+            return None
+        taken = self._selection.takes(tree_path, True)
+        self.counts.matched += taken
+        sets = fresh or (taken and self._conflict in ("replace", "replace-if-older"))
+        return _Dir(tree_path, path, self._load_below(tree_path, node), entry if sets else None, fresh)
+
+    def _load_below(self, tree_path: bytes, node: Node) -> list[Node]:
+        try:
+            if node.subtree is None:
+                raise Damaged("the snapshot names no content for this folder")
+            return self._load_tree(node.subtree)
+        except (Damaged, BlobNotFound) as error:
+            self._report(Problem(tree_path, "unreadable", f"everything in this folder is lost: {error}"))
+            return []
+
+    def _load_tree(self, tree: bytes) -> list[Node]:
+        return decode_tree(self._repo.load_blob("tree", tree))
+
+    def _leaf(self, folder: _Dir, node: Node) -> Action | None:
+        """Return the action for anything but a folder; None if it is not selected, kept, or impossible."""
+        tree_path = join(folder.tree_path, node.name)
+        if not self._selection.takes(tree_path, False) or node.type == "socket":
+            return None
+        self.counts.matched += 1
+        if not self._name_is_safe(tree_path, node.name):
+            return None
+        try:
+            entry = entry_from_node(node)
+            if node.type == "file" and node.content is None:
+                raise Damaged("the snapshot names no content for this file")
+            path = self._place(folder, entry)
+        except (Damaged, TargetError) as error:
+            self._report(Problem(tree_path, "unreadable", str(error)))
+            return None
+        if path is None:
+            return None
+        return MakeSpecial(path, entry) if node.content is None else self._file(path, entry, node.content)
+
+    def _file(self, path: bytes, entry: Entry, content: list[bytes]) -> Action:
+        action = WriteFile(path, entry, content)
+        if entry.links < 2:
+            return action
+        first = self._links.setdefault((entry.device_id, entry.inode), action)
+        if first is action or first.content != content:
+            return action
+        return MakeLink(path, entry, first.path, content)
+
+    def _place(self, folder: _Dir, entry: Entry) -> bytes | None:
+        """Return where to write by the conflict rule; None to leave alone what is there."""
+        path = join(folder.path, entry.name)
+        if self._conflict == "replace" or folder.fresh:
+            return path
+        there = self._target.existing(path)
+        if there is None or (self._conflict == "replace-if-older" and there.mtime_ns < entry.mtime_ns):
+            return path
+        if self._conflict == "rename":
+            self.counts.renamed += 1
+            return self._free_path(folder, entry.name)
+        self.counts.kept += 1
+        return None
+
+    def _free_path(self, folder: _Dir, name: bytes) -> bytes:
+        """Return a path beside `name` that is free at the target, and that nothing in the snapshot takes."""
+        names = {node.name for node in folder.nodes}
+        number = 1
+        while True:
+            candidate = name + RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
+            path = join(folder.path, candidate)
+            if candidate not in names and self._target.existing(path) is None:
+                return path
+            number += 1
+
+    def _name_is_safe(self, tree_path: bytes, name: bytes) -> bool:
+        """Refuse, with a problem, a name that would lead out of its folder."""
+        if name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name:
+            return True
+        text = f"the snapshot holds the name {name!r}, which no file can have; not restored"
+        self._report(Problem(tree_path, "unreadable", text))
+        return False
+
+
+def join(folder: bytes, name: bytes) -> bytes:
+    """Return the tree path of `name` in `folder`."""
+    return (b"" if folder == b"/" else folder) + b"/" + name
+
+
+def _start(stack: list[_Dir]) -> Iterator[Action]:
+    for folder in stack:
+        if not folder.started:
+            folder.started = True
+            yield MakeDir(folder.path)
