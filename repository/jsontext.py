@@ -99,14 +99,14 @@ class Fields:
         return values
 
     def object_or_none(self, key: str) -> JsonObject | None:
-        """Return an object of unknown content, to be kept."""
+        """Return an object of unknown content, to be kept; None if missing or empty."""
         value = self.values.get(key)
         if value is None:
             return None
         if type(value) is not dict:
             self._refuse(key, "an object")
         check_depth(value, self.what)
-        return value
+        return value or None
 
     def rest(self, known: Iterable[str]) -> JsonObject:
         """Return the fields whose names are not in `known`, to be kept when this is written again."""

@@ -175,7 +175,7 @@ def entry_from_node(node: Node) -> Entry:
 
 def linktarget(node: Node) -> bytes:
     """Return where a symlink points, in its own bytes if they were kept."""
-    if node.linktarget_raw is not None:
+    if node.linktarget_raw:
         return node.linktarget_raw
     return node.linktarget.encode("utf-8", "surrogateescape")
 
@@ -317,8 +317,9 @@ def _need_id(text: Any) -> bytes:
 def _decode_special(node: Node, fields: Fields) -> None:
     """Set the fields that few nodes have."""
     node.linktarget = fields.text("linktarget")
-    if fields.values.get("linktarget_raw") is not None:
-        node.linktarget_raw = _unb64(fields.text("linktarget_raw"))
+    if raw := _unb64(fields.text("linktarget_raw")):
+        # As restic: where the two differ, the raw bytes are the truth.
+        node.linktarget, node.linktarget_raw = lossy_text(raw), raw
     if attributes := fields.items("extended_attributes"):
         named = [Fields(item, "an extended attribute") for item in attributes]
         node.xattrs = [(item.text("name"), _unb64(item.text("value"))) for item in named]
