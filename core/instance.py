@@ -17,6 +17,12 @@ def get(key: str, default: Any = None) -> Any:
     return default if row is None else row.value
 
 
+def get_in(session: Session, key: str) -> Any:
+    """Return the value of `key` as the caller's transaction sees it; None if there is none."""
+    row = session.get(InstanceValue, key)
+    return None if row is None else row.value
+
+
 def put(key: str, value: Any) -> None:
     """Store `value` (anything JSON can hold) in a transaction of its own."""
     with write() as session:

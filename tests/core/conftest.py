@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from core import app_state
+from core import app_state, storages
 from core.db import db
 from core.settings import Settings, load
+from repository.keyfile import KdfParams
 
 
 @pytest.fixture
@@ -29,6 +30,12 @@ def settings(environ: dict[str, str]) -> Settings:
     found = load(environ)
     app_state.prepare(found)
     return found
+
+
+@pytest.fixture(autouse=True)
+def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let new repositories cost little to open; restic takes them all the same."""
+    monkeypatch.setattr(storages, "KDF", KdfParams(n=1024, r=8, p=1))
 
 
 @pytest.fixture

@@ -1,0 +1,123 @@
+"""Alerts: what needs a person. One open row a subject; a repeat only counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from core.db import db, utc_now, write
+from core.errors import NotFound
+from core.models import Alert, User
+
+RECENT = 100
+
+
+def raise_alert(
+    subject: str,
+    kind: str,
+    severity: str,
+    what: str,
+    meaning: str,
+    advice: str,
+    detail: str = "",
+    *,
+    config_id: str | None = None,
+    job_id: int | None = None,
+    storage_id: str | None = None,
+) -> Alert:
+    """Open an alert, or note that the open one of this subject happened again (its texts are renewed)."""
+    with write() as session:
+        alert = _open_alert(session, subject)
+        if alert is None:
+            alert = Alert(subject=subject, kind=kind, opened_at=utc_now())
+            session.add(alert)
+        else:
+            alert.count += 1
+        alert.kind, alert.severity, alert.last_at = kind, severity, utc_now()
+        alert.what, alert.meaning, alert.advice, alert.detail = what, meaning, advice, detail
+        alert.config_id, alert.job_id, alert.storage_id = config_id, job_id, storage_id
+        return alert
+
+
+def resolve(subject: str) -> bool:
+    """Close the open alert of this subject, if there is one; tell whether there was."""
+    # A look before the writing transaction: good runs resolve all the time, and mostly there is nothing.
+    if (
+        db.session.scalar(select(Alert.id).where(Alert.subject == subject, Alert.resolved_at.is_(None)))
+        is None
+    ):
+        return False
+    with write() as session:
+        alert = _open_alert(session, subject)
+        if alert is not None:
+            alert.resolved_at = utc_now()
+        return alert is not None
+
+
+def is_open(subject: str) -> bool:
+    """Tell whether there is an open alert of this subject."""
+    return _open_alert(db.session(), subject) is not None
+
+
+def acknowledge(alert_id: int, user: User) -> Alert:
+    """Note that a person has seen it; it stays open. The first one's name stays. Raises NotFound."""
+    name = user.name
+    with write() as session:
+        alert = session.get(Alert, alert_id)
+        if alert is None:
+            raise NotFound(f"There is no alert {alert_id}.")
+        if alert.acknowledged_at is None:
+            alert.acknowledged_at, alert.acknowledged_by = utc_now(), name
+        return alert
+
+
+def resolve_by_hand(alert_id: int) -> Alert:
+    """Close an alert because a person says so; the same trouble opens a new one. Raises NotFound."""
+    with write() as session:
+        alert = session.get(Alert, alert_id)
+        if alert is None:
+            raise NotFound(f"There is no alert {alert_id}.")
+        alert.resolved_at = alert.resolved_at or utc_now()
+        return alert
+
+
+def get(alert_id: int) -> Alert:
+    """Return an alert. Raises NotFound."""
+    alert = db.session.get(Alert, alert_id)
+    if alert is None:
+        raise NotFound(f"There is no alert {alert_id}.")
+    return alert
+
+
+def list_open(*, config_id: str | None = None) -> Sequence[Alert]:
+    """Return the open alerts, errors first, then the newest first; of one config, or all."""
+    query = select(Alert).where(Alert.resolved_at.is_(None))
+    if config_id is not None:
+        query = query.where(Alert.config_id == config_id)
+    # "error" stands before "warning" in the alphabet.
+    return db.session.scalars(query.order_by(Alert.severity, Alert.last_at.desc(), Alert.id.desc())).all()
+
+
+def list_recent(limit: int = RECENT) -> Sequence[Alert]:
+    """Return the alerts that were resolved last, the newest first."""
+    query = select(Alert).where(Alert.resolved_at.is_not(None))
+    return db.session.scalars(query.order_by(Alert.resolved_at.desc(), Alert.id.desc()).limit(limit)).all()
+
+
+def count_open() -> int:
+    """Return how many alerts are open and not acknowledged."""
+    query = select(Alert.id).where(Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None))
+    return len(db.session.scalars(query).all())
+
+
+def list_untold() -> Sequence[Alert]:
+    """Return the alerts whose opening, or whose end, the webhook was not told of, the oldest first."""
+    ended = Alert.resolved_at.is_not(None) & Alert.resolve_notified_at.is_(None)
+    query = select(Alert).where(or_(Alert.notified_at.is_(None), ended))
+    return db.session.scalars(query.order_by(Alert.id)).all()
+
+
+def _open_alert(session: Session, subject: str) -> Alert | None:
+    return session.scalar(select(Alert).where(Alert.subject == subject, Alert.resolved_at.is_(None)))

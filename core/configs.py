@@ -1,0 +1,242 @@
+"""Configs: what is backed up, when, where to. One schema for forms, API and commands: ConfigInput."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import app_state, schedules
+from core.config_source import FilesSource
+from core.db import db, utc_now, write
+from core.errors import Invalid, NotFound, Refused
+from core.models import Config, Destination, Job, RepositoryRecord
+from core.models.job import PENDING
+
+LONGEST_NAME = 100
+DEFAULT_CRON = "0 3 * * *"
+DEFAULT_DAYS = 14
+
+
+def _blank_is_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+Days = Annotated[Annotated[int, Field(ge=1, le=36_500)] | None, BeforeValidator(_blank_is_none)]
+Count = Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, BeforeValidator(_blank_is_none)]
+
+
+class RetentionRule(BaseModel):
+    """Keep the newest `max_backups` of those within `days`; None sets no limit, both None keep all."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: Days = None
+    max_backups: Count = None
+
+
+class ConfigInput(BaseModel):
+    """All that a person decides about a config. `repository_id` None: the first repository there is."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    type: Literal["files"] = "files"
+    enabled: bool = True
+    source: FilesSource
+    cron: str = ""
+    timezone: str = "UTC"
+    retention: RetentionRule = RetentionRule(days=DEFAULT_DAYS)
+    repository_id: Annotated[str | None, BeforeValidator(_blank_is_none)] = None
+    compression: Literal["auto", "off", "max"] = "auto"
+    full_read_days: int = Field(default=7, ge=1, le=365)
+
+    @field_validator("name")
+    @classmethod
+    def _check_name(cls, name: str) -> str:
+        if not name.isprintable():
+            raise ValueError("a name has only visible characters, on one line")
+        return name
+
+    @model_validator(mode="after")
+    def _check_schedule(self) -> Self:
+        self.cron = schedules.validate(self.cron, self.timezone)
+        return self
+
+
+def parse(data: Mapping[str, Any]) -> ConfigInput:
+    """Return the input that `data` describes. Raises Invalid with a sentence by field.
+
+    Fields of the source go by their own name ("paths"), those of the retention as "retention.days".
+    """
+    try:
+        return ConfigInput.model_validate(data)
+    except ValidationError as error:
+        raise Invalid(_sentences(error) | _schedule_sentences(data)) from error
+
+
+def offered() -> dict[str, Any]:
+    """Return what a new config is proposed to be: product.md's Daily Files, with the environment's values."""
+    settings = app_state.settings()
+    no_rule_given = settings.retention_days is None and settings.max_backups is None
+    return {
+        "name": "Daily Files",
+        "type": "files",
+        "enabled": True,
+        "source": {"paths": list(settings.backup_paths)},
+        "cron": DEFAULT_CRON,
+        "timezone": settings.timezone,
+        "retention": {
+            "days": DEFAULT_DAYS if no_rule_given else settings.retention_days,
+            "max_backups": settings.max_backups,
+        },
+        "compression": settings.compression or "auto",
+    }
+
+
+def create(data: ConfigInput) -> Config:
+    """Make a config. Raises Invalid for a taken name, Refused while there is no repository."""
+    with write() as session:
+        return insert(session, data)
+
+
+def insert(session: Session, data: ConfigInput) -> Config:
+    """Add a config in the caller's writing transaction."""
+    config = Config(scheduled_since=utc_now())
+    _require_free_name(session, data.name, None)
+    _fill(config, data)
+    config.destinations = [Destination(position=0, repository=_repository(session, data.repository_id))]
+    session.add(config)
+    session.flush()
+    return config
+
+
+def update(config_id: str, data: ConfigInput) -> Config:
+    """Change a config; due times of the former schedule are not caught up. Raises Invalid, NotFound."""
+    with write() as session:
+        config = _get(session, config_id)
+        _require_free_name(session, data.name, config_id)
+        if (config.cron, config.timezone) != (data.cron, data.timezone) or data.enabled > config.enabled:
+            config.scheduled_since = utc_now()
+        _fill(config, data)
+        if data.repository_id is not None:
+            config.destinations[0].repository = _repository(session, data.repository_id)
+        return config
+
+
+def set_enabled(config_id: str, enabled: bool) -> Config:
+    """Pause or resume a schedule; what was due while paused is not caught up. Raises NotFound."""
+    with write() as session:
+        config = _get(session, config_id)
+        if enabled and not config.enabled:
+            config.scheduled_since = utc_now()
+        config.enabled, config.updated_at = enabled, utc_now()
+        return config
+
+
+def delete(config_id: str) -> None:
+    """Stop the config for good and keep all its points. Refused while one of its jobs is going on."""
+    with write() as session:
+        config = _get(session, config_id)
+        job = session.scalar(select(Job).where(Job.config_id == config_id, Job.status.in_(PENDING)).limit(1))
+        if job is not None:
+            raise Refused(
+                f"Job {job.id} of {config.name} is still {job.status}.", "Cancel it first, or wait."
+            )
+        config.enabled, config.deleted_at = False, utc_now()
+
+
+def get(config_id: str, *, deleted: bool = False) -> Config:
+    """Return a config; a deleted one only if asked. Raises NotFound."""
+    return _get(db.session(), config_id, deleted=deleted)
+
+
+def list_all(*, deleted: bool = False) -> Sequence[Config]:
+    """Return the configs by name; `deleted`: those that were deleted instead."""
+    which = Config.deleted_at.is_not(None) if deleted else Config.deleted_at.is_(None)
+    return db.session.scalars(select(Config).where(which).order_by(func.lower(Config.name))).all()
+
+
+def to_input(config: Config) -> ConfigInput:
+    """Return what a person decided about a config, to be shown in a form and changed."""
+    return ConfigInput.model_construct(
+        name=config.name,
+        type="files",
+        enabled=config.enabled,
+        source=FilesSource.model_construct(**config.source),
+        cron=config.cron,
+        timezone=config.timezone,
+        retention=RetentionRule.model_construct(**config.retention),
+        repository_id=config.destinations[0].repository_id,
+        compression=config.compression,
+        full_read_days=config.full_read_days,
+    )
+
+
+def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:
+    config = session.get(Config, config_id)
+    if config is None or (config.deleted_at is not None and not deleted):
+        raise NotFound(f"There is no config {config_id!r}.", "It may have been deleted.")
+    return config
+
+
+def _fill(config: Config, data: ConfigInput) -> None:
+    config.name, config.type, config.enabled = data.name, data.type, data.enabled
+    config.source, config.retention = data.source.model_dump(), data.retention.model_dump()
+    config.cron, config.timezone = data.cron, data.timezone
+    config.compression, config.full_read_days = data.compression, data.full_read_days
+    config.updated_at = utc_now()
+
+
+def _require_free_name(session: Session, name: str, own_id: str | None) -> None:
+    same = select(Config).where(func.lower(Config.name) == func.lower(name), Config.deleted_at.is_(None))
+    if any(config.id != own_id for config in session.scalars(same)):
+        raise Invalid({"name": f"There is already a config {name!r}."})
+
+
+def _repository(session: Session, repository_id: str | None) -> RepositoryRecord:
+    query = select(RepositoryRecord).order_by(RepositoryRecord.created_at).limit(1)
+    if repository_id is not None:
+        query = query.where(RepositoryRecord.id == repository_id)
+    record = session.scalar(query)
+    if record is None and repository_id is not None:
+        raise Invalid({"repository_id": f"There is no repository {repository_id!r}."})
+    if record is None:
+        raise Refused("There is no storage yet.", "Finish set-up first: choose where to keep backups.")
+    return record
+
+
+def _sentences(error: ValidationError) -> dict[str, str]:
+    sentences: dict[str, str] = {}
+    for problem in error.errors():
+        place = [str(part) for part in problem["loc"] if not isinstance(part, int)]
+        field = ".".join(place[1:] if place[:1] == ["source"] and len(place) > 1 else place) or "name"
+        sentences.setdefault(field, _sentence(problem["msg"], problem["type"]))
+    return sentences
+
+
+def _schedule_sentences(data: Mapping[str, Any]) -> dict[str, str]:
+    """Say what is wrong with the schedule, too, when other fields kept it from being looked at."""
+    try:
+        schedules.validate(str(data.get("cron", "")), str(data.get("timezone", "UTC")))
+    except Invalid as error:
+        return error.fields
+    return {}
+
+
+def _sentence(message: str, kind: str) -> str:
+    if kind in ("missing", "too_short", "string_too_short"):
+        return "This is needed."
+    text = message.removeprefix("Value error, ").removeprefix("Input ").strip()
+    return text[0].upper() + text[1:].rstrip(".") + "."

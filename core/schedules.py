@@ -1,0 +1,125 @@
+"""When configs are due: cron lines in time zones, true to the clock on the wall when it is changed.
+
+A run at a fixed time happens once a day: on the night the clock goes back at the first of the two times,
+on the night it goes forward right after the gap. A line for every hour follows the hours that really pass.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterError, croniter
+
+from core.cron_words import describe as describe
+from core.errors import Invalid
+from core.settings import is_zone
+
+# The clocks of this world have not gone back by more in one step while it kept time zones.
+_WIDEST_FOLD = timedelta(hours=3)
+_ALIASES = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+_FIELDS = "minute, hour, day of month, month, day of week"
+_WORDS = "sun|mon|tue|wed|thu|fri|sat|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|l"
+# No R (at random) and no H (by hash): a time must be the same whenever it is asked for.
+_ALLOWED = re.compile(rf"([0-9*,/#\- ]|\b({_WORDS})\b)+\Z", re.IGNORECASE)
+
+
+def validate(cron: str, zone: str) -> str:
+    """Return the cron line in its plain form of five fields; empty stays empty. Raises Invalid."""
+    if not is_zone(zone):
+        raise Invalid({"timezone": f"There is no time zone {zone!r}; write it as Europe/Berlin or UTC."})
+    line = " ".join(cron.split())
+    line = _ALIASES.get(line.lower(), line)
+    if not line:
+        return ""
+    if len(line.split(" ")) != 5 or not _ALLOWED.match(line):
+        raise Invalid({"cron": f"A schedule has five fields: {_FIELDS}, as in 0 2 * * *."})
+    try:
+        next(_fire_times(line, zone, datetime.now(UTC)))
+    except CroniterError as error:
+        raise Invalid({"cron": f"{line!r} is not a time that ever comes: {error}."}) from error
+    return line
+
+
+def next_runs(cron: str, zone: str, n: int, after: datetime) -> list[datetime]:
+    """Return the next `n` due times after `after`, in UTC; none for an empty cron line."""
+    return list(islice(_fire_times(cron, zone, after), n)) if cron else []
+
+
+def runs_between(cron: str, zone: str, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield the due times later than `after` and not later than `until`, in UTC."""
+    if not cron:
+        return
+    for due_at in _fire_times(cron, zone, after):
+        if due_at > until:
+            return
+        yield due_at
+
+
+def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datetime | None:
+    """Return the newest due time not later than `now`, looking back no further than `within`."""
+    return max(runs_between(cron, zone, now - within, now), default=None)
+
+
+def _fire_times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
+    """Yield all due times later than `after`, ascending, each once, in UTC."""
+    tz = ZoneInfo(zone)
+    both = _is_every_hour(cron)
+    waiting: list[datetime] = []
+    last = after
+    for wall in _wall_times(cron, after.astimezone(tz).replace(tzinfo=None) - _WIDEST_FOLD):
+        first = _moments(wall, tz)[0]
+        # Nothing that comes later on the wall is earlier than the first moment of this.
+        while waiting and waiting[0] <= first:
+            due_at = heapq.heappop(waiting)
+            if due_at > last:
+                last = due_at
+                yield due_at
+        for moment in _moments(wall, tz) if both else [first]:
+            heapq.heappush(waiting, moment)
+
+
+def _wall_times(cron: str, start: datetime) -> Iterator[datetime]:
+    """Yield what the line means on a clock that never changes. Raises CroniterError."""
+    times = croniter(cron, start, ret_type=datetime)
+    while True:
+        yield times.get_next()
+
+
+def _moments(wall: datetime, tz: ZoneInfo) -> list[datetime]:
+    """Return when the wall clock shows this time: once, twice, or, in a gap, the moment right after it."""
+    early, late = (wall.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if early == late:
+        return [early]
+    if early < late:
+        return [early, late]
+    return [_end_of_gap(late, early, tz)]
+
+
+def _end_of_gap(before: datetime, after: datetime, tz: ZoneInfo) -> datetime:
+    """Return the moment between these two at which the clock goes forward, to the second."""
+    offset = before.astimezone(tz).utcoffset()
+    while after - before > timedelta(seconds=1):
+        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
+        if middle.astimezone(tz).utcoffset() == offset:
+            before = middle
+        else:
+            after = middle
+    return after
+
+
+def _is_every_hour(cron: str) -> bool:
+    hours = croniter.expand(cron)[0][1]
+    return hours == ["*"] or len(set(hours)) == 24
