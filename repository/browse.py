@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
 
 from repository.errors import BlobNotFound, Damaged, PathNotFound
 from repository.prefetch import Prefetch
@@ -52,17 +54,24 @@ def read_file(repo: Repository, node: Node) -> Iterator[bytes]:
     """
     if node.type != "file" or node.content is None:
         raise PathNotFound(f"{node.name!r} is no file: only files have content to read")
+    with closing(Prefetch(repo, iter([(None, node.content)]))) as stream:
+        next(stream)
+        yield from content(stream, node)
+
+
+def content(stream: Prefetch[Any], node: Node) -> Iterator[bytes]:
+    """Yield a file's content from a stream that stands at its mark. Raises as read_file."""
     size = 0
-    stream: Prefetch[None] = Prefetch(repo, iter([(None, node.content)]))
-    next(stream)
-    try:
-        for chunk in stream.blobs(len(node.content)):
-            size += len(chunk)
-            yield chunk
-    finally:
-        stream.close()
+    for chunk in stream.blobs(len(node.content or ())):
+        size += len(chunk)
+        yield chunk
     if size != node.size:
         raise Damaged(f"the content of {node.name!r} has {size} bytes, but the snapshot says {node.size}")
+
+
+def is_safe_name(name: bytes) -> bool:
+    """Tell whether a node's name is one: a hostile one could lead out of the folder it is written to."""
+    return name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name
 
 
 def load_tree(repo: Repository, tree: bytes) -> list[Node]:

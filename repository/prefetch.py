@@ -144,12 +144,9 @@ def read_group(repo: Repository, group: Group) -> dict[bytes, Outcome]:
     """Read blobs that lie side by side in one pack. One that cannot be read is looked for elsewhere."""
     first, last = group[0][1], group[-1][1]
     sealed = b""
-    try:
-        sealed = repo.storage.get(
-            pack_key(first.pack), first.offset, last.offset + last.length - first.offset
-        )
-    except (ObjectNotFound, ObjectTruncated):
-        pass  # each blob is tried by itself below, which names what is wrong
+    length = last.offset + last.length - first.offset
+    with suppress(ObjectNotFound, ObjectTruncated):  # each blob is tried by itself then
+        sealed = repo.storage.get(pack_key(first.pack), first.offset, length)
     view = memoryview(sealed)
     outcomes: dict[bytes, Outcome] = {}
     for blob, location in group:

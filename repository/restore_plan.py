@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from repository.browse import is_safe_name
 from repository.entries import Entry, Problem, Target, TargetError
 from repository.errors import BlobNotFound, Damaged
 from repository.repository import Repository
@@ -225,7 +226,7 @@ class Planner:
 
     def _name_is_safe(self, tree_path: bytes, name: bytes) -> bool:
         """Refuse, with a problem, a name that would lead out of its folder."""
-        if name not in (b"", b".", b"..") and b"/" not in name and b"\0" not in name:
+        if is_safe_name(name):
             return True
         text = f"the snapshot holds the name {name!r}, which no file can have; not restored"
         self._report(Problem(tree_path, "unreadable", text))

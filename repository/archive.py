@@ -1,0 +1,190 @@
+"""Stream a folder or a file of a snapshot as a tar or zip archive that is made while it is sent."""
+
+from __future__ import annotations
+
+import os
+import stat
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+
+from repository.browse import content, find_node, is_safe_name, walk
+from repository.errors import Damaged
+from repository.gotext import parse_time
+from repository.prefetch import Prefetch
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.tree import Node, linktarget, posix_mode
+
+Member = tuple[bytes, Node]  # name in the archive, node
+
+_NANO = 1_000_000_000
+_TAR_TYPES = {
+    "file": tarfile.REGTYPE,
+    "dir": tarfile.DIRTYPE,
+    "symlink": tarfile.SYMTYPE,
+    "fifo": tarfile.FIFOTYPE,
+    "dev": tarfile.BLKTYPE,
+    "chardev": tarfile.CHRTYPE,
+}
+_ZIP_TYPES = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "symlink": stat.S_IFLNK}
+_ZIP_EARLIEST = (1980, 1, 1, 0, 0, 0)
+_ZIP_LATEST = (2107, 12, 31, 23, 59, 58)
+
+
+def stream_tar(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iterator[bytes]:
+    """Yield a tar archive (POSIX pax) of what stands at a tree path, named from its last part on.
+
+    Owners, modes, times to the nanosecond, links, devices and extended attributes are in it. Raises
+    PathNotFound, and, also in the middle, Damaged or BlobNotFound: the archive is cut off then.
+    """
+    links: dict[tuple[int, int], tuple[str, list[bytes]]] = {}
+    with closing(_read_ahead(repo, snapshot, path)) as members:
+        for name, node in members:
+            if node.type not in _TAR_TYPES:
+                continue  # sockets
+            info = _tar_info(os.fsdecode(name), node)
+            first = _first_link(links, info.name, node)
+            if first is not None:
+                info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
+            yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+            if info.isreg():
+                yield from content(members, node)
+                yield bytes(-node.size % tarfile.BLOCKSIZE)
+    yield bytes(2 * tarfile.BLOCKSIZE)
+
+
+def stream_zip(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iterator[bytes]:
+    """Yield a zip archive of what stands at a tree path; for people without tar.
+
+    Only files, folders and symlinks, without owners; names that are not UTF-8 are changed so that they are.
+    Raises as stream_tar: the archive is cut off, without its directory, then.
+    """
+    sink = _Sink()
+    archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED)
+    used: set[str] = set()
+    finished = False
+    try:
+        with closing(_read_ahead(repo, snapshot, path)) as members:
+            for name, node in members:
+                if node.type in _ZIP_TYPES:
+                    info = _zip_info(_zip_name(name, used), node)
+                    yield from _zip_member(archive, sink, info, node, members)
+        finished = True
+    finally:
+        # Also after an error, or it would be tried when the object is collected; what it writes is not sent.
+        archive.close()
+    if finished:
+        yield sink.drain()
+
+
+def _zip_member(
+    archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, node: Node, members: Prefetch[Member]
+) -> Iterator[bytes]:
+    if node.type == "dir":
+        archive.writestr(info, b"")
+    elif node.type == "symlink":
+        archive.writestr(info, linktarget(node))
+    else:
+        with archive.open(info, "w") as member:
+            for chunk in content(members, node):
+                member.write(chunk)
+                yield sink.drain()
+    yield sink.drain()
+
+
+def _read_ahead(repo: Repository, snapshot: Snapshot, path: bytes) -> Prefetch[Member]:
+    members = _members(repo, snapshot, path)
+    return Prefetch(repo, ((member, member[1].content or ()) for member in members))
+
+
+def _members(repo: Repository, snapshot: Snapshot, path: bytes) -> Iterator[Member]:
+    """Yield (name in the archive, node). Raises Damaged for a name that would lead out of the archive."""
+    node = find_node(repo, snapshot, path)
+    top = node.name
+    if top:
+        yield _checked(top, node), node
+    if node.type != "dir":
+        return
+    for below, child in walk(repo, node, b"/"):
+        _checked(child.name, child)
+        yield (top + below if top else below[1:]), child
+
+
+def _checked(name: bytes, node: Node) -> bytes:
+    if not is_safe_name(node.name):
+        raise Damaged(f"the snapshot holds the name {node.name!r}, which no file can have")
+    return name
+
+
+def _tar_info(name: str, node: Node) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type = _TAR_TYPES[node.type]
+    info.mode = posix_mode(node.mode)
+    info.uid, info.gid, info.uname, info.gname = node.uid, node.gid, node.user, node.group
+    info.size = node.size if node.type == "file" else 0
+    info.linkname = os.fsdecode(linktarget(node)) if node.type == "symlink" else ""
+    info.devmajor, info.devminor = os.major(node.device), os.minor(node.device)
+    mtime = parse_time(node.mtime)
+    info.mtime = mtime // _NANO
+    info.pax_headers = {f"SCHILY.xattr.{key}": os.fsdecode(value) for key, value in node.xattrs or ()}
+    if mtime % _NANO:
+        seconds, nanos = divmod(abs(mtime), _NANO)
+        info.pax_headers["mtime"] = f"{'-' if mtime < 0 else ''}{seconds}.{nanos:09}"
+    return info
+
+
+def _first_link(links: dict[tuple[int, int], tuple[str, list[bytes]]], name: str, node: Node) -> str | None:
+    """Return the archive name of an earlier hard link to the same file, if there is one."""
+    if node.type != "file" or node.links < 2 or node.content is None:
+        return None
+    first, content = links.setdefault((node.device_id, node.inode), (name, node.content))
+    return first if first != name and content == node.content else None
+
+
+def _zip_info(name: str, node: Node) -> zipfile.ZipInfo:
+    moment = time.gmtime(min(max(parse_time(node.mtime) // _NANO, 0), 2**32))[:6]
+    info = zipfile.ZipInfo(
+        name + "/" if node.type == "dir" else name, min(max(moment, _ZIP_EARLIEST), _ZIP_LATEST)
+    )
+    info.compress_type = zipfile.ZIP_DEFLATED
+    info.file_size = node.size
+    info.create_system = 3  # Unix: the modes below are to be read as such
+    info.external_attr = (_ZIP_TYPES[node.type] | posix_mode(node.mode)) << 16
+    if node.type == "dir":
+        info.external_attr |= 0x10  # the folder bit of MS-DOS
+    return info
+
+
+def _zip_name(name: bytes, used: set[str]) -> str:
+    text = wanted = name.decode("utf-8", "replace")
+    number = 1
+    while text in used:
+        number += 1
+        text = f"{wanted}~{number}"
+    used.add(text)
+    return text
+
+
+class _Sink:
+    """What an archive writes, until it is sent on."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+
+    def write(self, data: bytes) -> int:
+        self._parts.append(bytes(data))
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """There is nothing to release."""
+
+    def drain(self) -> bytes:
+        """Return what was written since the last call."""
+        parts, self._parts = self._parts, []
+        return b"".join(parts)
