@@ -10,9 +10,9 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 
-from repository.browse import content, find_node, is_safe_name, walk
 from repository.errors import Damaged
 from repository.gotext import parse_time
+from repository.lookup import content, find_node, is_safe_name, walk
 from repository.prefetch import Prefetch
 from repository.repository import Repository
 from repository.snapshot import Snapshot

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from repository.browse import find_node
 from repository.entries import Entry, Problem, Target, TargetError, TargetFull
 from repository.errors import BlobNotFound, Damaged, NothingToRestore
+from repository.lookup import find_node
 from repository.prefetch import Prefetch
 from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from repository.browse import is_safe_name
 from repository.entries import Entry, Problem, Target, TargetError
 from repository.errors import BlobNotFound, Damaged
+from repository.lookup import is_safe_name
 from repository.repository import Repository
 from repository.tree import Node, decode_tree, entry_from_node
 
