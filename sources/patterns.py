@@ -187,12 +187,16 @@ class _State:
         self._patterns = patterns
         self._live, self._best = key
         self._literals: dict[bytes, int] = {}
+        self._suffixes: dict[bytes, int] = {}
         self._globs: list[int] = []
         self._glob_match = self._compile(self._last_parts())
+        self._endings = tuple(self._suffixes)
 
     def last_match(self, name: bytes) -> int:
         """Return the index of the last pattern that matches `name` here or a parent of it; -1 for none."""
         best = max(self._best, self._literals.get(name, -1))
+        if self._endings and name.endswith(self._endings):
+            best = max(best, *(i for ending, i in self._suffixes.items() if name.endswith(ending)))
         if self._glob_match is not None:
             found = self._glob_match(name)
             if found is not None and found.lastindex is not None:
@@ -224,6 +228,8 @@ class _State:
         for index, text in parts:
             if is_literal(text):
                 self._literals.setdefault(text, index)
+            elif text.startswith(b"*") and text[1:] and is_literal(text[1:]):
+                self._suffixes.setdefault(text[1:], index)  # "*.tmp": most patterns are such
             else:
                 self._globs.append(index)
                 options.append(b"(" + to_regex(text) + b")")
