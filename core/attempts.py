@@ -115,21 +115,26 @@ def finish(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] |
 def _write_end(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] | None) -> None:
     with write() as session:
         values = {} if attempt.progress is None else _progress_values(attempt.progress)
-        values |= _outcome_values(outcome)
-        _update(session, attempt, ended_at=utc_now(), phase="", current_path="", **values)
+        values |= _outcome_values(outcome) | {"ended_at": utc_now(), "phase": "", "current_path": ""}
+        _update(session, attempt, **values)
         attempt.log.write(session, attempt.job_id, last=True)
         if also is not None:
             also(session)
 
 
 def wait_for(attempt: Attempt, reason: str) -> bool:
-    """Put the job back into the queue, waiting for `reason`. False if it has waited for an hour already."""
+    """Put the job back into the queue, waiting for `reason`. False if it has waited for an hour already.
+
+    Raises Cancelled if somebody asked for that meanwhile.
+    """
     now = utc_now()
     with attempt.writing, write() as session:
         job = session.get(Job, attempt.job_id)
         since = _waiting_since(job, now) if job is not None else now
         if job is None or now - since >= WAIT_AT_MOST:
             return False
+        if job.cancel_requested_at is not None:
+            raise Cancelled("cancelled on request")
         parameters = {**job.parameters, "waiting_since": since.isoformat()}
         _update(
             session, attempt, status="queued", phase="waiting", waiting_reason=reason, enqueued_at=None,

@@ -15,7 +15,7 @@ from core.models import Point
 from core.opened import Opened
 from core.tokens import printable, token_from_path
 from repository import browse as engine
-from repository.errors import BlobNotFound, SnapshotNotFound
+from repository.errors import BlobNotFound, PathNotFound, SnapshotNotFound
 from repository.gotext import parse_time
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -86,7 +86,7 @@ def _read(point: Point, use: Callable[[Repository, Snapshot], T], path: bytes) -
     held, snapshot_id = _held(point)
     try:
         return use(held.repo, held.snapshot(snapshot_id))
-    except engine.PathNotFound as error:
+    except PathNotFound as error:
         raise NotFound(f"{printable(path)} is not in this point.") from error
     except _GONE:
         held = opened.reload(points.best_copy(point).repository, held)

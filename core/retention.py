@@ -34,7 +34,7 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a rule would do now. `oldest_before`, `oldest_after`: when the oldest point is from, now and then."""
+    """What a rule would do now. `oldest_before`, `oldest_after`: when the oldest point was taken."""
 
     decisions: Sequence[Decision]
     removed: int

@@ -1,0 +1,197 @@
+"""Backups: read a config's source, store it as a snapshot, read that back, and only then say so."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from core import app_state, attempts, points, storages, words
+from core.attempts import Attempt
+from core.config_source import FilesSource, open_source, source_of
+from core.db import db, utc_now
+from core.dead_locks import remove_dead_locks
+from core.errors import NotFound
+from core.models import Config, Copy, Point, RepositoryRecord
+from core.outcomes import Outcome
+from core.reconcile import TAG, Findings, add_point, reconcile, verify_stored
+from repository.backup import BackupOptions, BackupResult, backup
+from repository.compression import Mode
+from repository.entries import Problem
+from repository.errors import Damaged
+from repository.locks import Lock, lock_repository
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.tally import Tally
+
+# Shown as the job's phases, in this order, besides the engine's own.
+OPENING, VERIFYING = "opening", "verifying"
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What the rows say, read once: no transaction stays open while files are read."""
+
+    config_id: str
+    name: str
+    source: FilesSource
+    record_id: str
+    compression: Mode
+    full_read: bool
+
+
+def perform_backup(attempt: Attempt) -> Outcome:
+    """Do the backup that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    task = _task(attempt)
+    repo = _open(task)
+    try:
+        removed = remove_dead_locks(repo)
+        if removed:
+            attempt.log.add("info", f"Removed {words.count(len(removed), 'lock')} of jobs that were killed.")
+        with lock_repository(repo, on_lock_id=attempt.hold_lock) as lock:
+            found = reconcile(repo, _record(task), attempt.job_id)
+            _log_findings(attempt, found)
+            return _back_up(attempt, task, repo, lock, _parent(task, found))
+    finally:
+        repo.close()
+
+
+def earlier(config_id: str | None) -> str:
+    """Say what a failed backup means for the data: what there is to fall back on."""
+    config = db.session.get(Config, config_id) if config_id else None
+    if config is None:
+        return "Nothing that was stored earlier is lost."
+    last = points.latest(config.id)
+    if last is None:
+        return "There is no good point of this config yet, so it is not protected."
+    when = words.moment(last.taken_at, config.timezone)
+    return f"Nothing earlier is lost: the last good point is from {when}."
+
+
+def _task(attempt: Attempt) -> _Task:
+    config = attempts.current(attempt).config
+    if config is None or config.deleted_at is not None:
+        raise NotFound("The config of this backup was deleted before it began.", "Nothing has to be done.")
+    if not config.destinations:
+        raise NotFound(f"{config.name} has no storage.", "Edit the config and choose where it goes.")
+    return _Task(
+        config.id,
+        config.name,
+        source_of(config),
+        config.destinations[0].repository_id,
+        config.compression,  # type: ignore[arg-type]  # checked by ConfigInput
+        _full_read_is_due(config),
+    )
+
+
+def _full_read_is_due(config: Config) -> bool:
+    query = select(func.max(Point.taken_at)).where(Point.config_id == config.id, Point.full_read)
+    last = db.session.scalar(query)
+    return last is None or utc_now() - last >= timedelta(days=config.full_read_days)
+
+
+def _open(task: _Task) -> Repository:
+    repo = storages.open_repository(_record(task), task.compression)
+    db.session.rollback()
+    return repo
+
+
+def _record(task: _Task) -> RepositoryRecord:
+    return storages.get_repository(task.record_id)
+
+
+def _parent(task: _Task, found: Findings) -> bytes | None:
+    """Return the snapshot to compare with: that of the newest good point which can be read."""
+    query = select(Copy.snapshot_id).join(Point).where(
+        Point.config_id == task.config_id,
+        Copy.repository_id == task.record_id,
+        Copy.trashed_at.is_(None),
+        Copy.forgotten_at.is_(None),
+        Copy.lost_at.is_(None),
+    )  # fmt: skip
+    for name in db.session.scalars(query.order_by(Point.taken_at.desc())):
+        if bytes.fromhex(name) in found.stored:
+            return bytes.fromhex(name)
+    return None
+
+
+def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent: bytes | None) -> Outcome:
+    options = BackupOptions(
+        tags=[TAG + task.config_id],
+        parent=parent,
+        excludes=[*task.source.exclude, *task.source.iexclude],
+        zone=ZoneInfo(app_state.settings().timezone),
+        read_all=task.full_read,
+    )
+    source = open_source(task.source)
+    db.session.rollback()
+    result = backup(repo, source, options, lock, attempt.report, lambda problem: _log(attempt, problem))
+    outcome = _outcome(result)
+    snapshot = _read_back(repo, result)
+
+    def add_rows(session: Session) -> None:
+        add_point(
+            session, task.record_id, result.snapshot_id, snapshot,
+            config_id=task.config_id, job_id=attempt.job_id,
+            full_read=task.full_read, warnings=result.problems_lost,
+        )  # fmt: skip
+
+    attempts.finish(attempt, outcome, add_rows)
+    return outcome
+
+
+def _read_back(repo: Repository, result: BackupResult) -> Snapshot:
+    """Find the new snapshot in a fresh listing and read it and its tree from the storage."""
+    if result.snapshot_id not in {file.id for file in repo.files.list("snapshots")}:
+        raise Damaged("the storage took the snapshot and does not list it, so this backup does not count")
+    repo.load_index()
+    snapshot = verify_stored(repo, result.snapshot_id)
+    if snapshot.tree != result.tree:
+        raise Damaged("the snapshot read back names another tree than was stored")
+    return snapshot
+
+
+def _log(attempt: Attempt, problem: Problem) -> None:
+    attempt.log.add("warning" if problem.loses_data else "info", problem.message, problem.path)
+
+
+def _log_findings(attempt: Attempt, found: Findings) -> None:
+    if found.adopted:
+        attempt.log.add(
+            "info",
+            f"Took over {words.count(len(found.adopted), 'point')} that an interrupted job had stored.",
+        )
+    if found.lost:
+        attempt.log.add(
+            "warning", f"{words.count(len(found.lost), 'point')} were removed by another program."
+        )
+    if found.damaged:
+        attempt.log.add(
+            "warning", f"{words.count(len(found.damaged), 'snapshot file')} cannot be read: damaged."
+        )
+
+
+def _outcome(result: BackupResult) -> Outcome:
+    stored = (
+        f"{words.count(result.files_total, 'file')} ({words.size(result.bytes_processed)}), "
+        f"{words.size(result.bytes_added_packed)} of it new"
+    )
+    counts = {each.name: getattr(result, each.name) for each in fields(Tally)}
+    counts["duration_ms"] = round(result.duration_s * 1000)
+    problems = result.problems_lost + result.problems_changed
+    if result.problems_lost:
+        missing = words.count(result.problems_lost, "thing")
+        return Outcome(
+            "warning",
+            f"Stored {stored}; {missing} could not be read or stored whole.",
+            "The new point holds everything except what the log lists.",
+            "Look at the list: give Holdfast the right to read these, or exclude them.",
+            counts=counts,
+            problems=problems,
+        )
+    changed = f"; {words.count(result.problems_changed, 'file')} changed while being read" if problems else ""
+    meaning = "The new point was read back from the storage and is complete."
+    return Outcome("completed", f"Stored {stored}{changed}.", meaning, counts=counts, problems=problems)

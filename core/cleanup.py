@@ -1,0 +1,201 @@
+"""Retention as a job: points go to the trash by the rule, and out of it after seven days."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+
+from core import alerts, attempts, clock, jobs, points, retention, storages, words
+from core.attempts import Attempt
+from core.db import db, utc_now, write
+from core.dead_locks import remove_dead_locks
+from core.errors import Refused
+from core.models import Config, Copy, Destination, Job, Point
+from core.outcomes import Outcome
+from core.reconcile import reconcile
+from repository.forget import forget
+from repository.locks import lock_repository
+from repository.progress import Progress
+from repository.repository import Repository
+
+DAILY = timedelta(hours=24)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Done:
+    trashed: int = 0
+    removed: int = 0
+    lost: int = 0
+    braked: list[str] = field(default_factory=list)
+
+
+def create_daily(now: datetime | None = None) -> Job | None:
+    """Make the day's retention job for all configs, unless there was one within 24 h or nothing to keep."""
+    now = now or utc_now()
+    newest = select(Job.created_at).where(Job.kind == "retention", Job.config_id.is_(None))
+    last = db.session.scalar(newest.order_by(Job.id.desc()).limit(1))
+    if last is not None and now - last < DAILY:
+        return None
+    if db.session.scalar(select(Point.id).limit(1)) is None:
+        return None
+    return jobs.create_retention("schedule")
+
+
+def perform_retention(attempt: Attempt) -> Outcome:
+    """Apply the rules of one config, or of all; empty the trash; end the job and return how."""
+    _refuse_strange_clock()
+    job = attempts.current(attempt)
+    confirmed = bool(job.parameters.get("confirmed"))
+    done = _Done()
+    for repository_id, config_ids in _places(job.config_id).items():
+        attempt.check()
+        _clean_repository(attempt, repository_id, config_ids, confirmed, done)
+    outcome = _outcome(done)
+    attempts.finish(attempt, outcome)
+    return outcome
+
+
+def _refuse_strange_clock() -> None:
+    moved = clock.jump()
+    if moved is not None:
+        raise Refused(
+            f"The clock was set {'forward' if moved > timedelta(0) else 'back'} by "
+            f"{abs(moved).total_seconds() / 3600:,.0f} hours, so no point is removed.",
+            "Set the clock right. If it is right now, run `flask backup cleanup --accept-clock`.",
+        )
+
+
+def _places(config_id: str | None) -> dict[str, list[str]]:
+    """Return the configs to look at by repository; all repositories when it is about all configs."""
+    query = select(Destination.repository_id, Config.id).join(Config).where(Config.deleted_at.is_(None))
+    if config_id is not None:
+        query = query.where(Config.id == config_id)
+    places: dict[str, list[str]] = {}
+    if config_id is None:
+        places = {record.id: [] for record in storages.list_repositories()}
+    for repository_id, found in db.session.execute(query):
+        places.setdefault(repository_id, []).append(found)
+    return places
+
+
+def _clean_repository(
+    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
+) -> None:
+    record = storages.get_repository(repository_id)
+    repo = storages.open_repository(record)
+    try:
+        attempt.report(Progress("looking"))
+        done.lost += len(reconcile(repo, storages.get_repository(repository_id), attempt.job_id).lost)
+        for config_id in config_ids:
+            _rescue(config_id)
+            _apply(attempt, config_id, confirmed, done)
+        _empty_trash(attempt, repo, repository_id, done)
+    finally:
+        repo.close()
+
+
+def _apply(attempt: Attempt, config_id: str, confirmed: bool, done: _Done) -> None:
+    config = db.session.get_one(Config, config_id)
+    decisions = retention.plan(config)
+    leaving = [decision for decision in decisions if not decision.keep]
+    subject = f"brake:{config_id}"
+    if leaving and not confirmed and retention.is_braked(len(leaving), len(decisions)):
+        done.braked.append(config.name)
+        _tell_brake(subject, config, len(leaving), len(decisions))
+        return
+    alerts.resolve(subject)
+    done.trashed += _trash({decision.point.id: decision.reason for decision in leaving})
+    for decision in leaving:
+        when = words.moment(decision.point.taken_at, config.timezone)
+        attempt.log.add("info", f"{config.name}: the point of {when} is trashed: {decision.reason}.")
+
+
+def _trash(reasons: dict[int, str]) -> int:
+    if not reasons:
+        return 0
+    now = utc_now()
+    with write() as session:
+        for copy in session.scalars(select(Copy).where(Copy.point_id.in_(reasons))):
+            if points.is_live(copy):
+                copy.trashed_at, copy.trash_reason = now, reasons[copy.point_id]
+    return len(reasons)
+
+
+def _rescue(config_id: str) -> None:
+    """Take the newest point out of the trash if no good one is left: the last good one is always kept."""
+    if points.latest(config_id) is not None:
+        return
+    query = select(Point).where(Point.config_id == config_id).order_by(Point.taken_at.desc())
+    with write() as session:
+        for point in session.scalars(query):
+            there = [copy for copy in point.copies if copy.forgotten_at is None and copy.lost_at is None]
+            for copy in there:
+                copy.trashed_at, copy.trash_reason = None, ""
+            if there:
+                _log.warning("point %s was taken out of the trash: no other is left", point.id)
+                return
+
+
+def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _Done) -> None:
+    """Remove the snapshots that were in the trash for seven days, under an exclusive lock."""
+    due = select(Copy).where(
+        Copy.repository_id == repository_id,
+        Copy.trashed_at <= utc_now() - retention.TRASH_FOR,
+        Copy.forgotten_at.is_(None),
+        Copy.lost_at.is_(None),
+    )
+    snapshot_ids = [copy.snapshot_id for copy in db.session.scalars(due)]
+    db.session.rollback()
+    if not snapshot_ids:
+        return
+    remove_dead_locks(repo)
+    with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
+        attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
+        forget(repo, [bytes.fromhex(name) for name in snapshot_ids], lock)
+        with write() as session:
+            for copy in session.scalars(select(Copy).where(Copy.snapshot_id.in_(snapshot_ids))):
+                if copy.repository_id == repository_id:
+                    copy.forgotten_at = utc_now()
+    done.removed += len(snapshot_ids)
+
+
+def _tell_brake(subject: str, config: Config, leaving: int, total: int) -> None:
+    alerts.raise_alert(
+        subject, "retention", "warning",
+        f"Retention of {config.name} would remove {leaving} of {total} points at once, so it removed none.",
+        "All points are still there and go on using space.",
+        f"Look at its rule. If it is meant, run `flask backup cleanup --config '{config.name}' --confirm`.",
+        config_id=config.id,
+    )  # fmt: skip
+
+
+def _outcome(done: _Done) -> Outcome:
+    summary = (
+        f"{words.count(done.trashed, 'point')} went to the trash, "
+        f"{words.count(done.removed, 'point')} left it after seven days."
+    )
+    meaning = (
+        "What is in the trash can still be restored. Space is freed when prune arrives in a later version."
+    )
+    counts = {"trashed": done.trashed, "removed": done.removed, "lost": done.lost}
+    if done.braked:
+        return Outcome(
+            "warning",
+            f"{summary} Stopped by the brake: {', '.join(done.braked)}.",
+            "More than half of the points would have gone at once, so none of these configs' points did.",
+            "Look at their rules. If they are meant, run `flask backup cleanup --confirm`.",
+            counts=counts,
+        )
+    if done.lost:
+        return Outcome(
+            "warning", f"{summary} {words.count(done.lost, 'point')} were removed by another program.",
+            "These cannot be restored any more.", "Find out who removes snapshots from the repository.",
+            counts=counts,
+        )  # fmt: skip
+    return Outcome("completed", summary, meaning, counts=counts)

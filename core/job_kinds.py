@@ -1,0 +1,91 @@
+"""Perform a claimed job of any kind, and end its row truthfully whatever happens."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable, Mapping
+
+from sqlalchemy import select
+
+from core import attempts, backups, cleanup, job_alerts, jobs, outcomes, restoring
+from core.attempts import Attempt, AttemptLost, Stopped
+from core.db import db
+from core.models import Job
+from core.outcomes import Outcome
+from repository.errors import Cancelled, Locked
+
+_PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
+    "backup": backups.perform_backup,
+    "restore": restoring.perform_restore,
+    "retention": cleanup.perform_retention,
+}
+
+_log = logging.getLogger(__name__)
+
+
+def perform(attempt: Attempt) -> list[int]:
+    """Do the job, end its row, alert; return the jobs that follow from it, to be enqueued.
+
+    A job that met somebody else's lock is queued again, waiting. Raises AttemptLost if the row is not ours.
+    """
+    job = attempts.current(attempt)
+    kind, config_id = job.kind, job.config_id
+    outcome = _try(attempt, kind, config_id)
+    if outcome is None:
+        return []
+    job_alerts.tell(attempt.job_id)
+    if kind == "backup" and config_id and outcome.status in ("completed", "warning"):
+        return [jobs.create_retention("backup", config_id).id]
+    return []
+
+
+def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
+    """Return how the job ended; None if it waits. The row is written in either case."""
+    try:
+        try:
+            return _PERFORM[kind](attempt)
+        except Locked as error:
+            if attempts.wait_for(attempt, f"the repository is locked by {error.holder}"):
+                return None
+            outcome = _waited_in_vain(kind, config_id, error)
+    except AttemptLost:
+        raise
+    except Cancelled as error:
+        outcome = _cancelled(attempt, stopped=isinstance(error, Stopped))
+    except outcomes.EXPECTED as error:
+        outcome = outcomes.explain(error, _meaning(kind, config_id))
+    except Exception as error:  # noqa: BLE001  (whatever it is, the row must say that the job failed)
+        _log.exception("job %s failed", attempt.job_id)
+        outcome = outcomes.explain(error, _meaning(kind, config_id))
+        outcome.detail += "\n\n" + traceback.format_exc()
+    attempts.finish(attempt, outcome)
+    return outcome
+
+
+def _cancelled(attempt: Attempt, *, stopped: bool) -> Outcome:
+    asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
+    db.session.rollback()
+    meaning = "No new point was made. What was stored already is not stored a second time by the next run."
+    if stopped and db.session.scalar(asked) is None:
+        return Outcome(
+            "interrupted",
+            "The job was interrupted: its process was told to end (Holdfast or the machine was stopped).",
+            meaning,
+            "Run it again.",
+        )
+    return Outcome("cancelled", "Cancelled on request.", meaning)
+
+
+def _waited_in_vain(kind: str, config_id: str | None, error: Locked) -> Outcome:
+    outcome = outcomes.explain(error, _meaning(kind, config_id))
+    outcome.summary = f"Waited for an hour in vain: the repository is locked by {error.holder}."
+    return outcome
+
+
+def _meaning(kind: str, config_id: str | None) -> str:
+    if kind == "backup":
+        return backups.earlier(config_id)
+    if kind == "restore":
+        return "The restore is not complete. The backup itself was not changed."
+    return "No point was removed. Space is not freed until this works again."

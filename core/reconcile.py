@@ -1,0 +1,223 @@
+"""Hold the rows of points against the snapshots that are really there; mend the rows."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from core import alerts, words
+from core.db import db, utc_now, write
+from core.models import Config, Copy, Job, Point, RepositoryRecord
+from repository.errors import RepositoryError
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.tree import decode_tree
+
+TAG = "holdfast:config="
+
+_TAG = re.compile(re.escape(TAG) + r"([0-9a-f]{16})\Z")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was found. `stored` are all readable snapshots by id; the other lists say what was mended."""
+
+    stored: dict[bytes, Snapshot] = field(default_factory=dict)
+    damaged: list[bytes] = field(default_factory=list)
+    adopted: list[int] = field(default_factory=list)  # points
+    lost: list[int] = field(default_factory=list)  # copies
+
+
+def reconcile(repo: Repository, record: RepositoryRecord, own_job: int | None = None) -> Findings:
+    """Adopt tagged snapshots that have no row (their job was killed); note copies that somebody removed.
+
+    `own_job` is the job that calls: a snapshot of another running backup is left to that one.
+    """
+    record_id = record.id
+    # Rows before the listing: a copy made in between is in both.
+    known = {copy.snapshot_id: copy.id for copy in _copies(db.session(), record_id)}
+    found = Findings()
+    found.stored = dict(repo.list_snapshots(lambda snapshot_id, error: found.damaged.append(snapshot_id)))
+    present = {snapshot_id.hex() for snapshot_id in (*found.stored, *found.damaged)}
+    found.lost = _note_lost(record_id, {known[name] for name in known if name not in present}, found.stored)
+    strays = {key: value for key, value in found.stored.items() if key.hex() not in known}
+    db.session.rollback()  # what follows may be slow: keep no old view of the database open
+    found.adopted = _adopt(repo, record_id, strays, own_job)
+    _tell_damaged(record_id, found.damaged)
+    return found
+
+
+def config_of(snapshot: Snapshot) -> str | None:
+    """Return the id of the config that a snapshot belongs to by its tag; None for somebody else's."""
+    for tag in snapshot.tags:
+        if match := _TAG.match(tag):
+            return match[1]
+    return None
+
+
+def verify_stored(repo: Repository, snapshot_id: bytes) -> Snapshot:
+    """Read a snapshot and its root tree back from the storage. Raises RepositoryError, StorageError."""
+    snapshot = repo.load_snapshot(snapshot_id)
+    decode_tree(repo.load_blob("tree", snapshot.tree))
+    return snapshot
+
+
+def taken_at(snapshot: Snapshot) -> datetime:
+    """Return when a snapshot was taken, to the microsecond."""
+    seconds, ns = divmod(snapshot.time_ns, 1_000_000_000)
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=ns // 1000)
+
+
+def _copies(session: Session, record_id: str) -> Iterable[Copy]:
+    return session.scalars(select(Copy).where(Copy.repository_id == record_id))
+
+
+def _note_lost(record_id: str, missing: set[int], stored: Mapping[bytes, Snapshot]) -> list[int]:
+    moved = {original.hex(): key.hex() for key, each in stored.items() if (original := each.original)}
+    present = {snapshot_id.hex() for snapshot_id in stored}
+    lost = []
+    with write() as session:
+        for copy in _copies(session, record_id):
+            new_id = moved.get(copy.snapshot_id)
+            if copy.id not in missing:
+                copy.lost_at = None if copy.snapshot_id in present else copy.lost_at
+            elif new_id is not None and not _is_known(session, record_id, new_id):
+                copy.snapshot_id, copy.lost_at = new_id, None  # `restic tag` or `rewrite` stored it anew
+            elif copy.trashed_at is not None:
+                copy.forgotten_at = copy.forgotten_at or utc_now()
+            elif copy.lost_at is None:
+                copy.lost_at = utc_now()
+                lost.append(copy.id)
+    _tell_lost(lost)
+    return lost
+
+
+def _is_known(session: Session, record_id: str, snapshot_id: str) -> bool:
+    query = select(Copy.id).where(Copy.repository_id == record_id, Copy.snapshot_id == snapshot_id)
+    return session.scalar(query) is not None
+
+
+def _adopt(
+    repo: Repository, record_id: str, strays: Mapping[bytes, Snapshot], own_job: int | None
+) -> list[int]:
+    adopted: list[int] = []
+    ours = {key: config_id for key, each in strays.items() if (config_id := config_of(each))}
+    if ours:
+        repo.load_index()
+    for snapshot_id, config_id in ours.items():
+        try:
+            snapshot = verify_stored(repo, snapshot_id)
+        except RepositoryError as error:
+            _log.warning("the snapshot %s is not adopted as a point: %s", snapshot_id.hex()[:8], error)
+            continue
+        with write() as session:
+            point = _adopt_one(session, record_id, snapshot_id, snapshot, config_id, own_job)
+            adopted += [point.id] if point is not None else []
+    return adopted
+
+
+def _adopt_one(
+    session: Session,
+    record_id: str,
+    snapshot_id: bytes,
+    snapshot: Snapshot,
+    config_id: str,
+    own_job: int | None,
+) -> Point | None:
+    if session.get(Config, config_id) is None or _is_known(session, record_id, snapshot_id.hex()):
+        return None
+    if _runs_now(session, config_id, own_job):
+        return None  # its job is about to make the row itself
+    job = _job_at(session, config_id, taken_at(snapshot))
+    return add_point(session, record_id, snapshot_id, snapshot, config_id=config_id, job_id=job)
+
+
+def add_point(
+    session: Session,
+    record_id: str,
+    snapshot_id: bytes,
+    snapshot: Snapshot,
+    *,
+    config_id: str,
+    job_id: int | None,
+    full_read: bool = False,
+    warnings: int = 0,
+) -> Point:
+    """Add the rows of a point and its copy, from a snapshot that was read back."""
+    summary = snapshot.summary or {}
+    point = Point(
+        config_id=config_id,
+        job_id=job_id,
+        taken_at=taken_at(snapshot),
+        hostname=snapshot.hostname,
+        paths={"paths": list(snapshot.paths)},
+        tree=snapshot.tree.hex(),
+        parent_snapshot=snapshot.parent.hex() if snapshot.parent else "",
+        files=_number(summary, "total_files_processed"),
+        bytes=_number(summary, "total_bytes_processed"),
+        bytes_added=_number(summary, "data_added_packed"),
+        warnings=warnings,
+        full_read=full_read,
+    )
+    point.copies = [Copy(repository_id=record_id, snapshot_id=snapshot_id.hex())]
+    session.add(point)
+    session.flush()
+    return point
+
+
+def _number(summary: Mapping[str, object], name: str) -> int:
+    value = summary.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _runs_now(session: Session, config_id: str, own_job: int | None) -> bool:
+    query = select(Job.id).where(Job.kind == "backup", Job.config_id == config_id, Job.status == "running")
+    return any(job_id != own_job for job_id in session.scalars(query))
+
+
+def _job_at(session: Session, config_id: str, at: datetime) -> int | None:
+    """Return the job that was at work when a snapshot was taken."""
+    query = select(Job).where(Job.kind == "backup", Job.config_id == config_id, Job.started_at <= at)
+    job = session.scalar(query.order_by(Job.id.desc()).limit(1))
+    if job is None or job.status == "completed" or (job.ended_at is not None and job.ended_at < at):
+        return None
+    return job.id
+
+
+def _tell_lost(copy_ids: Iterable[int]) -> None:
+    for copy_id in copy_ids:
+        copy = db.session.get(Copy, copy_id)
+        if copy is None:
+            continue
+        point, storage = copy.point, copy.repository.storage
+        name, zone = (point.config.name, point.config.timezone) if point.config else ("no config", "UTC")
+        when = words.moment(point.taken_at, zone)
+        alerts.raise_alert(
+            f"lost:{point.config_id}", "retention", "error",
+            f"The point of {name} of {when} was removed from {storage.name} by another program.",
+            "It cannot be restored from there any more. Holdfast did not remove it.",
+            "Find out who runs `restic forget` there, and back up again if it was the newest point.",
+            f"snapshot {copy.snapshot_id}", config_id=point.config_id, storage_id=storage.id,
+        )  # fmt: skip
+
+
+def _tell_damaged(record_id: str, damaged: list[bytes]) -> None:
+    subject = f"damaged-snapshots:{record_id}"
+    if not damaged:
+        alerts.resolve(subject)
+        return
+    record = db.session.get_one(RepositoryRecord, record_id)
+    alerts.raise_alert(
+        subject, "corruption", "error",
+        f"{len(damaged)} snapshot files on {record.storage.name} are damaged.",
+        "The points they are of cannot be restored from there. All others are not touched by this.",
+        "Look at the disk, then run `restic check` on the repository.",
+        "\n".join(snapshot_id.hex() for snapshot_id in damaged), storage_id=record.storage_id,
+    )  # fmt: skip

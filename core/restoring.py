@@ -1,0 +1,151 @@
+"""Do a restore, and say "completed" only if everything asked for was written and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sqlalchemy.orm import Session
+
+from core import attempts, points, restores, storages, words
+from core.attempts import Attempt
+from core.db import db
+from core.dead_locks import remove_dead_locks
+from core.models import Restore
+from core.outcomes import Outcome
+from core.restore_targets import refuse_target
+from core.restores import Conflict
+from core.tokens import path_from_token
+from repository.entries import Problem
+from repository.locks import lock_repository
+from repository.progress import Progress
+from repository.repository import Repository
+from repository.restore import RestoreOptions, RestoreResult, restore
+from sources.local_target import LocalTarget
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    restore_id: int
+    copy_id: int
+    repository_id: str
+    snapshot_id: bytes
+    target_path: str
+    include: tuple[bytes, ...]
+    conflict: Conflict
+    totals: tuple[int, int] | None  # files and bytes, where everything is restored
+
+
+def perform_restore(attempt: Attempt) -> Outcome:
+    """Do the restore that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    task = _task(attempt)
+    repo = storages.open_repository(storages.get_repository(task.repository_id))
+    try:
+        remove_dead_locks(repo)
+        with lock_repository(repo, on_lock_id=attempt.hold_lock):
+            result, lost = _restore(attempt, task, repo)
+    finally:
+        repo.close()
+    outcome = _outcome(result, lost, task)
+    attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, result))
+    return outcome
+
+
+def _task(attempt: Attempt) -> _Task:
+    row = restores.of_job(attempt.job_id)
+    copy = points.best_copy(row.point)
+    include = tuple(path_from_token(token) for token in row.include.get("paths", []))
+    # Looked at again: a storage may have been set up there since the restore was asked for.
+    target = refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
+    return _Task(
+        row.id,
+        copy.id,
+        copy.repository_id,
+        bytes.fromhex(copy.snapshot_id),
+        target,
+        include,
+        row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
+        None if include else (row.point.files, row.point.bytes),
+    )
+
+
+def _restore(attempt: Attempt, task: _Task, repo: Repository) -> tuple[RestoreResult, int]:
+    """Return what was done, and how many problems lose data (others: an owner that could not be set)."""
+    db.session.rollback()
+    attempt.report(Progress("opening"))
+    snapshot = repo.load_snapshot(task.snapshot_id)
+    repo.load_index()
+    lost = 0
+
+    def note(problem: Problem) -> None:
+        nonlocal lost
+        lost += problem.loses_data
+        attempt.log.add("error" if problem.loses_data else "warning", problem.message, problem.path)
+
+    target = LocalTarget(task.target_path)
+    options = RestoreOptions(include=task.include or None, conflict=task.conflict)
+    try:
+        return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), lost
+    finally:
+        target.close()
+
+
+def _with_totals(attempt: Attempt, task: _Task) -> Callable[[Progress], None]:
+    if task.totals is None:
+        return attempt.report
+    files, size = task.totals
+    return lambda progress: attempt.report(replace(progress, files_total=files, bytes_total=size))
+
+
+def _write_counts(session: Session, task: _Task, result: RestoreResult) -> None:
+    row = session.get_one(Restore, task.restore_id)
+    row.copy_id = task.copy_id
+    row.files, row.bytes, row.kept, row.renamed = result.files, result.bytes, result.kept, result.renamed
+
+
+def _outcome(result: RestoreResult, lost: int, task: _Task) -> Outcome:
+    outcome = _judge(result, lost, task)
+    outcome.counts = {
+        "files": result.files, "dirs": result.dirs, "others": result.others, "bytes": result.bytes,
+        "kept": result.kept, "renamed": result.renamed, "failed": result.failed,
+    }  # fmt: skip
+    outcome.problems = result.problems
+    return outcome
+
+
+def _judge(result: RestoreResult, lost: int, task: _Task) -> Outcome:
+    done = _done(result, task.target_path)
+    if result.files + result.others + result.dirs == 0 and result.kept == 0:
+        return Outcome(
+            "failed", f"Nothing was restored to {task.target_path}.", "The backup itself was not changed.",
+            "Look at the list of problems, mend what it names, and restore again.",
+        )  # fmt: skip
+    if result.failed:
+        return Outcome(
+            "failed",
+            f"{words.count(result.failed, 'file')} could not be restored. {done}",
+            "What the log lists is not at the target, or not whole there. The backup itself was not changed.",
+            "Look at the list. Damaged data may still be whole in another point or on another storage.",
+        )
+    if result.problems:
+        return Outcome(
+            "warning" if not lost or result.files else "failed",
+            f"{done} {words.count(result.problems, 'thing')} could not be set as they were.",
+            "The content of all files is whole; the log lists what is not, such as owners or attributes.",
+            "Restore as root if owners and attributes matter.",
+        )
+    if result.files + result.others == 0 and result.kept:
+        return Outcome(
+            "warning", f"Nothing was written: {done}", "What was there already was left as it is, unchecked.",
+            "Choose another rule or another folder to get the files as they were backed up.",
+        )  # fmt: skip
+    return Outcome("completed", done, "Every file was written and checked against the backup.")
+
+
+def _done(result: RestoreResult, target: str) -> str:
+    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {target}"
+    if result.kept:
+        text += f"; {words.count(result.kept, 'file')} that stood there were kept"
+    if result.renamed:
+        text += f"; {words.count(result.renamed, 'file')} stand beside those already there"
+    return text + "."
