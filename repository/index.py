@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from repository.packfile import BlobType, PackedBlob
@@ -80,13 +80,15 @@ class Index:
         with self._lock:
             self._pending.clear()
 
-    def packs(self) -> list[bytes]:
-        """Return the ids of all packs that the index names."""
-        return list(self._packs)
-
-    def ids(self, blob_type: BlobType) -> Iterator[bytes]:
-        """Yield the id of each known blob of this type."""
-        return iter(self._places[blob_type])
+    def blobs_in(self, pack: bytes) -> list[PackedBlob]:
+        """Return what the index says is in a pack, by offset. Looks through the whole index: for rare use."""
+        found = []
+        for blob_type, places in self._places.items():
+            for blob_id in places:
+                for location in self.lookup(blob_type, blob_id):
+                    if location.pack == pack:
+                        found.append(PackedBlob(blob_type, blob_id, *location[1:]))
+        return sorted(found, key=lambda blob: blob.offset)
 
     def _number(self, pack: bytes) -> int:
         number = self._pack_numbers.get(pack)
