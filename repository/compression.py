@@ -80,9 +80,8 @@ def _decompress_stream(frame: Buffer, limit: int, what: str) -> bytes:
         if total > limit:
             raise Damaged(f"{what} decompresses to more than the {limit} bytes allowed")
         parts.append(part)
-        if stream.eof:
-            break
-    if not stream.eof or stream.unused_data or start + _SLICE < len(view):
+    # After the end of the frame, another slice is a ZstdError already.
+    if not stream.eof or stream.unused_data:
         raise Damaged(f"{what} is not a whole zstd frame: cut off, or followed by other bytes")
     return b"".join(parts)
 

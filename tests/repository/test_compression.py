@@ -110,6 +110,13 @@ def test_a_frame_cut_off_or_continued_is_damage(size: int) -> None:
         assert decompress_blob(frame, size) == data
 
 
+def test_an_unpacked_file_without_size_cut_off_or_continued_is_damage() -> None:
+    frame = frame_without_size(os.urandom(2000))
+    for broken in (frame[:-1], frame[:300], frame[:5], frame + b"\0", frame + bytes(600), frame + frame):
+        with pytest.raises(Damaged):
+            decode_unpacked(b"\x02" + broken, 2)
+
+
 def test_frames_of_all_kinds_that_restic_reads_are_read() -> None:
     for frame in (
         frame_without_size(TEXT),

@@ -173,6 +173,12 @@ def test_json_strings_of_text_come_back(value: str) -> None:
     assert json.loads(go_string(value)) == value
 
 
+@pytest.mark.parametrize("char", "<>&\u2028\u2029\x00\x1f\b\f")
+def test_what_go_escapes_though_json_need_not(char: str) -> None:
+    for text in (char, f"ä{char}", f"a{char}b"):
+        assert go_string(text) == f'"{text.replace(char, f"{chr(92)}u{ord(char):04x}")}"'
+
+
 def test_a_real_replacement_character_is_not_escaped() -> None:
     assert go_string("\ufffd") == '"\ufffd"'
     assert go_string("\udcff") == '"\\ufffd"'

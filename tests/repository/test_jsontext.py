@@ -36,11 +36,18 @@ def test_hostile_texts_are_damaged_or_decode() -> None:
         refuses_or_decodes(lambda data: load_object(data, "a text").rest(()), data)
 
 
+@pytest.mark.parametrize("text", [b"NaN", b'{"a":[Infinity]}', b"-Infinity"])
+def test_what_python_takes_for_json_is_damage(text: bytes) -> None:
+    with pytest.raises(Damaged, match=r"not JSON|number"):
+        load(text, "a text")
+
+
 def test_the_last_of_two_keys_counts_as_in_go() -> None:
     assert load(b'{"a":1,"a":2}', "a text") == {"a": 2}
 
 
 def test_a_surrogate_pair_stays_and_a_lone_half_does_not() -> None:
+    assert load(rb'["\uD83D"]', "a text") == ["\ufffd"]
     assert load(rb'["\ud83d\ude00","\ud83d","a\\ud83d"]', "a text") == ["\U0001f600", "\ufffd", "a\\ud83d"]
 
 

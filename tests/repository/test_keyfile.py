@@ -65,6 +65,13 @@ def test_a_new_key_file_opens_with_its_password_only(password: str) -> None:
         open_key_file(text, password + "x")
 
 
+def test_bytes_of_a_password_that_are_no_text_are_told_apart() -> None:
+    text = make_key_file(MASTER, "\udcff", CHEAP, username="u", hostname="h", created=CREATED)
+    for other in ("?", "\udcfe", "\ufffd"):
+        with pytest.raises(WrongPassword):
+            open_key_file(text, other)
+
+
 def test_it_keeps_who_made_it_and_restics_order() -> None:
     key_file = KeyFile.decode(KEY_FILE)
     assert (key_file.created, key_file.username, key_file.hostname) == (CREATED, "anna", "büro")
@@ -107,6 +114,14 @@ def test_the_default_cost_is_in_restics_class() -> None:
 def test_impossible_or_unaffordable_fields_are_damage(fields: dict[str, object]) -> None:
     with pytest.raises(DamagedKey):
         open_key_file(changed(**fields), "secret")
+
+
+@pytest.mark.parametrize("kdf", [KdfParams(2**16, 1, 1), KdfParams(2**18, 8, 64), KdfParams(2**20, 8, 1)])
+def test_a_cost_is_refused_before_it_is_paid(kdf: KdfParams) -> None:
+    with pytest.raises(DamagedKey, match="parameters"):
+        kdf.check()
+    with pytest.raises(DamagedKey):
+        KeyFile.decode(changed(N=kdf.n, r=kdf.r, p=kdf.p))
 
 
 def test_a_password_that_fits_a_broken_master_key_is_damage() -> None:

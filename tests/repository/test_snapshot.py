@@ -45,6 +45,10 @@ def test_what_is_empty_is_left_out() -> None:
     assert text == f'{{"time":"{TIME}","tree":"{"11" * 32}","paths":["/"]}}'
 
 
+def test_paths_stand_even_when_there_are_none() -> None:
+    assert Snapshot(TIME, b"\x11" * 32, []).encode().endswith(b'","paths":[]}')
+
+
 def test_a_snapshot_comes_back() -> None:
     assert Snapshot.decode(FULL.encode()) == FULL
     assert FULL.time_ns == 1_795_399_445_123_456_789
