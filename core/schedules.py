@@ -8,16 +8,32 @@ from __future__ import annotations
 
 import heapq
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from croniter import CroniterError, croniter
+from sqlalchemy import ColumnElement, and_, delete, func, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
 
+from core import alerts, jobs, points
 from core.cron_words import describe as describe
-from core.errors import Invalid
+from core.db import db, write
+from core.errors import Conflict, Invalid, NotFound
+from core.models import Config, ScheduledRun
 from core.settings import is_zone
+
+# An outage of a year, or of a thousand runs, is told no more exactly than this.
+LONGEST_OUTAGE = timedelta(days=366)
+MOST_MISSED = 1000
+# Runs noted for later than this from now were noted while the clock was ahead.
+CLOCK_SLACK = timedelta(minutes=10)
+
+_DOWN = "Holdfast was not running at that time."
 
 # The clocks of this world have not gone back by more in one step while it kept time zones.
 _WIDEST_FOLD = timedelta(hours=3)
@@ -34,6 +50,16 @@ _FIELDS = "minute, hour, day of month, month, day of week"
 _WORDS = "sun|mon|tue|wed|thu|fri|sat|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|l"
 # No R (at random) and no H (by hash): a time must be the same whenever it is asked for.
 _ALLOWED = re.compile(rf"([0-9*,/#\- ]|\b({_WORDS})\b)+\Z", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A config whose schedule asks for a run now: at `due_at`, the newest of its due times; the older ones
+    that nobody ran are `missed`, in order."""
+
+    config_id: str
+    due_at: datetime
+    missed: Sequence[datetime]
 
 
 def validate(cron: str, zone: str) -> str:
@@ -73,21 +99,151 @@ def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datet
     return max(runs_between(cron, zone, now - within, now), default=None)
 
 
+def due(now: datetime) -> list[Due]:
+    """Return the configs that are due, however long nobody asked: each once. Writes nothing."""
+    configs = db.session.scalars(select(Config).where(_is_scheduled())).all()
+    return [found for config in configs if (found := _due_of(config, now)) is not None]
+
+
+def tick(now: datetime) -> list[int]:
+    """Make the jobs that are due and note the missed runs; return all job ids that belong in the queue.
+
+    Safe from several processes at once, and with a clock that jumps.
+    """
+    db.session.rollback()  # see what others have written since the last tick
+    _forget_what_the_clock_made_up(now)
+    for config in db.session.scalars(select(Config).where(_is_scheduled())).all():
+        _run_if_due(config, now)
+    _resolve_missed()
+    return jobs.to_enqueue(now)
+
+
+def _run_if_due(config: Config, now: datetime) -> None:
+    """Start a config that is due; one whose schedule cannot be read must not keep the others from running."""
+    subject, config_id, name = f"schedule:{config.id}", config.id, config.name
+    try:
+        found = _due_of(config, now)
+    except (CroniterError, ZoneInfoNotFoundError) as error:
+        what = f"The schedule of {name} cannot be read: {error}."
+        meaning, advice = (
+            "It is not backed up by itself.",
+            "Edit the config and choose its time and zone anew.",
+        )
+        alerts.raise_alert(subject, "missed", "error", what, meaning, advice, config_id=config_id)
+        return
+    if found is not None:
+        alerts.resolve(subject)
+        _start(found)
+
+
+def _due_of(config: Config, now: datetime) -> Due | None:
+    runs = deque(runs_between(config.cron, config.timezone, _asked_until(config, now), now), MOST_MISSED + 1)
+    return Due(config.id, runs.pop(), list(runs)) if runs else None
+
+
+def _is_scheduled() -> ColumnElement[bool]:
+    return and_(
+        Config.enabled, Config.deleted_at.is_(None), Config.cron != "", Config.scheduled_since.is_not(None)
+    )
+
+
+def _asked_until(config: Config, now: datetime) -> datetime:
+    """Return up to when the due times of a config have been looked at."""
+    noted = select(func.max(ScheduledRun.due_at)).where(
+        ScheduledRun.config_id == config.id, ScheduledRun.due_at <= now
+    )
+    times = [config.scheduled_since, db.session.scalar(noted), now - LONGEST_OUTAGE]
+    return max(time for time in times if time is not None)
+
+
+def _start(found: Due) -> None:
+    """Note the runs of one config in one transaction, make the job, and alert about what was missed."""
+    try:
+        with write() as session:
+            missed = _note_runs(session, found)
+    except IntegrityError:
+        return  # another process ticked at the same moment and has noted all of it
+    if missed:
+        _alert_missed(found.config_id, missed)
+
+
+def _note_runs(session: Session, found: Due) -> dict[datetime, str]:
+    """Add the rows of these runs and the job of the newest; return the missed ones with the reason."""
+    newest = ScheduledRun(config_id=found.config_id, due_at=found.due_at)
+    if session.scalar(select(ScheduledRun.id).where(_is_run(newest))) is not None:
+        return {}
+    missed = dict.fromkeys(found.missed, _DOWN)
+    try:
+        newest.job_id = jobs.add_backup(session, found.config_id, "schedule", found.due_at).id
+        session.add(newest)
+    except Conflict as error:
+        missed[found.due_at] = f"{error.message} No second one was started."
+    except NotFound:
+        return {}  # deleted since it was found
+    for due_at, reason in missed.items():
+        session.add(ScheduledRun(config_id=found.config_id, due_at=due_at, missed_reason=reason))
+    return missed
+
+
+def _is_run(run: ScheduledRun) -> ColumnElement[bool]:
+    return and_(ScheduledRun.config_id == run.config_id, ScheduledRun.due_at == run.due_at)
+
+
+def _alert_missed(config_id: str, missed: dict[datetime, str]) -> None:
+    config = db.session.get_one(Config, config_id)
+    last = max(missed)
+    when = last.astimezone(ZoneInfo(config.timezone)).strftime("%Y-%m-%d %H:%M")
+    runs = (
+        f"the run of {when}" if len(missed) == 1 else f"{len(missed)} runs, the last of them that of {when},"
+    )
+    alerts.raise_alert(
+        f"missed:{config_id}",
+        "missed",
+        "warning",
+        f"{config.name} missed {runs} ({config.timezone}). {missed[last]}",
+        "What changed between the last backup and the next one may not be kept in every state it had.",
+        "See that the worker runs all the time, and that backups end before the next one is due. "
+        "One run is made up for by itself.",
+        config_id=config_id,
+    )
+
+
+def _resolve_missed() -> None:
+    for alert in alerts.list_open():
+        if alert.kind == "missed" and alert.config_id is not None:
+            point = points.latest(alert.config_id)
+            if point is not None and point.taken_at > alert.last_at:
+                alerts.resolve(alert.subject)
+
+
+def _forget_what_the_clock_made_up(now: datetime) -> None:
+    """Forget runs noted for times to come: the clock was ahead, and they would block the real ones."""
+    ahead = now + CLOCK_SLACK
+    if db.session.scalar(select(ScheduledRun.id).where(ScheduledRun.due_at > ahead).limit(1)) is None and (
+        db.session.scalar(select(Config.id).where(Config.scheduled_since > ahead).limit(1)) is None
+    ):
+        return
+    with write() as session:
+        session.execute(delete(ScheduledRun).where(ScheduledRun.due_at > ahead))
+        session.execute(update(Config).where(Config.scheduled_since > ahead).values(scheduled_since=now))
+
+
 def _fire_times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
     """Yield all due times later than `after`, ascending, each once, in UTC."""
     tz = ZoneInfo(zone)
-    both = _is_every_hour(cron)
+    every_hour = _is_every_hour(cron)
     waiting: list[datetime] = []
     last = after
     for wall in _wall_times(cron, after.astimezone(tz).replace(tzinfo=None) - _WIDEST_FOLD):
-        first = _moments(wall, tz)[0]
-        # Nothing that comes later on the wall is earlier than the first moment of this.
-        while waiting and waiting[0] <= first:
+        moments = _moments(wall, tz, every_hour=every_hour)
+        # Nothing that comes later on the wall is earlier than this.
+        earliest = wall.replace(tzinfo=tz, fold=1).astimezone(UTC) if not moments else moments[0]
+        while waiting and waiting[0] <= earliest:
             due_at = heapq.heappop(waiting)
             if due_at > last:
                 last = due_at
                 yield due_at
-        for moment in _moments(wall, tz) if both else [first]:
+        for moment in moments:
             heapq.heappush(waiting, moment)
 
 
@@ -98,14 +254,16 @@ def _wall_times(cron: str, start: datetime) -> Iterator[datetime]:
         yield times.get_next()
 
 
-def _moments(wall: datetime, tz: ZoneInfo) -> list[datetime]:
-    """Return when the wall clock shows this time: once, twice, or, in a gap, the moment right after it."""
+def _moments(wall: datetime, tz: ZoneInfo, *, every_hour: bool) -> list[datetime]:
+    """Return when a run for this time on the wall is due.
+
+    A time that comes twice counts twice only for lines of every hour; one that the clock skips is due
+    right after the gap, but for lines of every hour not at all: the next hour is near.
+    """
     early, late = (wall.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early == late:
-        return [early]
-    if early < late:
-        return [early, late]
-    return [_end_of_gap(late, early, tz)]
+    if early <= late:
+        return sorted({early, late}) if every_hour else [early]
+    return [] if every_hour else [_end_of_gap(late, early, tz)]
 
 
 def _end_of_gap(before: datetime, after: datetime, tz: ZoneInfo) -> datetime:

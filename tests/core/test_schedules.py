@@ -1,0 +1,378 @@
+"""Due times through both changes of the clock; the tick after outages, jumps, and twice at once."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from sqlalchemy import select
+
+from core import alerts, app_state, configs, jobs, schedules, setup
+from core.db import db, write
+from core.errors import Invalid
+from core.models import Config, Job, ScheduledRun
+from core.settings import Settings
+
+BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
+
+
+def at(text: str) -> datetime:
+    """Return a time in UTC from `2026-03-29 01:30`."""
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def runs(cron: str, zone: str, after: str, until: str) -> list[str]:
+    """Return the due times between two moments of UTC, as text."""
+    found = schedules.runs_between(cron, zone, at(after), at(until))
+    return [moment.strftime("%d %H:%M") for moment in found]
+
+
+@pytest.mark.parametrize(
+    ("zone", "cron", "after", "until", "expected"),
+    [
+        # Spring: 02:00 -> 03:00 (Berlin at 01:00 UTC, New York at 07:00), 02:00 -> 02:30 (Lord Howe).
+        (BERLIN, "30 2 * * *", "2026-03-28 00:00", "2026-03-31 00:00", ["28 01:30", "29 01:00", "30 00:30"]),
+        (
+            NEW_YORK,
+            "30 2 * * *",
+            "2026-03-07 00:00",
+            "2026-03-10 00:00",
+            ["07 07:30", "08 07:00", "09 06:30"],
+        ),
+        (
+            LORD_HOWE,
+            "10 2 * * *",
+            "2026-10-02 00:00",
+            "2026-10-05 00:00",
+            ["02 15:40", "03 15:30", "04 15:10"],
+        ),
+        # Autumn: 03:00 -> 02:00 (Berlin, at 01:00 UTC), 02:00 -> 01:00 (New York, at 06:00), 02:00 -> 01:30.
+        (BERLIN, "30 2 * * *", "2026-10-24 00:00", "2026-10-27 00:00", ["24 00:30", "25 00:30", "26 01:30"]),
+        (
+            NEW_YORK,
+            "30 1 * * *",
+            "2026-10-31 00:00",
+            "2026-11-03 00:00",
+            ["31 05:30", "01 05:30", "02 06:30"],
+        ),
+        (
+            LORD_HOWE,
+            "40 1 * * *",
+            "2026-04-03 00:00",
+            "2026-04-06 00:00",
+            ["03 14:40", "04 14:40", "05 15:10"],
+        ),
+        # Two runs inside the gap become one.
+        (BERLIN, "15,45 2 * * *", "2026-03-28 12:00", "2026-03-29 12:00", ["29 01:00"]),
+        # A run at the very end of the gap, and one right before it.
+        (BERLIN, "0 3 * * *", "2026-03-28 12:00", "2026-03-29 12:00", ["29 01:00"]),
+        (BERLIN, "59 1 * * *", "2026-03-28 12:00", "2026-03-29 12:00", ["29 00:59"]),
+    ],
+)
+def test_a_daily_run_happens_once_a_day(
+    zone: str, cron: str, after: str, until: str, expected: list[str]
+) -> None:
+    assert runs(cron, zone, after, until) == expected
+
+
+@pytest.mark.parametrize(
+    ("zone", "after"),
+    [
+        (BERLIN, "2026-03-28 20:00"),
+        (BERLIN, "2026-10-24 20:00"),
+        (NEW_YORK, "2026-03-08 02:00"),
+        (NEW_YORK, "2026-11-01 02:00"),
+    ],
+)
+def test_an_hourly_run_follows_the_hours_that_pass(zone: str, after: str) -> None:
+    found = list(schedules.runs_between("5 * * * *", zone, at(after), at(after) + timedelta(hours=12)))
+    assert found == [at(after) + timedelta(hours=hour, minutes=5) for hour in range(12)]
+
+
+def test_a_quarter_hourly_run_knows_half_an_hour_of_change() -> None:
+    assert runs("*/15 * * * *", LORD_HOWE, "2026-04-04 14:29", "2026-04-04 15:31") == [
+        "04 14:30", "04 14:45", "04 15:00", "04 15:15", "04 15:30",
+    ]  # fmt: skip
+    assert runs("0 * * * *", LORD_HOWE, "2026-10-03 13:59", "2026-10-03 17:00") == [
+        "03 14:30", "03 16:00", "03 17:00",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("zone", [BERLIN, NEW_YORK, LORD_HOWE, "UTC", "Asia/Kathmandu", "Pacific/Apia"])
+@pytest.mark.parametrize("cron", ["30 2 * * *", "0 * * * *", "*/20 1-3 * * *", "0 0 1 * *", "15 2 * * 0"])
+def test_the_answer_does_not_depend_on_when_it_is_asked(zone: str, cron: str) -> None:
+    """Asked in steps of 41 minutes across a year's changes, no run is lost and none comes twice."""
+    for start in ("2026-03-06 00:00", "2026-03-27 00:00", "2026-10-01 00:00", "2026-10-23 00:00"):
+        begin, end = at(start), at(start) + timedelta(days=4)
+        whole = list(schedules.runs_between(cron, zone, begin, end))
+        stepwise: list[datetime] = []
+        now = begin
+        while now < end:
+            later = min(now + timedelta(minutes=41), end)
+            stepwise += schedules.runs_between(cron, zone, now, later)
+            now = later
+        assert stepwise == whole
+        assert whole == sorted(set(whole))
+
+
+def test_next_runs_are_as_many_as_asked_for() -> None:
+    found = schedules.next_runs("0 4 * * sun", "UTC", 5, at("2026-01-01 00:00"))
+    assert [moment.day for moment in found] == [4, 11, 18, 25, 1]
+    assert schedules.next_runs("", "UTC", 5, at("2026-01-01 00:00")) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [("  0 2  * * * ", "0 2 * * *"), ("@daily", "0 0 * * *"), ("@Weekly", "0 0 * * 0"), ("", ""), (" ", "")],
+)
+def test_a_line_is_brought_into_its_plain_form(given: str, plain: str) -> None:
+    assert schedules.validate(given, "UTC") == plain
+
+
+@pytest.mark.parametrize(
+    "cron",
+    [
+        "0 2 * *",
+        "61 * * * *",
+        "0 0 30 2 *",
+        "@reboot",
+        "R * * * *",
+        "H 2 * * *",
+        "0 2 * * * *",
+        "0 2 * * x",
+        "a\nb",
+    ],
+)
+def test_a_line_that_cannot_be_is_refused(cron: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        schedules.validate(cron, "UTC")
+    assert "cron" in caught.value.fields
+
+
+@pytest.mark.parametrize("zone", ["", "Mars/Olympus", "../../etc/passwd", "Europe/berlin "])
+def test_a_zone_that_is_none_is_refused(zone: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        schedules.validate("0 2 * * *", zone)
+    assert "timezone" in caught.value.fields
+
+
+@pytest.mark.parametrize(
+    ("cron", "words"),
+    [
+        ("0 2 * * *", "every day at 02:00, UTC"),
+        ("0 2,14 * * *", "every day at 02:00 and 14:00, UTC"),
+        ("*/15 * * * *", "every 15 minutes, UTC"),
+        ("5 * * * *", "every hour at :05, UTC"),
+        ("0 */6 * * *", "every 6 hours at :00, UTC"),
+        ("0 4 * * 0", "every Sunday at 04:00, UTC"),
+        ("0 4 * * 7", "every Sunday at 04:00, UTC"),
+        ("0 4 * * mon,FRI", "every Monday and Friday at 04:00, UTC"),
+        ("30 22 * * 1-5", "Monday to Friday at 22:30, UTC"),
+        ("30 1 1,15 * *", "every month on days 1 and 15 at 01:30, UTC"),
+        ("", "only when started by hand"),
+    ],
+)
+def test_a_schedule_is_said_in_words(cron: str, words: str) -> None:
+    assert schedules.describe(cron, "UTC") == words
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 2 1 1 *", "0 8-18/2 * * 1-5", "0 2 * * sun#1", "7-9 3 */2 * *", "0 0 l * *"]
+)
+def test_unusual_schedules_get_words_too(cron: str) -> None:
+    schedules.validate(cron, "UTC")
+    words = schedules.describe(cron, "UTC")
+    assert words.endswith(", UTC")
+    assert len(words) > 10
+
+
+# --- the tick ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(context: Flask, tmp_path: Path) -> Config:
+    """Return a config that runs every day at 02:00 UTC, looked at since the evening of 2026-05-01."""
+    setup.create_first_storage(str(tmp_path / "disk"))
+    data = {"name": "Wiki", "source": {"paths": ["/etc"]}, "cron": "0 2 * * *", "timezone": "UTC"}
+    made = configs.create(configs.parse(data))
+    since(made.id, "2026-05-01 20:00")
+    return made
+
+
+def since(config_id: str, moment: str) -> None:
+    """Set from when on due times count."""
+    with write() as session:
+        session.get_one(Config, config_id).scheduled_since = at(moment)
+
+
+def end_jobs() -> None:
+    """Let all jobs end well."""
+    with write() as session:
+        for job in session.scalars(select(Job)):
+            job.status = "completed"
+
+
+def rows() -> list[tuple[str, bool]]:
+    """Return the noted runs, each with whether it has a job."""
+    found = db.session.scalars(select(ScheduledRun).order_by(ScheduledRun.due_at))
+    return [(row.due_at.strftime("%d %H:%M"), row.job_id is not None) for row in found]
+
+
+def test_a_due_config_gets_one_job(config: Config) -> None:
+    assert schedules.due(at("2026-05-02 01:59")) == []
+    assert schedules.due(at("2026-05-02 02:00")) == [schedules.Due(config.id, at("2026-05-02 02:00"), [])]
+    schedules.tick(at("2026-05-02 02:00"))
+    schedules.tick(at("2026-05-02 02:01"))
+    (job,) = jobs.list_jobs().items
+    assert (job.kind, job.trigger, job.config_id, job.due_at) == (
+        "backup", "schedule", config.id, at("2026-05-02 02:00"),
+    )  # fmt: skip
+    assert rows() == [("02 02:00", True)]
+    assert alerts.list_open() == []
+
+
+def test_after_days_of_outage_one_run_makes_up_for_all(config: Config) -> None:
+    schedules.tick(at("2026-05-07 12:00"))
+    assert rows() == [
+        ("02 02:00", False), ("03 02:00", False), ("04 02:00", False),
+        ("05 02:00", False), ("06 02:00", False), ("07 02:00", True),
+    ]  # fmt: skip
+    assert len(jobs.list_jobs().items) == 1
+    (alert,) = alerts.list_open()
+    assert alert.kind == "missed"
+    assert "5 runs" in alert.what
+    assert "2026-05-06 02:00" in alert.what
+    end_jobs()
+    schedules.tick(at("2026-05-08 02:00"))
+    assert len(jobs.list_jobs().items) == 2
+    assert len(alerts.list_open()) == 1
+
+
+def test_a_run_that_is_still_going_on_makes_the_next_one_missed(config: Config) -> None:
+    schedules.tick(at("2026-05-02 02:00"))
+    schedules.tick(at("2026-05-03 02:00"))
+    assert rows() == [("02 02:00", True), ("03 02:00", False)]
+    missed = db.session.scalars(select(ScheduledRun).where(ScheduledRun.job_id.is_(None))).one()
+    assert "job 1" in missed.missed_reason
+    assert len(alerts.list_open()) == 1
+
+
+@pytest.mark.parametrize("change", ["pause", "delete", "by hand"])
+def test_what_is_not_scheduled_is_not_due(config: Config, change: str) -> None:
+    if change == "pause":
+        configs.set_enabled(config.id, False)
+    elif change == "delete":
+        configs.delete(config.id)
+    else:
+        data = configs.to_input(config)
+        configs.update(config.id, data.model_copy(update={"cron": ""}))
+    schedules.tick(at("2026-05-05 12:00"))
+    assert rows() == []
+
+
+def test_what_was_due_during_a_pause_is_not_caught_up(config: Config) -> None:
+    configs.set_enabled(config.id, False)
+    configs.set_enabled(config.id, True)
+    assert config.scheduled_since is not None
+    assert schedules.due(config.scheduled_since + timedelta(seconds=1)) == []
+
+
+def test_a_clock_set_back_by_minutes_runs_nothing_twice(config: Config) -> None:
+    schedules.tick(at("2026-05-02 02:00"))
+    end_jobs()
+    schedules.tick(at("2026-05-02 01:55"))
+    schedules.tick(at("2026-05-02 02:00"))
+    assert len(jobs.list_jobs().items) == 1
+
+
+def test_a_clock_that_was_far_ahead_does_not_stop_the_schedule(config: Config) -> None:
+    schedules.tick(at("2027-03-01 12:00"))
+    end_jobs()
+    schedules.tick(at("2026-05-02 01:00"))
+    assert rows() == []
+    schedules.tick(at("2026-05-02 02:00"))
+    assert rows() == [("02 02:00", True)]
+
+
+def test_a_config_made_while_the_clock_was_ahead_is_due_again(config: Config) -> None:
+    since(config.id, "2030-01-01 00:00")
+    schedules.tick(at("2026-05-02 01:00"))
+    schedules.tick(at("2026-05-02 02:00"))
+    assert rows() == [("02 02:00", True)]
+
+
+def test_an_outage_of_years_is_told_in_bounds(config: Config) -> None:
+    data = configs.to_input(config)
+    configs.update(config.id, data.model_copy(update={"cron": "0 * * * *"}))
+    since(config.id, "2020-01-01 00:00")
+    schedules.tick(at("2026-05-02 02:00"))
+    assert len(rows()) == schedules.MOST_MISSED + 1
+
+
+def test_an_unreadable_schedule_does_not_stop_the_others(config: Config) -> None:
+    data = {"name": "Another", "source": {"paths": ["/etc"]}, "cron": "0 2 * * *", "timezone": "UTC"}
+    other = configs.create(configs.parse(data))
+    since(other.id, "2026-05-01 20:00")
+    with write() as session:
+        session.get_one(Config, other.id).timezone = "Mars/Olympus"
+    schedules.tick(at("2026-05-02 02:00"))
+    assert [job.config_id for job in jobs.list_jobs().items] == [config.id]
+    (alert,) = alerts.list_open()
+    assert alert.config_id == other.id
+    assert "Mars/Olympus" in alert.what
+
+
+def test_jobs_left_in_the_queue_are_returned_again(config: Config) -> None:
+    schedules.tick(at("2026-05-02 02:00"))
+    (job,) = jobs.list_jobs().items
+    assert schedules.tick(job.created_at + timedelta(seconds=30)) == []
+    assert schedules.tick(job.created_at + timedelta(seconds=61)) == [job.id]
+
+
+def _tick_in_process(settings: Settings, gate: object, moment: datetime) -> None:
+    app_state.prepare(settings)
+    app = Flask("ticker")
+    app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
+    db.init_app(app)
+    with app.app_context():
+        gate.wait(20)  # type: ignore[attr-defined]
+        schedules.tick(moment)
+
+
+def test_two_processes_that_tick_at_once_make_one_job(config: Config, settings: Settings) -> None:
+    start = multiprocessing.get_context("spawn")
+    gate = start.Barrier(3)
+    moment = at("2026-05-04 02:00")
+    tickers = [start.Process(target=_tick_in_process, args=(settings, gate, moment)) for _ in range(2)]
+    for ticker in tickers:
+        ticker.start()
+    gate.wait(30)
+    for ticker in tickers:
+        ticker.join(30)
+    assert [ticker.exitcode for ticker in tickers] == [0, 0]
+    assert rows() == [("02 02:00", False), ("03 02:00", False), ("04 02:00", True)]
+    assert len(jobs.list_jobs().items) == 1
+    assert alerts.list_open()[0].count == 1
+
+
+def test_many_threads_that_tick_at_once_make_one_job(config: Config, context: Flask) -> None:
+    errors: list[Exception] = []
+
+    def tick() -> None:
+        try:
+            with context.app_context():
+                schedules.tick(at("2026-05-02 02:00"))
+        except Exception as error:  # noqa: BLE001  (whatever it is, the test must see it)
+            errors.append(error)
+
+    threads = [threading.Thread(target=tick) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert errors == []
+    assert len(jobs.list_jobs().items) == 1
