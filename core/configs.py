@@ -18,11 +18,14 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import app_state, schedules
-from core.config_source import FilesSource
+from core.config_source import FilesSource, open_source
 from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Refused
 from core.models import Config, Destination, Job, RepositoryRecord
 from core.models.job import PENDING
+from repository.entries import SourceUnavailable
+from sources.preview import Preview
+from sources.preview import preview as preview_source
 
 LONGEST_NAME = 100
 DEFAULT_CRON = "0 3 * * *"
@@ -182,6 +185,14 @@ def to_input(config: Config) -> ConfigInput:
         compression=config.compression,
         full_read_days=config.full_read_days,
     )
+
+
+def preview(data: ConfigInput, limit_s: float = 5.0) -> Preview:
+    """Return what a backup would read and what the rules leave out. Raises Invalid if a path is missing."""
+    try:
+        return preview_source(open_source(data.source), limit_s=limit_s)
+    except SourceUnavailable as error:
+        raise Invalid({"paths": str(error)}) from error
 
 
 def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:

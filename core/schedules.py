@@ -96,7 +96,10 @@ def runs_between(cron: str, zone: str, after: datetime, until: datetime) -> Iter
 
 def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datetime | None:
     """Return the newest due time not later than `now`, looking back no further than `within`."""
-    return max(runs_between(cron, zone, now - within, now), default=None)
+    for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):
+        if runs := list(runs_between(cron, zone, now - min(window, within), now)):
+            return runs[-1]
+    return None
 
 
 def due(now: datetime) -> list[Due]:
