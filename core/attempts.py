@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -46,9 +47,11 @@ class Attempt:
     cancelled: threading.Event = field(default_factory=threading.Event)
     stopped: threading.Event = field(default_factory=threading.Event)
     lost: threading.Event = field(default_factory=threading.Event)
+    ended: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
     progress: Progress | None = None
     _written: Progress | None = None
+    _beat_at: float = 0.0
 
     def report(self, progress: Progress) -> None:
         """Take the engine's progress; cheap. Raises Cancelled, Stopped or AttemptLost to end the work."""
@@ -164,12 +167,19 @@ def current(attempt: Attempt) -> Job:
 
 
 def _write_pulse(attempt: Attempt, progress: Progress | None) -> bool:
-    """Write one pulse; tell whether somebody asked to cancel."""
-    values = {} if progress is None or progress is attempt._written else _progress_values(progress)
+    """Write one pulse, if there is anything to write; tell whether somebody asked to cancel."""
+    asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
+    news = progress is not None and progress is not attempt._written
+    values = _progress_values(progress) if news and progress is not None else {}
+    if not news and not attempt.log and time.monotonic() - attempt._beat_at < BEAT_EVERY_S:
+        db.session.rollback()
+        return db.session.scalar(asked) is not None
     with write() as session:
         _update(session, attempt, heartbeat_at=database_now(session), **values)
         attempt.log.write(session, attempt.job_id)
-        return session.scalar(select(Job.cancel_requested_at).where(Job.id == attempt.job_id)) is not None
+        found = session.scalar(asked)
+    attempt._beat_at = time.monotonic()
+    return found is not None
 
 
 def _update(session: Session, attempt: Attempt, **values: object) -> None:

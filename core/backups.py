@@ -15,6 +15,7 @@ from core.config_source import FilesSource, open_source, source_of
 from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
 from core.errors import NotFound
+from core.expected import Expected
 from core.models import Config, Copy, Point, RepositoryRecord
 from core.outcomes import Outcome
 from core.reconcile import TAG, Findings, add_point, reconcile, verify_stored
@@ -23,12 +24,10 @@ from repository.compression import Mode
 from repository.entries import Problem
 from repository.errors import Damaged
 from repository.locks import Lock, lock_repository
+from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tally import Tally
-
-# Shown as the job's phases, in this order, besides the engine's own.
-OPENING, VERIFYING = "opening", "verifying"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,7 @@ class _Task:
 
 def perform_backup(attempt: Attempt) -> Outcome:
     """Do the backup that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    attempt.report(Progress("opening"))
     task = _task(attempt)
     repo = _open(task)
     try:
@@ -127,8 +127,18 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         read_all=task.full_read,
     )
     source = open_source(task.source)
-    db.session.rollback()
-    result = backup(repo, source, options, lock, attempt.report, lambda problem: _log(attempt, problem))
+    with Expected(open_source(task.source)) as expected:
+        db.session.rollback()
+        result = backup(
+            repo,
+            source,
+            options,
+            lock,
+            lambda progress: attempt.report(expected.fill(progress)),
+            lambda problem: _log(attempt, problem),
+        )
+    # Not `report`: the snapshot is stored, so a cancel request comes too late.
+    attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     outcome = _outcome(result)
     snapshot = _read_back(repo, result)
 

@@ -25,6 +25,10 @@ class LogBook:
         self._dropped = 0
         self._mutex = threading.Lock()
 
+    def __bool__(self) -> bool:
+        """Tell whether lines wait to be written."""
+        return bool(self._lines)
+
     def add(self, level: str, message: str, path: bytes | str = "") -> None:
         """Take one line; beyond the limit it is only counted."""
         raw = path if isinstance(path, bytes) else path.encode("utf-8", "surrogateescape")

@@ -135,14 +135,17 @@ def request_cancel(job_id: int) -> Job:
 
 
 def to_enqueue(now: datetime | None = None) -> list[int]:
-    """Return the jobs that should be in the queue and are not, or were put there a minute ago or more."""
+    """Return the jobs that the tick should put into the queue: its own, what has waited enough, and
+    what was left queued for a minute or more."""
     now = now or utc_now()
     waited_enough = and_(Job.not_before.is_not(None), Job.not_before <= now, Job.enqueued_at.is_(None))
     left = and_(
         func.coalesce(Job.enqueued_at, Job.created_at) <= now - ENQUEUE_AGAIN_AFTER,
         or_(Job.not_before.is_(None), Job.not_before <= now),
     )
-    query = select(Job.id).where(Job.status == "queued", or_(waited_enough, left)).order_by(Job.id)
+    from_the_tick = and_(Job.trigger == "schedule", Job.enqueued_at.is_(None), Job.not_before.is_(None))
+    wanted = or_(waited_enough, left, from_the_tick)
+    query = select(Job.id).where(Job.status == "queued", wanted).order_by(Job.id)
     return list(db.session.scalars(query))
 
 
@@ -152,6 +155,19 @@ def mark_enqueued(job_ids: Collection[int]) -> None:
         session.execute(
             update(Job).where(Job.id.in_(job_ids), Job.status == "queued").values(enqueued_at=utc_now())
         )
+
+
+def fail_unstarted(job_id: int, why: str, detail: str) -> None:
+    """End a queued job whose process broke before it could begin."""
+    with write() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.status != "queued":
+            return
+        job.status, job.ended_at = "failed", utc_now()
+        job.summary = f"The job could not begin: {why}."
+        job.meaning = "Nothing was read or written."
+        job.advice = "Look at the technical detail: the installation is likely incomplete. Then run it again."
+        job.detail = detail
 
 
 def count_running() -> int:

@@ -1,0 +1,37 @@
+"""All tasks: an id in, one call. The queue stores their names, so they stay in this file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from huey import crontab
+
+from core import jobs
+from jobs import launch, queue
+from jobs import tick as minute
+
+
+@queue.main.task()  # type: ignore[untyped-decorator]
+def run_job(job_id: int) -> None:
+    """Run one job in a process of its own and wait for it: so a worker's slots limit how many run."""
+    with queue.app().app_context():
+        launch.run(job_id)
+
+
+@queue.tick.periodic_task(crontab())  # type: ignore[untyped-decorator]
+def every_minute() -> None:
+    """Do what is due."""
+    with queue.app().app_context():
+        enqueue(minute.run())
+
+
+def enqueue(job_ids: Iterable[int]) -> None:
+    """Put queued jobs into the queue, unless they stand there already; called after the commit."""
+    wanted = list(job_ids)
+    if not wanted:
+        return
+    waiting = queue.waiting_ids()
+    for job_id in wanted:
+        if job_id not in waiting:
+            run_job(job_id)
+    jobs.mark_enqueued(wanted)

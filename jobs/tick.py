@@ -1,0 +1,42 @@
+"""What happens every minute. One thing that fails does not keep the others from happening."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+from core import cleanup, clock_watch, interrupted, job_alerts, jobs, schedules
+from core.db import db, utc_now
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+def run(now: datetime | None = None) -> list[int]:
+    """Do what is due at `now`; return the jobs to put into the queue."""
+    now = now or utc_now()
+    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
+        _try(duty)
+    found: list[int] = []
+    for maker in (schedules.tick, _daily_retention, jobs.to_enqueue):
+        found += _try(partial(maker, now)) or []
+    return list(dict.fromkeys(found))
+
+
+def _try(step: Callable[[], T]) -> T | None:
+    try:
+        return step()
+    except Exception:  # noqa: BLE001  (logged; a broken webhook must not keep backups from starting)
+        _log.exception("a part of the minute tick failed; the others go on")
+        return None
+    finally:
+        db.session.rollback()
+
+
+def _daily_retention(now: datetime) -> list[int]:
+    job = cleanup.create_daily(now)
+    return [] if job is None else [job.id]
