@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -67,16 +68,16 @@ class Lock:
     def acquire(self) -> None:
         """Take the lock. Raises Locked if somebody holds a conflicting one; nothing is left behind then."""
         _hangup.ignore()
+        atexit.register(self.release)  # a signal may come just before the caller's `with` has begun
         try:
             self._require_free()
             self._write()
             time.sleep(SETTLE_S)
             self._require_free()
+            self._thread.start()
         except BaseException:
-            self._remove()
-            _hangup.restore()
+            self.release()
             raise
-        self._thread.start()
 
     def check(self) -> None:
         """Raise LockLost if the lock may no longer be relied on. Called before each write that matters."""
@@ -103,9 +104,11 @@ class Lock:
         if self._end.is_set():
             return
         self._end.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         self._remove()
         _hangup.restore()
+        atexit.unregister(self.release)
 
     def _replace(self) -> None:
         old, late = self.id, self._age() > EXPIRES_S

@@ -14,11 +14,13 @@ from repository.repository import Repository
 from repository.restore_plan import (
     Action,
     Conflict,
+    Existing,
     LeaveDir,
     MakeDir,
     MakeLink,
     MakeSpecial,
     Planner,
+    Root,
     Selection,
     WriteFile,
     join,
@@ -26,7 +28,7 @@ from repository.restore_plan import (
 from repository.snapshot import Snapshot
 from repository.tree import entry_from_node
 
-Include = Callable[[bytes, bool], bool] | Sequence[bytes] | None
+Include = Selection | Callable[[bytes, bool], bool] | Sequence[bytes] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,8 @@ def restore(
         result.problems += 1
         report(problem)
 
-    planner = Planner(repo, target, select(options.include), options.conflict, count_and_report)
-    tree, own = _root(repo, snapshot, options.strip)
-    actions = planner.walk(tree, clean_path(options.strip), own)
-    prefetch: Prefetch[Action] = Prefetch(repo, _with_blobs(actions))
+    planner = plan(repo, snapshot, target.existing, options, count_and_report)
+    prefetch: Prefetch[Action] = Prefetch(repo, _with_blobs(planner.walk()))
     try:
         writer = _Writer(repo, target, options, result, progress, count_and_report)
         writer.run(prefetch)
@@ -101,10 +101,25 @@ def restore(
     return result
 
 
+def plan(
+    repo: Repository,
+    snapshot: Snapshot,
+    existing: Existing,
+    options: RestoreOptions,
+    report: Callable[[Problem], None],
+) -> Planner:
+    """Return what will say what is to be written where; `existing` tells what stands at the target."""
+    tree, own = _root(repo, snapshot, options.strip)
+    root = Root(tree, clean_path(options.strip), own)
+    return Planner(repo, root, existing, select(options.include), options.conflict, report)
+
+
 def select(include: Include) -> Selection:
     """Return the selection that an `include` means."""
     if include is None:
         return Selection(lambda path, is_dir: True, lambda path: True)
+    if isinstance(include, Selection):
+        return include
     if callable(include):
         return Selection(include, lambda path: True)
     wanted = [clean_path(path) for path in include]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from repository.entries import Entry, Problem, Target, TargetError
+from repository.entries import Entry, Problem, TargetError
 from repository.errors import BlobNotFound, Damaged
 from repository.lookup import is_safe_name
 from repository.repository import Repository
@@ -14,6 +14,7 @@ from repository.tree import Node, decode_tree, entry_from_node
 
 Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
 Report = Callable[[Problem], None]
+Existing = Callable[[bytes], Entry | None]  # what stands at the target, as Target.existing
 
 RENAMED_SUFFIX = b".restored"
 
@@ -80,6 +81,15 @@ class Selection:
     enters: Callable[[bytes], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class Root:
+    """The folder of the snapshot whose content goes to the target's root, which gets `entry` if it is new."""
+
+    tree: bytes
+    tree_path: bytes
+    entry: Entry | None
+
+
 @dataclass(slots=True)
 class _Dir:
     """A folder on the way down; it is made once something in it is to be written.
@@ -99,25 +109,27 @@ class Planner:
     """Yield the actions of a restore, a folder before what is in it. Runs ahead of their execution."""
 
     def __init__(
-        self, repo: Repository, target: Target, selection: Selection, conflict: Conflict, report: Report
+        self,
+        repo: Repository,
+        root: Root,
+        existing: Existing,
+        selection: Selection,
+        conflict: Conflict,
+        report: Report,
     ) -> None:
         self._repo = repo
-        self._target = target
+        self._root = root
+        self._existing = existing
         self._selection = selection
         self._conflict = conflict
         self._report = report
         self._links: dict[tuple[int, int], WriteFile] = {}
         self.counts = PlanCounts()
 
-    def walk(self, tree: bytes, tree_path: bytes, own: Entry | None) -> Iterator[Action]:
-        """Yield what restores the tree that stands at `tree_path`: its content goes to the target's root.
-
-        `own` is the metadata of that folder; the target's root gets it if it is made by this restore.
-        Raises Damaged or BlobNotFound if the tree itself cannot be read.
-        """
-        fresh = self._target.existing(b"/") is None
-        root = _Dir(tree_path, b"/", self._load_tree(tree), own if fresh else None, fresh)
-        if self._selection.takes(tree_path, True):
+    def walk(self) -> Iterator[Action]:
+        """Yield all actions. Raises Damaged or BlobNotFound if the root's tree itself cannot be read."""
+        root = self._open_root()
+        if self._selection.takes(root.tree_path, True):
             self.counts.matched += bool(root.nodes)
         stack = [(root, iter(root.nodes))]
         while stack:
@@ -139,6 +151,11 @@ class Planner:
             if action is not None:
                 yield action
 
+    def _open_root(self) -> _Dir:
+        fresh = self._existing(b"/") is None
+        nodes = self._load_tree(self._root.tree)
+        return _Dir(self._root.tree_path, b"/", nodes, self._root.entry if fresh else None, fresh)
+
     def _enter(self, folder: _Dir, node: Node) -> _Dir | None:
         """Return the folder that a node is, if anything in it is wanted."""
         tree_path = join(folder.tree_path, node.name)
@@ -149,7 +166,7 @@ class Planner:
         path = join(folder.path, node.name)
         try:
             entry = entry_from_node(node)
-            fresh = folder.fresh or self._target.existing(path) is None
+            fresh = folder.fresh or self._existing(path) is None
         except (Damaged, TargetError) as error:
             self._report(Problem(tree_path, "unreadable", str(error)))
             return None
@@ -204,7 +221,7 @@ class Planner:
         path = join(folder.path, entry.name)
         if self._conflict == "replace" or folder.fresh:
             return path
-        there = self._target.existing(path)
+        there = self._existing(path)
         if there is None or (self._conflict == "replace-if-older" and there.mtime_ns < entry.mtime_ns):
             return path
         if self._conflict == "rename":
@@ -220,7 +237,7 @@ class Planner:
         while True:
             candidate = name + RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
             path = join(folder.path, candidate)
-            if candidate not in names and self._target.existing(path) is None:
+            if candidate not in names and self._existing(path) is None:
                 return path
             number += 1
 

@@ -1,0 +1,199 @@
+"""The short commands: init, snapshots, ls, check, forget, unlock."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from repository.check import CheckResult, check
+from repository.cli_output import printable, size_text
+from repository.cli_session import Session
+from repository.forget import forget
+from repository.gotext import lossy_text
+from repository.locks import lock_repository, remove_stale_locks
+from repository.lookup import find_node, list_dir, walk
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.snapshots import Found, fits
+from repository.tree import Node, linktarget, posix_mode
+
+_TYPE_LETTERS = {"dir": "d", "symlink": "l", "fifo": "p", "socket": "s", "dev": "b", "chardev": "c"}
+
+
+def init(session: Session, args: argparse.Namespace) -> int:
+    """Make a repository."""
+    repo = session.init()
+    session.output.text(f"repository {repo.id[:10]} made at {session.place}")
+    session.output.text("Without its password nothing in it can ever be read. Keep it in a safe place.")
+    session.output.data({"message_type": "initialized", "id": repo.id, "repository": session.place})
+    return 0
+
+
+def snapshots(session: Session, args: argparse.Namespace) -> int:
+    """List snapshots."""
+    repo = session.open()
+    with session.locked(repo):
+        found = [repo.find_snapshot(wanted, **_filter(args)) for wanted in args.ids] or repo.list_snapshots()
+    fitting = [each for each in found if fits(each[1], **_filter(args))]
+    if args.latest:
+        fitting = _last_of_each(fitting, args.latest)
+    session.output.data([_snapshot_json(*each) for each in fitting])
+    if not session.output.json:
+        for snapshot_id, snapshot in fitting:
+            session.output.result(_snapshot_line(snapshot_id, snapshot))
+        session.output.text(f"{len(fitting)} snapshots")
+    return 0
+
+
+def ls(session: Session, args: argparse.Namespace) -> int:
+    """List what is in a snapshot."""
+    repo = session.open()
+    with session.locked(repo):
+        snapshot_id, snapshot = find_snapshot(repo, args.snapshot, args)
+        repo.load_index()
+        session.output.data({**_snapshot_json(snapshot_id, snapshot), "struct_type": "snapshot"})
+        for path, node in _nodes(
+            repo, snapshot, [os.fsencode(each) for each in args.folders], args.recursive
+        ):
+            if session.output.json:
+                session.output.data(_node_json(path, node))
+            else:
+                session.output.result(_node_line(path, node, args.long))
+    return 0
+
+
+def check_command(session: Session, args: argparse.Namespace) -> int:
+    """Check; 1 if there are errors."""
+    out = session.output
+    repo = session.open()
+    with session.locked(repo, exclusive=True):
+        result = check(repo, read_data=args.read_data, progress=out.progress)
+    if out.json:
+        out.data(_check_json(result))
+        return 0 if result.ok else 1
+    for hint in result.hints:
+        out.text(f"hint: {hint}")
+    for error in result.errors:
+        out.result(f"error: {error}")
+    for snapshot_id, path in result.affected:
+        out.result(f"damaged: snapshot {snapshot_id[:8]}: {printable(lossy_text(path))}")
+    read = f", {result.packs_read} of them read" if args.read_data else ""
+    out.text(f"{result.snapshots} snapshots, {result.trees} folders, {result.packs} packs{read}")
+    out.text("no errors were found" if result.ok else f"{len(result.errors)} errors were found")
+    return 0 if result.ok else 1
+
+
+def forget_command(session: Session, args: argparse.Namespace) -> int:
+    """Remove snapshots by id."""
+    repo = session.open()
+    with lock_repository(repo, exclusive=True) as lock:
+        ids = [repo.find_snapshot(wanted)[0] for wanted in args.ids]
+        result = forget(repo, ids, lock)
+    for snapshot_id in result.removed:
+        session.output.text(f"snapshot {snapshot_id.hex()[:8]} removed")
+    session.output.data({"message_type": "summary", "removed": [each.hex() for each in result.removed]})
+    return 0
+
+
+def unlock(session: Session, args: argparse.Namespace) -> int:
+    """Remove stale locks, or all."""
+    removed = remove_stale_locks(session.open(), remove_all=args.remove_all)
+    session.output.text(f"{len(removed)} locks removed")
+    session.output.data({"message_type": "summary", "removed": [each.hex() for each in removed]})
+    return 0
+
+
+def find_snapshot(repo: Repository, wanted: str, args: argparse.Namespace) -> Found:
+    """Return the snapshot that a command's arguments mean."""
+    return repo.find_snapshot(wanted, **_filter(args))
+
+
+def _filter(args: argparse.Namespace) -> dict[str, Any]:
+    tags = [tag for each in args.tag for tag in each.split(",") if tag]
+    return {"hostname": args.host, "paths": args.path, "tags": tags}
+
+
+def _last_of_each(found: Sequence[Found], count: int) -> list[Found]:
+    groups: dict[tuple[str, tuple[str, ...]], list[Found]] = {}
+    for each in found:
+        groups.setdefault((each[1].hostname, tuple(sorted(each[1].paths))), []).append(each)
+    chosen = [each for group in groups.values() for each in group[-count:]]
+    return sorted(chosen, key=lambda each: each[1].time_ns)
+
+
+def _snapshot_json(snapshot_id: bytes, snapshot: Snapshot) -> dict[str, Any]:
+    name = snapshot_id.hex()
+    fields: dict[str, Any] = json.loads(snapshot.encode())
+    return {**fields, "id": name, "short_id": name[:8]}
+
+
+def _snapshot_line(snapshot_id: bytes, snapshot: Snapshot) -> str:
+    moment = snapshot.time[:19].replace("T", " ")
+    size = (snapshot.summary or {}).get("total_bytes_processed")
+    columns = [snapshot_id.hex()[:8], moment, snapshot.hostname, ",".join(snapshot.tags)]
+    columns += [" ".join(snapshot.paths), size_text(int(size)) if size is not None else ""]
+    return "  ".join(printable(column) for column in columns if column)
+
+
+def _nodes(
+    repo: Repository, snapshot: Snapshot, folders: Sequence[bytes], recursive: bool
+) -> Iterator[tuple[bytes, Node]]:
+    """Yield everything, or what stands in the folders named."""
+    if not folders:
+        yield from walk(repo, find_node(repo, snapshot, b"/"))
+    for folder in folders:
+        base = b"/" + folder.strip(b"/")
+        if recursive:
+            yield from walk(repo, find_node(repo, snapshot, folder), base)
+            continue
+        for node in list_dir(repo, snapshot, folder):
+            yield base.rstrip(b"/") + b"/" + node.name, node
+
+
+def _node_line(path: bytes, node: Node, long: bool) -> str:
+    name = printable(lossy_text(path))
+    if not long:
+        return name
+    mode = _TYPE_LETTERS.get(node.type, "-") + _permissions(posix_mode(node.mode))
+    arrow = f" -> {printable(lossy_text(linktarget(node)))}" if node.type == "symlink" else ""
+    moment = node.mtime[:19].replace("T", " ")
+    return f"{mode} {node.uid:5} {node.gid:5} {node.size:10} {moment} {name}{arrow}"
+
+
+def _permissions(mode: int) -> str:
+    letters = "".join(letter if mode & 0o400 >> place else "-" for place, letter in enumerate("rwx" * 3))
+    for bit, place, on, off in ((0o4000, 2, "s", "S"), (0o2000, 5, "s", "S"), (0o1000, 8, "t", "T")):
+        if mode & bit:
+            letters = letters[:place] + (on if letters[place] == "x" else off) + letters[place + 1 :]
+    return letters
+
+
+def _node_json(path: bytes, node: Node) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "name": lossy_text(node.name),
+        "type": node.type,
+        "path": lossy_text(path),
+        "uid": node.uid,
+        "gid": node.gid,
+    }
+    if node.type == "file":
+        shown["size"] = node.size
+    letters = _TYPE_LETTERS.get(node.type, "-") + _permissions(posix_mode(node.mode))
+    times = {"mtime": node.mtime, "atime": node.atime, "ctime": node.ctime}
+    return {**shown, "mode": node.mode, "permissions": letters, **times, "struct_type": "node"}
+
+
+def _check_json(result: CheckResult) -> dict[str, Any]:
+    return {
+        "message_type": "summary",
+        "num_errors": len(result.errors),
+        "errors": result.errors,
+        "hints": result.hints,
+        "affected": [{"snapshot": snapshot, "path": lossy_text(path)} for snapshot, path in result.affected],
+        "snapshots": result.snapshots,
+        "packs": result.packs,
+        "packs_read": result.packs_read,
+    }

@@ -1,0 +1,139 @@
+"""The options of the command line, named as restic's."""
+
+from __future__ import annotations
+
+import argparse
+
+EXIT_CODES = """exit codes:
+  0    done
+  1    failed
+  2    the command line cannot be understood
+  3    backup: a snapshot was made, but some source files could not be read
+  10   there is no repository
+  11   the repository is locked by somebody else
+  12   the password is wrong
+  130  interrupted
+
+environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser for all commands."""
+    parser = argparse.ArgumentParser(
+        prog="python -m repository",
+        description="Back up to, and restore from, a repository of restic's format.",
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_global(parser, hidden=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_backup(_command(commands, "backup", "make a snapshot of files and folders"))
+    _add_restore(_command(commands, "restore", "write a snapshot, or a part of it, to a folder"))
+    _add_snapshots(_command(commands, "snapshots", "list the snapshots"))
+    _add_ls(_command(commands, "ls", "list what is in a snapshot"))
+    _add_check(_command(commands, "check", "find out whether everything is there and whole"))
+    _add_forget(_command(commands, "forget", "remove snapshots; their data stays until a prune"))
+    _add_unlock(_command(commands, "unlock", "remove locks that were left behind"))
+    _command(commands, "init", "make a new repository")
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_global(parser, hidden=True)
+    return parser
+
+
+def _add_global(parser: argparse.ArgumentParser, *, hidden: bool) -> None:
+    """Add what may stand before or after the command; `hidden`: without defaults, which would overwrite."""
+    none = argparse.SUPPRESS if hidden else None
+    no = argparse.SUPPRESS if hidden else False
+    parser.add_argument("-r", "--repo", metavar="PLACE", default=none, help="folder of the repository")
+    parser.add_argument("-p", "--password-file", metavar="FILE", default=none, help="file with the password")
+    parser.add_argument("--json", action="store_true", default=no, help="answer in JSON")
+    parser.add_argument("-q", "--quiet", action="store_true", default=no, help="say only what is wrong")
+    parser.add_argument(
+        "--compression",
+        choices=("auto", "off", "max"),
+        default=argparse.SUPPRESS if hidden else "auto",
+        help="how hard to compress (default: auto)",
+    )
+
+
+def _add_backup(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("paths", nargs="+", metavar="PATH")
+    add("-e", "--exclude", action="append", default=[], metavar="PATTERN")
+    add("--iexclude", action="append", default=[], metavar="PATTERN", help="the same, in any case of letters")
+    add("--exclude-file", action="append", default=[], metavar="FILE", help="file with patterns, one a line")
+    add("--iexclude-file", action="append", default=[], metavar="FILE")
+    add("--exclude-caches", action="store_true", help="leave out folders with a CACHEDIR.TAG")
+    add("--exclude-if-present", action="append", default=[], metavar="NAME[:HEADER]")
+    add("--exclude-larger-than", metavar="SIZE", help="such as 500M")
+    add("-x", "--one-file-system", action="store_true")
+    add("--tag", action="append", default=[], metavar="TAG[,TAG…]")
+    add("-H", "--host", metavar="NAME")
+    add("--parent", metavar="ID", help="snapshot to compare with (default: the newest of these paths)")
+    add("-f", "--force", action="store_true", help="compare with none: read every file")
+    add("--time", metavar="TIME", help="time of the snapshot, as 2026-01-31 14:00:00 (default: now)")
+    add("--allow-empty", action="store_true", help="also if the source is empty and was not before")
+
+
+def _add_restore(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("snapshot", metavar="ID[:FOLDER]", help="snapshot, or latest; with FOLDER, only what is in that")
+    add("-t", "--target", required=True, metavar="FOLDER")
+    add("-i", "--include", action="append", default=[], metavar="PATTERN")
+    add("-e", "--exclude", action="append", default=[], metavar="PATTERN")
+    add("--sparse", action=argparse.BooleanOptionalAction, default=True, help="make holes of long zeros")
+    add("--verify", action="store_true", help="read everything again at the end, and compare")
+    add("--overwrite", choices=("always", "if-newer", "never"), default="always")
+    _add_filter(parser)
+    _add_no_lock(parser)
+
+
+def _add_snapshots(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="*", metavar="ID")
+    parser.add_argument("--latest", type=int, metavar="N", help="only the last N of each host and paths")
+    _add_filter(parser)
+    _add_no_lock(parser)
+
+
+def _add_ls(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("snapshot", metavar="ID")
+    parser.add_argument("folders", nargs="*", metavar="FOLDER")
+    parser.add_argument("-l", "--long", action="store_true", help="with modes, owners, sizes and times")
+    parser.add_argument("--recursive", action="store_true", help="all below the folders named")
+    _add_filter(parser)
+    _add_no_lock(parser)
+
+
+def _add_check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--read-data", action="store_true", help="read every byte that is stored")
+    _add_no_lock(parser)
+
+
+def _add_forget(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("ids", nargs="+", metavar="ID")
+
+
+def _add_unlock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--remove-all", action="store_true", help="also locks that seem to be held")
+
+
+def _add_filter(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-H", "--host", metavar="NAME")
+    parser.add_argument("--path", action="append", default=[], metavar="PATH")
+    parser.add_argument("--tag", action="append", default=[], metavar="TAG[,TAG…]", help="has all of these")
+
+
+def _add_no_lock(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--no-lock", action="store_true", help="take no lock; for a read-only storage")

@@ -1,0 +1,124 @@
+"""The command `restore`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from repository.cli_commands import find_snapshot
+from repository.cli_output import size_text
+from repository.cli_session import Session, UsageError
+from repository.entries import Problem
+from repository.ids import hash_bytes
+from repository.repository import Repository
+from repository.restore import RestoreOptions, RestoreResult, clean_path, plan, restore
+from repository.restore_plan import Conflict, MakeLink, Selection, WriteFile
+from repository.snapshot import Snapshot
+from sources.local_target import LocalTarget
+from sources.patterns import PatternError, PatternList
+
+_CONFLICTS: dict[str, Conflict] = {"always": "replace", "if-newer": "replace-if-older", "never": "keep"}
+
+
+def restore_command(session: Session, args: argparse.Namespace) -> int:
+    """Restore; 1 if something could not be restored, or does not compare."""
+    if args.verify and args.overwrite != "always":
+        raise UsageError("--verify compares everything, so it cannot be with --overwrite, which leaves files")
+    wanted, _, folder = args.snapshot.partition(":")
+    options = RestoreOptions(
+        include=selection(args.include, args.exclude),
+        conflict=_CONFLICTS[args.overwrite],
+        strip=clean_path(os.fsencode(folder)),
+    )
+    out = session.output
+    repo = session.open()
+    with session.locked(repo):
+        _, snapshot = find_snapshot(repo, wanted, args)
+        repo.load_index()
+        target = LocalTarget(args.target, sparse=args.sparse)
+        result = restore(
+            repo, snapshot, target, options, out.progress, lambda problem: out.problem("restore", problem)
+        )
+        differing = _verify(session, repo, snapshot, args.target, options) if args.verify else 0
+    _tell(session, result, differing if args.verify else None)
+    return 1 if result.problems or differing else 0
+
+
+def selection(include: list[str], exclude: list[str]) -> Selection | None:
+    """Return what restic's --include and --exclude mean: patterns on the paths in the snapshot."""
+    if not include and not exclude:
+        return None
+    try:
+        includes, excludes = PatternList(include), PatternList(exclude)
+    except PatternError as error:
+        raise UsageError(str(error)) from error
+
+    def takes(path: bytes, is_dir: bool) -> bool:
+        if excludes and excludes.match(path) is not None:
+            return False
+        return not includes or includes.select(path)[0]
+
+    def enters(path: bytes) -> bool:
+        if excludes and excludes.match(path) is not None:
+            return False
+        return not includes or any(includes.select(path))
+
+    return Selection(takes, enters)
+
+
+def _verify(
+    session: Session, repo: Repository, snapshot: Snapshot, target: str, options: RestoreOptions
+) -> int:
+    """Compare each restored file with the ids of its content; return how many differ or cannot be read."""
+    differing = 0
+    for action in plan(repo, snapshot, lambda path: None, options, lambda problem: None).walk():
+        if not isinstance(action, WriteFile | MakeLink):
+            continue
+        try:
+            same = _is_same(repo, os.fsencode(target) + action.path, action.content)
+        except OSError as error:
+            same, reason = False, error.strerror or str(error)
+        else:
+            reason = "its content is not what was written"
+        if not same:
+            differing += 1
+            session.output.problem("verify", Problem(action.path, "unreadable", reason))
+    return differing
+
+
+def _is_same(repo: Repository, path: bytes, content: Sequence[bytes]) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        for blob in content:
+            length = repo.index.plain_length("data", blob)
+            if length is None or hash_bytes(file.read(length)) != blob:
+                return False
+        return not file.read(1)
+
+
+def _tell(session: Session, result: RestoreResult, differing: int | None) -> None:
+    out = session.output
+    out.text(
+        f"restored {result.files} files, {result.dirs} folders, {result.others} others, "
+        f"{size_text(result.bytes)} in {out.seconds():.1f} s"
+    )
+    if result.kept:
+        out.text(f"left {result.kept} that were there already")
+    if result.problems:
+        out.text(f"Warning: {result.problems} problems, {result.failed} files not restored")
+    if differing is not None:
+        out.text(f"verified: {differing} files differ")
+    out.data(
+        {
+            "message_type": "summary",
+            "seconds_elapsed": int(out.seconds()),
+            "files_restored": result.files,
+            "dirs_restored": result.dirs,
+            "others_restored": result.others,
+            "bytes_restored": result.bytes,
+            "files_skipped": result.kept,
+            "files_failed": result.failed,
+            "problems": result.problems,
+        }
+    )

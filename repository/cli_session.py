@@ -1,0 +1,105 @@
+"""One run of the command line: where the repository is, who may open it, how to answer."""
+
+from __future__ import annotations
+
+import argparse
+import codecs
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import tzinfo
+from types import TracebackType
+from typing import Protocol
+
+from repository.cli_output import Output
+from repository.locks import Lock, lock_repository
+from repository.repository import Repository
+from storage_adapters.base import StorageAdapter
+from storage_adapters.local import LocalAdapter, create_root
+from storage_adapters.retry import RetryingAdapter
+
+
+class UsageError(Exception):
+    """The command line cannot be understood; says what to write."""
+
+
+class AskPassword(Protocol):
+    """Get the password, wherever it is."""
+
+    def __call__(self, args: argparse.Namespace, *, confirm: bool = False) -> str:
+        """Return it; `confirm` asks twice on a terminal."""
+
+
+class Session:
+    """What the commands share. A context manager: it closes what it opened."""
+
+    def __init__(
+        self,
+        args: argparse.Namespace,
+        output: Output,
+        ask_password: AskPassword,
+        zone: tzinfo,
+        environ: Mapping[str, str],
+        place: str,
+    ) -> None:
+        self.args = args
+        self.output = output
+        self.zone = zone
+        self.environ = environ
+        self.place = place
+        self._ask_password = ask_password
+        self._repo: Repository | None = None
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._repo is not None:
+            self._repo.close()
+
+    def init(self) -> Repository:
+        """Make the repository, and the folder it goes to."""
+        create_root(_local_path(self.place))
+        password = self._ask_password(self.args, confirm=True)
+        self._repo = Repository.init(_open_storage(self.place), password)
+        return self._repo
+
+    def open(self) -> Repository:
+        """Open the repository."""
+        storage = _open_storage(self.place)
+        self._repo = Repository.open(
+            storage, self._ask_password(self.args), compression=self.args.compression
+        )
+        return self._repo
+
+    @contextmanager
+    def locked(self, repo: Repository, *, exclusive: bool = False) -> Iterator[Lock | None]:
+        """Hold a lock; none with --no-lock, which only commands that write nothing offer."""
+        if getattr(self.args, "no_lock", False):
+            yield None
+            return
+        with lock_repository(repo, exclusive) as lock:
+            yield lock
+
+
+def decode_password(data: bytes) -> str:
+    """Return the password in a file as restic reads it: no BOM, UTF-16 converted, no white space around."""
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16").strip()
+    return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").strip()
+
+
+def _open_storage(place: str) -> StorageAdapter:
+    return RetryingAdapter(LocalAdapter(_local_path(place)))
+
+
+def _local_path(place: str) -> str:
+    """Return the folder that a place means. Raises UsageError for what is not served yet."""
+    scheme, colon, rest = place.partition(":")
+    if scheme == "local" and colon:
+        return rest
+    if colon and scheme in ("s3", "sftp", "gs", "azure", "b2", "rest", "rclone", "swift"):
+        raise UsageError(f"repositories at {scheme}: cannot be opened by this command; name a folder")
+    return os.path.expanduser(place)
