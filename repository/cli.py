@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 from repository import cli_backup, cli_commands, cli_restore
 from repository.cli_output import Output
-from repository.cli_parser import make_parser
+from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
 from repository.entries import SourceUnavailable, TargetError
 from repository.errors import Cancelled, Locked, NoRepository, RepositoryError, WrongPassword
@@ -42,7 +42,7 @@ COMMANDS: dict[str, Command] = {
 
 def main(argv: Sequence[str]) -> int:
     """Run one command; return its exit code."""
-    args = make_parser().parse_args(argv)
+    args = parse(argv)
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 EXIT_CODES = """exit codes:
   0    done
@@ -15,6 +16,22 @@ EXIT_CODES = """exit codes:
   130  interrupted
 
 environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
+
+
+# What may be given several times, also between options.
+_LISTS = {"backup": "paths", "ls": "folders", "snapshots": "ids", "forget": "ids"}
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the arguments of a command line; ends the process with a message (exit code 2) for a bad one."""
+    parser = make_parser()
+    # argparse takes positional arguments in one piece only; whatever stands behind options is left over.
+    args, rest = parser.parse_known_args(argv)
+    if rest and (args.command not in _LISTS or any(each.startswith("-") for each in rest)):
+        parser.error(f"unknown arguments: {' '.join(rest)}")
+    if rest:
+        getattr(args, _LISTS[args.command]).extend(rest)
+    return args
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -12,9 +12,9 @@ from types import TracebackType
 from typing import Protocol
 
 from repository.cli_output import Output
+from repository.errors import NoRepository
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
-from storage_adapters.base import StorageAdapter
 from storage_adapters.local import LocalAdapter, create_root
 from storage_adapters.retry import RetryingAdapter
 
@@ -61,17 +61,20 @@ class Session:
 
     def init(self) -> Repository:
         """Make the repository, and the folder it goes to."""
-        create_root(_local_path(self.place))
+        path = _local_path(self.place)
         password = self._ask_password(self.args, confirm=True)
-        self._repo = Repository.init(_open_storage(self.place), password)
+        create_root(path)
+        self._repo = Repository.init(RetryingAdapter(LocalAdapter(path)), password)
         return self._repo
 
     def open(self) -> Repository:
         """Open the repository."""
-        storage = _open_storage(self.place)
-        self._repo = Repository.open(
-            storage, self._ask_password(self.args), compression=self.args.compression
-        )
+        path = _local_path(self.place)
+        if not os.path.isdir(path):
+            raise NoRepository(f"there is no folder {path}, so no repository. Is its disk mounted?")
+        storage = RetryingAdapter(LocalAdapter(path))
+        password = self._ask_password(self.args)
+        self._repo = Repository.open(storage, password, compression=self.args.compression)
         return self._repo
 
     @contextmanager
@@ -89,10 +92,6 @@ def decode_password(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16").strip()
     return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").strip()
-
-
-def _open_storage(place: str) -> StorageAdapter:
-    return RetryingAdapter(LocalAdapter(_local_path(place)))
 
 
 def _local_path(place: str) -> str:
