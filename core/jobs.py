@@ -157,6 +157,31 @@ def mark_enqueued(job_ids: Collection[int]) -> None:
         )
 
 
+def queued_retention(config_id: str) -> list[int]:
+    """Return the retention runs of a config that wait to begin."""
+    query = select(Job.id).where(Job.kind == "retention", Job.config_id == config_id, Job.status == "queued")
+    return list(db.session.scalars(query))
+
+
+def hasten(job_id: int) -> None:
+    """Let a waiting job try again now."""
+    with write() as session:
+        session.execute(update(Job).where(Job.id == job_id, Job.status == "queued").values(not_before=None))
+
+
+def give_up_waiting(job_id: int, waited_s: int) -> None:
+    """End a job that waits, because its caller waits no longer."""
+    with write() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.status != "queued":
+            return
+        reason = job.waiting_reason
+        _cancel_queued(job)
+        job.status = "failed"
+        job.summary = f"Gave up after waiting for {waited_s} seconds: {reason}."
+        job.advice = "Run it again when the other program has ended, or allow a longer --max-wait."
+
+
 def fail_unstarted(job_id: int, why: str, detail: str) -> None:
     """End a queued job whose process broke before it could begin."""
     with write() as session:

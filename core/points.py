@@ -39,6 +39,20 @@ def get(point_id: int) -> Point:
     return point
 
 
+def find(wanted: str) -> Point:
+    """Return the point of this number, or with a copy whose snapshot id begins so. Raises NotFound."""
+    if wanted.isascii() and wanted.isdigit() and len(wanted) < 8:
+        return get(int(wanted))
+    query = select(Point).join(Copy).where(Copy.snapshot_id.startswith(wanted, autoescape=True)).distinct()
+    found = db.session.scalars(query.limit(2)).all() if len(wanted) >= 4 else []
+    if len(found) != 1:
+        problem = "Several points have" if found else "There is no point with"
+        raise NotFound(
+            f"{problem} a snapshot id that begins with {wanted!r}.", "List them: flask backup points."
+        )
+    return found[0]
+
+
 def is_good(point: Point) -> bool:
     """Tell whether it counts: it has a copy that is neither trashed, forgotten nor lost.
 

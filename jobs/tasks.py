@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import subprocess
+from collections.abc import Callable, Iterable
 
 from huey import crontab
 
 from core import jobs
 from jobs import launch, queue
 from jobs import tick as minute
+from jobs.queue import bind as bind
 
 
 @queue.main.task()  # type: ignore[untyped-decorator]
@@ -23,6 +25,11 @@ def every_minute() -> None:
     """Do what is due."""
     with queue.app().app_context():
         enqueue(minute.run())
+
+
+def run_here(job_id: int, meanwhile: Callable[[subprocess.Popen[bytes]], None]) -> None:
+    """Run a queued job in a child of this process, for commands where no worker lives; see jobs.launch."""
+    launch.run(job_id, meanwhile)
 
 
 def enqueue(job_ids: Iterable[int]) -> None:

@@ -1,0 +1,34 @@
+"""What all commands share: one sentence and exit code 1 for what a person can mend, and a first start."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+from flask.cli import AppGroup
+
+from core import setup
+from core.errors import HoldfastError
+
+
+class Group(AppGroup):
+    """Commands with the app's database; an error that a person can mend is a sentence, not a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command named."""
+        try:
+            return super().invoke(ctx)
+        except HoldfastError as error:
+            click.echo(str(error), err=True)
+            ctx.exit(1)
+
+
+def prepare() -> None:
+    """See to it that there is a repository; a recovery key made now is printed once, to the terminal."""
+    key = setup.ensure_for_command(sys.stdin.isatty() and sys.stderr.isatty())
+    if key is None:
+        return
+    click.echo("This is your recovery key. It is shown only once; write it down and keep it safe:", err=True)
+    click.echo(f"\n    {key}\n", err=True)
+    click.echo("Without it, nobody can read the backups when this machine is gone.", err=True)

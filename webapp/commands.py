@@ -1,0 +1,190 @@
+"""`flask backup …` and `flask user …`. Exit codes: 0, 1 failed, 2 usage, 3 warning."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from core import clock, clock_watch, configs, jobs, nodes, points, restores, states
+from core.errors import Conflict, NotFound
+from core.models import Config, Job, Point
+from core.restores import CONFLICTS
+from core.tokens import token_from_path
+from jobs import tasks
+from webapp import command_output as output
+from webapp.command_follow import follow, worst
+from webapp.command_group import Group, prepare
+from webapp.command_users import user as user
+
+backup = Group("backup", help="Back up, restore and look after backups.")
+
+_JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
+_MAX_WAIT = click.option(
+    "--max-wait", type=click.IntRange(0), default=60, show_default=True, metavar="SECONDS",
+    help="How long to wait for somebody else's lock.",
+)  # fmt: skip
+_CONFIG = click.option("config_name", "--config", metavar="NAME", help="Only this config (name or id).")
+_WAIT = click.option("--wait", is_flag=True, help="Wait until it has ended; works without a worker, too.")
+
+
+@backup.command("files")
+@_WAIT
+@_MAX_WAIT
+@_JSON
+def files(wait: bool, max_wait: int, as_json: bool) -> None:
+    """Back up all enabled configs of type files."""
+    _run_configs("files", wait, max_wait, as_json)
+
+
+@backup.command("all")
+@_WAIT
+@_MAX_WAIT
+@_JSON
+def every(wait: bool, max_wait: int, as_json: bool) -> None:
+    """Back up all enabled configs."""
+    _run_configs(None, wait, max_wait, as_json)
+
+
+@backup.command("cleanup")
+@_CONFIG
+@click.option("--confirm", is_flag=True, help="Remove points even if more than half of them go at once.")
+@click.option(
+    "--accept-clock", is_flag=True, help="The clock is right, although it was set by a day or more."
+)
+@_MAX_WAIT
+@_JSON
+def clean(config_name: str | None, confirm: bool, accept_clock: bool, max_wait: int, as_json: bool) -> None:
+    """Apply retention: move points to the trash, empty it of what lies there for seven days."""
+    if accept_clock:
+        clock.accept()
+        clock_watch.watch()
+    config_id = _find_config(config_name).id if config_name else None
+    job = jobs.create_retention("command", config_id, confirmed=confirm)
+    _answer([job.id], max_wait, as_json)
+
+
+@backup.command("status")
+@_JSON
+def status(as_json: bool) -> None:
+    """Say whether everything is protected; exit code 1 if somebody has to do something."""
+    verdict = states.verdict()
+    output.status(verdict, configs.list_all(), as_json=as_json)
+    sys.exit(1 if verdict.level == "attention" else 0)
+
+
+@backup.command("points")
+@_CONFIG
+@_JSON
+def list_points(config_name: str | None, as_json: bool) -> None:
+    """List the points that can be restored, newest first."""
+    wanted = [_find_config(config_name)] if config_name else configs.list_all()
+    output.points([(config, points.list_for(config.id)) for config in wanted], as_json=as_json)
+
+
+@backup.command("restore")
+@click.argument("point")
+@click.option("--to", "target", required=True, metavar="DIR", help="The folder to restore into.")
+@click.option(
+    "--include", multiple=True, metavar="PATH", help="Only this file or folder, as it was backed up."
+)
+@click.option(
+    "--conflict", type=click.Choice(list(CONFLICTS)), default="keep", show_default=True,
+    help="What to do where something stands already.",
+)  # fmt: skip
+@_CONFIG
+@_MAX_WAIT
+@_JSON
+def restore(
+    point: str,
+    target: str,
+    include: Sequence[str],
+    conflict: str,
+    config_name: str | None,
+    max_wait: int,
+    as_json: bool,
+) -> None:
+    """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder."""
+    found = _find_point(point, config_name)
+    given = {
+        "point_id": found.id,
+        "include": [token_from_path(os.fsencode(os.path.normpath("/" + path))) for path in include],
+        "target_path": os.path.abspath(target),
+        "conflict": conflict,
+    }
+    job = restores.create(restores.validate(given), "command")
+    _answer([job.id], max_wait, as_json)
+
+
+def _run_configs(kind: str | None, wait: bool, max_wait: int, as_json: bool) -> None:
+    prepare()
+    wanted = [each for each in configs.list_all() if each.enabled and kind in (None, each.type)]
+    if not wanted:
+        raise NotFound(
+            f"There is no enabled config{f' of type {kind}' if kind else ''}.", "Make one, or enable it."
+        )
+    refused = False
+    job_ids = []
+    for config in wanted:
+        try:
+            job_ids.append(jobs.create_backup(config.id, "command").id)
+        except Conflict as error:
+            refused = True
+            click.echo(str(error), err=True)
+    if wait:
+        _answer(job_ids, max_wait, as_json, refused=refused)
+    tasks.enqueue(job_ids)
+    output.queued([jobs.get(job_id) for job_id in job_ids], as_json=as_json)
+    if not nodes.worker_lives():
+        click.echo(
+            "No worker is running, so nothing happens until one is: start Holdfast, or use --wait.", err=True
+        )
+        refused = True
+    sys.exit(1 if refused else 0)
+
+
+def _answer(job_ids: Sequence[int], max_wait: int, as_json: bool, *, refused: bool = False) -> None:
+    """Follow the jobs to their end, print what came of them, and exit with the worst code."""
+    if nodes.worker_lives():
+        tasks.enqueue(job_ids)
+    ended: list[Job] = []
+    for job_id in job_ids:
+        ended.append(follow(job_id, max_wait, quiet=as_json))
+        if not as_json:
+            output.ended(ended[-1])
+    if as_json:
+        output.ended_as_json([jobs.get(job.id) for job in ended])
+    sys.exit(1 if refused else worst(job.status for job in ended))
+
+
+def _find_config(wanted: str) -> Config:
+    """Return the config of this name or id, also a deleted one (its points stay). Raises UsageError."""
+    every = [*configs.list_all(), *configs.list_all(deleted=True)]
+    for config in every:
+        if wanted in (config.id, config.name):
+            return config
+    names = ", ".join(config.name for config in configs.list_all()) or "none"
+    raise click.UsageError(f"There is no config {wanted!r}. There are: {names}.")
+
+
+def _find_point(wanted: str, config_name: str | None) -> Point:
+    config = _find_config(config_name) if config_name else None
+    if wanted == "latest":
+        return _latest(config)
+    found = points.find(wanted)
+    if config is not None and found.config_id != config.id:
+        raise click.UsageError(f"Point {found.id} is not of the config {config.name}.")
+    return found
+
+
+def _latest(config: Config | None) -> Point:
+    fitting = [config] if config else [each for each in configs.list_all() if points.latest(each.id)]
+    if len(fitting) > 1:
+        names = ", ".join(each.name for each in fitting)
+        raise click.UsageError(f"Several configs have points: {names}. Say which with --config.")
+    found = points.latest(fitting[0].id) if fitting else None
+    if found is None:
+        raise NotFound("There is no good point to restore.", "Run a backup first.")
+    return found
