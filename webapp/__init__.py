@@ -1,0 +1,85 @@
+"""The HTTP door: pages, fragments, logins and the commands of `flask`. Parse -> one core call -> answer."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask
+from flask_wtf.csrf import CSRFProtect
+
+from core import app_state, secrets
+from core.db import db
+from core.settings import PROJECT_DIR, Settings, load
+from jobs import queue
+from webapp import (
+    access,
+    alerts,
+    configs,
+    failures,
+    formats,
+    overview,
+    page_values,
+    points,
+    restores,
+    security,
+    sessions,
+    setup,
+    storages,
+    wording,
+)
+from webapp import jobs as job_pages
+from webapp import settings as settings_pages
+
+MOST_FORM_BYTES = 4 * 1024 * 1024
+
+_PAGES = (overview, setup, sessions, configs, job_pages, points, restores, storages, alerts, settings_pages)
+_PARTS = (access, failures, formats, page_values, security, wording)
+
+
+def create_app(given: Settings | None = None) -> Flask:
+    """Prepare this process and return the app. `given`: instead of what the environment says.
+
+    Raises core.settings.SettingsError with one sentence.
+    """
+    found = given or load()
+    app_state.prepare(found)
+    queue.bind(found)
+    app = Flask(__name__, template_folder=_templates())
+    _configure(app, found)
+    db.init_app(app)
+    CSRFProtect(app)
+    for part in _PARTS:
+        part.register(app)
+    for page in _PAGES:
+        app.register_blueprint(page.blueprint)
+    _register_commands(app)
+    return app
+
+
+def _configure(app: Flask, found: Settings) -> None:
+    app.config.update(
+        SECRET_KEY=secrets.derive("session"),
+        SQLALCHEMY_DATABASE_URI=found.database_url,
+        WTF_CSRF_SECRET_KEY=secrets.derive("csrf"),
+        # Bound to the browser's session instead: a page left open over lunch must still work.
+        WTF_CSRF_TIME_LIMIT=None,
+        SESSION_COOKIE_NAME="holdfast_form",
+        SESSION_COOKIE_HTTPONLY=True,
+        SESSION_COOKIE_SAMESITE="Lax",
+        MAX_CONTENT_LENGTH=MOST_FORM_BYTES,
+        MAX_FORM_MEMORY_SIZE=MOST_FORM_BYTES,
+        MAX_FORM_PARTS=20_000,
+    )
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+
+
+def _templates() -> str:
+    return os.path.join(PROJECT_DIR, "templates")
+
+
+def _register_commands(app: Flask) -> None:
+    from webapp import commands
+
+    app.cli.add_command(commands.backup)
+    app.cli.add_command(commands.user)

@@ -1,0 +1,117 @@
+"""Who may open what: a login by cookie, three roles, and a rule on each view. No rule means nobody may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from flask import Flask, current_app, g, redirect, request, session, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
+from werkzeug.wrappers import Response
+
+from core import sessions, setup
+from core.models import User
+from webapp import answers
+
+COOKIE = "holdfast_login"
+RANKS = {"viewer": 1, "operator": 2, "admin": 3}
+
+Rule = Literal["anyone", "viewer", "operator", "admin"]
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+def allow(rule: Rule) -> Callable[[View], View]:
+    """Let a view be opened by anyone, or by those with this role or a higher one."""
+
+    def mark(view: View) -> View:
+        view.allowed = rule  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def rule_of(app: Flask, endpoint: str) -> Rule | None:
+    """Return the rule of an endpoint; None: it has none, and stays closed."""
+    if endpoint == "static":
+        return "anyone"
+    return getattr(app.view_functions[endpoint], "allowed", None)
+
+
+def user() -> User:
+    """Return who asks; only in views that are not for anyone."""
+    found: User = g.user
+    return found
+
+
+def may(role: str) -> bool:
+    """Tell whether who asks has this role or a higher one."""
+    return g.get("user") is not None and RANKS[g.user.role] >= RANKS[role]
+
+
+def log_in(response: Response, found: User) -> Response:
+    """Begin a login and put its token in the cookie. What the browser had before is dropped."""
+    session.clear()
+    token = sessions.start(found, request.remote_addr or "")
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=int(sessions.LONGEST.total_seconds()),
+        httponly=True,
+        samesite="Lax",
+        secure=request.is_secure,
+    )
+    return response
+
+
+def log_out(response: Response) -> Response:
+    """End the login and drop its cookie."""
+    sessions.end(request.cookies.get(COOKIE, ""))
+    session.clear()
+    response.delete_cookie(COOKIE, httponly=True, samesite="Lax", secure=request.is_secure)
+    return response
+
+
+def own_path(target: str | None) -> str:
+    """Return `target` if it is a path of this site, else the Overview: a login never leads elsewhere."""
+    # "//host" and "/\host" are other sites to a browser; blanks and controls are dropped by it.
+    if not target or not target.startswith("/") or target[1:2] in ("/", "\\") or not target.isprintable():
+        return url_for("overview.index")
+    return target
+
+
+def register(app: Flask) -> None:
+    """Check each request before its view runs; give the templates `may`."""
+    app.before_request(_guard)
+    app.add_template_global(may)
+
+
+def _guard() -> ResponseReturnValue | None:
+    g.user = sessions.resume(request.cookies.get(COOKIE, "")) if COOKIE in request.cookies else None
+    if request.endpoint is None:
+        return None  # an unknown address: 404 or 405 comes next
+    rule = rule_of(current_app, request.endpoint)
+    if rule == "anyone":
+        return None
+    if g.user is None:
+        return _ask_to_log_in()
+    if rule is None or not may(rule):
+        raise Forbidden
+    return _lead_through_setup()
+
+
+def _ask_to_log_in() -> ResponseReturnValue:
+    if setup.stage() == "admin":
+        return redirect(url_for("setup.admin"), 303)
+    here = request.full_path.rstrip("?") if request.method == "GET" else None
+    if answers.is_fragment_request():
+        return answers.go_to(url_for("sessions.login", next=answers.page_path()), 401)
+    return redirect(url_for("sessions.login", next=here), 303)
+
+
+def _lead_through_setup() -> ResponseReturnValue | None:
+    """Send an admin to the step without which no other page makes sense: a place for backups."""
+    page = request.method == "GET" and request.blueprint not in ("setup", "sessions", "settings")
+    if page and may("admin") and not answers.is_fragment_request() and setup.stage() == "storage":
+        return redirect(url_for("setup.storage"), 303)
+    return None

@@ -1,0 +1,121 @@
+"""Between the form of a config and core's one schema: schedule presets, lines of text, ticks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from core import configs
+from core.errors import Invalid
+from webapp.forms import Form
+
+SCHEDULES = (
+    ("hourly", "Every hour", ""),
+    ("daily", "Every day", ""),
+    ("weekly", "Every week", ""),
+    ("monthly", "Every month", ""),
+    ("custom", "Cron line", ""),
+    ("manual", "Only by hand", ""),
+)
+WEEKDAYS = tuple(enumerate(("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")))
+COMPRESSIONS = (
+    ("auto", "Automatic: fast, and skips what does not shrink"),
+    ("max", "Smallest: slower"),
+    ("off", "None"),
+)
+
+_LINES = ("paths", "exclude", "iexclude", "exclude_if_present")
+_TICKS = ("exclude_caches", "one_file_system")
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
+
+
+def from_input(data: Mapping[str, Any]) -> Form:
+    """Return a form filled with a config as core describes it (`configs.offered`, or an input dumped)."""
+    source, retention = data.get("source", {}), data.get("retention", {})
+    values: dict[str, Any] = {
+        name: data.get(name, "") for name in ("name", "timezone", "repository_id", "compression")
+    }
+    values |= {name: "\n".join(source.get(name, ())) for name in _LINES}
+    values |= {name: "yes" if source.get(name) else "" for name in _TICKS}
+    values["exclude_larger_than"] = source.get("exclude_larger_than", "")
+    values |= {f"retention.{name}": retention.get(name) for name in ("days", "max_backups")}
+    values["full_read_days"] = data.get("full_read_days", 7)
+    return Form(values | _schedule_values(data.get("cron", "")))
+
+
+def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
+    """Return what the form asks for, checked by core's schema. Raises Invalid with a sentence by field."""
+    return configs.parse(
+        {
+            "name": form.value("name"),
+            "enabled": enabled,
+            "source": _source(form),
+            "cron": cron_of(form),
+            "timezone": form.value("timezone") or "UTC",
+            "retention": {name: form.value(f"retention.{name}") for name in ("days", "max_backups")},
+            "repository_id": form.value("repository_id"),
+            "compression": form.value("compression") or "auto",
+            "full_read_days": form.value("full_read_days") or 7,
+        }
+    )
+
+
+def cron_of(form: Form) -> str:
+    """Return the cron line that the schedule part of the form means. Raises Invalid."""
+    kind = form.value("schedule")
+    if kind == "manual":
+        return ""
+    if kind == "custom":
+        return _custom(form)
+    if kind == "hourly":
+        return f"{_number(form, 'minute', 0, 59)} * * * *"
+    minute, hour = _clock(form)
+    day = _number(form, "monthday", 1, 31) if kind == "monthly" else "*"
+    weekday = _number(form, "weekday", 0, 6) if kind == "weekly" else "*"
+    return f"{minute} {hour} {day} * {weekday}"
+
+
+def _source(form: Form) -> dict[str, Any]:
+    source: dict[str, Any] = {name: form.lines(name) for name in _LINES}
+    source |= {name: bool(form.value(name)) for name in _TICKS}
+    return source | {"exclude_larger_than": form.value("exclude_larger_than")}
+
+
+def _custom(form: Form) -> str:
+    if not form.value("cron").strip():
+        raise Invalid({"cron": "Write a cron line, such as 0 2 * * *, or choose another schedule."})
+    return form.value("cron")
+
+
+def _clock(form: Form) -> tuple[int, int]:
+    """Return minute and hour."""
+    found = _TIME.match(form.value("time").strip())
+    if found is None:
+        raise Invalid({"time": "Give a time as 02:30."})
+    return int(found[2]), int(found[1])
+
+
+def _number(form: Form, name: str, least: int, most: int) -> int:
+    text = form.value(name).strip()
+    if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+        raise Invalid({name: f"Give a number from {least} to {most}."})
+    return int(text)
+
+
+def _schedule_values(cron: str) -> dict[str, Any]:
+    """Return the preset that a cron line is, and the defaults of the fields that are not shown."""
+    values: dict[str, Any] = {"time": "03:00", "minute": 0, "weekday": 1, "monthday": 1, "cron": cron}
+    if not cron:
+        return values | {"schedule": "manual"}
+    if found := re.fullmatch(r"(\d+) \* \* \* \*", cron):
+        return values | {"schedule": "hourly", "minute": found[1]}
+    found = re.fullmatch(r"(\d+) (\d+) (\*|\d+) \* (\*|[0-6])", cron)
+    if found is None or (found[3] != "*" and found[4] != "*"):
+        return values | {"schedule": "custom"}
+    values["time"] = f"{int(found[2]):02d}:{int(found[1]):02d}"
+    if found[3] != "*":
+        return values | {"schedule": "monthly", "monthday": found[3]}
+    if found[4] != "*":
+        return values | {"schedule": "weekly", "weekday": found[4]}
+    return values | {"schedule": "daily"}

@@ -1,0 +1,147 @@
+"""What the pages of configs and the Overview show, gathered from core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import render_template, request
+from flask.typing import ResponseReturnValue
+
+from core import alerts, configs, jobs, points, recovery, retention, states
+from core.errors import Invalid
+from core.models import Alert, Config
+from webapp import config_form, config_words, folders, progress, timeline
+from webapp.forms import Form
+
+POINTS_AT_ONCE = 50
+
+list_folders = folders.list_folders
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A config in short."""
+
+    config: Config
+    state: states.State
+    facts: states.Facts
+    strip: Sequence[states.Day]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The Overview: verdict, open alerts, cards. `active`: something runs, so it will change soon."""
+
+    verdict: states.Verdict
+    alerts: Sequence[Alert]
+    cards: list[Card]
+    active: bool
+    key_unconfirmed: bool
+
+
+def board() -> Board:
+    """Return the Overview's facts."""
+    shown = cards()
+    return Board(
+        states.verdict(),
+        alerts.list_open(),
+        shown,
+        any(card.state.word == "Running" for card in shown),
+        not recovery.confirmed(),
+    )
+
+
+def cards() -> list[Card]:
+    """Return all configs in short, by name."""
+    return [card_of(config) for config in configs.list_all()]
+
+
+def card_of(config: Config) -> Card:
+    """Return one config in short."""
+    return Card(config, states.state(config), states.facts(config), states.strip(config))
+
+
+def show_page(config: Config) -> ResponseReturnValue:
+    """Render a config's page; of a deleted one, only its points."""
+    pending = jobs.pending_of(config.id)
+    return render_template(
+        "configs/show.html",
+        card=card_of(config),
+        config=config,
+        job=pending,
+        live=progress.of(pending) if pending else None,
+        alerts=alerts.list_open(config_id=config.id),
+        kept=config_words.kept(config.retention.get("days"), config.retention.get("max_backups")),
+        **points_part(config),
+    )
+
+
+def points_part(config: Config) -> dict[str, Any]:
+    """Return the time axis and one page of points, each with what retention does with it and why."""
+    found = points.list_for(config.id)
+    plan = [] if config.deleted_at else retention.plan(config)
+    return {
+        "config": config,
+        "axis": timeline.draw(found, request.args.get("range", "30")),
+        "ranges": timeline.RANGES,
+        "page": points.list_page(
+            config_id=config.id, page=request.args.get("page", 1, type=int), per_page=POINTS_AT_ONCE
+        ),
+        "reasons": {decision.point.id: _reason(decision) for decision in plan},
+        "picked": points.latest(config.id),
+    }
+
+
+def form_page(
+    form: Form, config: Config | None = None, *, preview: object = None, status: int = 200
+) -> ResponseReturnValue:
+    """Render the form of a config, new or changed; as a step of set-up where it was sent from there."""
+    template = "setup/config.html" if form.value("first") and config is None else "configs/form.html"
+    summary = config_words.summarise(form, config)
+    return render_template(template, form=form, config=config, summary=summary, preview=preview), status
+
+
+def delete_page(config: Config) -> ResponseReturnValue:
+    """Render what deleting a config means."""
+    return render_template("configs/delete.html", config=config, facts=states.facts(config))
+
+
+def config_of(form: Form) -> Config | None:
+    """Return the config that a form changes, if it is not a new one. Raises NotFound."""
+    return configs.get(form.value("config_id")) if form.value("config_id") else None
+
+
+def summary_of(form: Form) -> config_words.Summary:
+    """Return what a form says so far."""
+    return config_words.summarise(form, config_of(form))
+
+
+def preview_of(form: Form) -> object:
+    """Look at what a form would back up. Raises Invalid."""
+    try:
+        data = config_form.to_input(form)
+    except Invalid as error:
+        # A preview needs no name and no schedule yet, only what to read.
+        if error.fields.keys() & {
+            "paths",
+            "exclude",
+            "iexclude",
+            "exclude_if_present",
+            "exclude_larger_than",
+        }:
+            raise
+        data = config_form.to_input(_with_defaults(form))
+    return configs.preview(data)
+
+
+def _with_defaults(form: Form) -> Form:
+    offered = config_form.from_input(configs.offered())
+    names = ("paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system")
+    typed = {name: form.value(name) for name in (*names, "exclude_larger_than")}
+    return Form(offered.all() | typed)
+
+
+def _reason(decision: retention.Decision) -> str:
+    return decision.reason if decision.keep else f"goes to the trash next: {decision.reason}"

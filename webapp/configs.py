@@ -1,0 +1,175 @@
+"""Configs: what is backed up, when, where to. Their pages and what can be done there."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core import configs, jobs
+from core.errors import Conflict, HoldfastError
+from jobs import tasks
+from webapp import access, answers, config_form, config_pages, forms, progress
+
+blueprint = Blueprint("configs", __name__, url_prefix="/configs")
+
+
+@blueprint.get("")
+@access.allow("viewer")
+def index() -> ResponseReturnValue:
+    """List the configs."""
+    return render_template(
+        "configs/index.html", cards=config_pages.cards(), deleted=configs.list_all(deleted=True)
+    )
+
+
+@blueprint.get("/new")
+@access.allow("admin")
+def new() -> ResponseReturnValue:
+    """Show the form of a new config, filled with what is usual."""
+    return config_pages.form_page(config_form.from_input(configs.offered()))
+
+
+@blueprint.post("")
+@access.allow("admin")
+def create() -> ResponseReturnValue:
+    """Make a config, and back it up at once if asked."""
+    form = forms.sent()
+    try:
+        config = configs.create(config_form.to_input(form))
+    except HoldfastError as error:
+        return config_pages.form_page(form.refuse(error), status=422)
+    if form.value("then") == "back-up":
+        return _back_up(config.id)
+    return answers.see_other(url_for("configs.show", config_id=config.id), f"{config.name} is saved.")
+
+
+@blueprint.get("/<config_id>")
+@access.allow("viewer")
+def show(config_id: str) -> ResponseReturnValue:
+    """Show a config: state, progress, points."""
+    return config_pages.show_page(configs.get(config_id, deleted=True))
+
+
+@blueprint.get("/<config_id>/points")
+@access.allow("viewer")
+def points(config_id: str) -> ResponseReturnValue:
+    """Return the time axis and the list of points."""
+    config = configs.get(config_id, deleted=True)
+    return answers.fragment("configs/_points.html", **config_pages.points_part(config))
+
+
+@blueprint.get("/<config_id>/edit")
+@access.allow("admin")
+def edit(config_id: str) -> ResponseReturnValue:
+    """Show the form of a config."""
+    config = configs.get(config_id)
+    return config_pages.form_page(config_form.from_input(configs.to_input(config).model_dump()), config)
+
+
+@blueprint.post("/<config_id>")
+@access.allow("admin")
+def update(config_id: str) -> ResponseReturnValue:
+    """Change a config."""
+    form, config = forms.sent(), configs.get(config_id)
+    try:
+        configs.update(config_id, config_form.to_input(form, enabled=config.enabled))
+    except HoldfastError as error:
+        return config_pages.form_page(form.refuse(error), config, status=422)
+    return answers.see_other(url_for("configs.show", config_id=config_id), "The changes are saved.")
+
+
+@blueprint.post("/summary")
+@access.allow("admin")
+def summary() -> ResponseReturnValue:
+    """Return what the form says so far, in words."""
+    form = forms.sent()
+    return answers.fragment("configs/_summary.html", summary=config_pages.summary_of(form))
+
+
+@blueprint.post("/preview")
+@access.allow("admin")
+def preview() -> ResponseReturnValue:
+    """Look at what the form would back up: files, bytes, biggest folders, what rules leave out."""
+    form = forms.sent()
+    try:
+        found = config_pages.preview_of(form)
+    except HoldfastError as error:
+        form.refuse(error)
+        found = None
+    if answers.is_fragment_request():
+        return answers.fragment("configs/_preview.html", preview=found, form=form)
+    return config_pages.form_page(
+        form, config_pages.config_of(form), preview=found, status=200 if found else 422
+    )
+
+
+@blueprint.get("/folders")
+@access.allow("admin")
+def folders() -> ResponseReturnValue:
+    """Return the folders below one on this machine, to choose from."""
+    return answers.fragment(
+        "configs/_folders.html", listing=config_pages.list_folders(request.args.get("path", "/"))
+    )
+
+
+@blueprint.post("/<config_id>/back-up")
+@access.allow("operator")
+def back_up(config_id: str) -> ResponseReturnValue:
+    """Start a backup now; the page shows its progress in place."""
+    return _back_up(config_id)
+
+
+@blueprint.post("/<config_id>/pause")
+@access.allow("admin")
+def pause(config_id: str) -> ResponseReturnValue:
+    """Stop the schedule until it is resumed."""
+    config = configs.set_enabled(config_id, False)
+    message = f"{config.name} is paused: nothing runs by itself until you resume it."
+    return answers.see_other(url_for("configs.show", config_id=config_id), message, "warn")
+
+
+@blueprint.post("/<config_id>/resume")
+@access.allow("admin")
+def resume(config_id: str) -> ResponseReturnValue:
+    """Let the schedule run again."""
+    config = configs.set_enabled(config_id, True)
+    return answers.see_other(url_for("configs.show", config_id=config_id), f"{config.name} runs again.")
+
+
+@blueprint.get("/<config_id>/delete")
+@access.allow("admin")
+def confirm_delete(config_id: str) -> ResponseReturnValue:
+    """Say what deleting means."""
+    return config_pages.delete_page(configs.get(config_id))
+
+
+@blueprint.post("/<config_id>/delete")
+@access.allow("admin")
+def delete(config_id: str) -> ResponseReturnValue:
+    """Delete a config; its points stay."""
+    config = configs.get(config_id)
+    name = config.name
+    configs.delete(config_id)
+    return answers.see_other(url_for("configs.index"), f"{name} is deleted. Its points stay.")
+
+
+def _back_up(config_id: str) -> ResponseReturnValue:
+    try:
+        job = jobs.create_backup(config_id, "manual")
+    except Conflict:
+        # Pressed twice, or by two people: show the run there is. Gone meanwhile: say why there is none.
+        pending = jobs.pending_of(config_id)
+        if pending is None:
+            raise
+        return _show_run(config_id, pending.id)
+    tasks.enqueue([job.id])
+    return _show_run(config_id, job.id)
+
+
+def _show_run(config_id: str, job_id: int) -> ResponseReturnValue:
+    if not answers.is_fragment_request():
+        return answers.see_other(url_for("configs.show", config_id=config_id))
+    job = jobs.get(job_id)
+    return answers.fragment(
+        "jobs/_progress.html", events={"announce": "The backup was started."}, job=job, live=progress.of(job)
+    )

@@ -1,0 +1,90 @@
+"""Pages for what went wrong, in the same tone as the rest. Details go to the log, never to the page."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from flask import Flask, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_wtf.csrf import CSRFError
+from werkzeug.exceptions import HTTPException
+
+from core import errors, outcomes
+from webapp import answers
+
+_log = logging.getLogger(__name__)
+
+_STATUS: dict[type[Exception], int] = {
+    errors.Invalid: 422,
+    errors.NotFound: 404,
+    errors.Conflict: 409,
+    errors.Refused: 409,
+    errors.Unreachable: 503,
+}
+
+_WORDS = {
+    400: ("This request was not complete.", "Go back, reload the page and try again."),
+    403: ("This page is not for your role.", "Ask an admin if you need it."),
+    404: ("There is nothing at this address.", "It may have been deleted, or the link has a mistake."),
+    405: ("This address cannot be opened like that.", "Use the buttons of the page you came from."),
+    413: ("That was too much for one request.", "Send less at once."),
+}
+
+
+def register(app: Flask) -> None:
+    """Answer errors with pages."""
+    app.register_error_handler(errors.HoldfastError, _holdfast_error)
+    app.register_error_handler(CSRFError, _csrf_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def status_of(error: errors.HoldfastError) -> int:
+    """Return the HTTP status that fits an error."""
+    return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 409)
+
+
+def page(status: int, what: str, advice: str, error_id: str = "") -> ResponseReturnValue:
+    """Return an error page; to htmx a fragment-less answer whose words are shown above the page."""
+    if answers.is_fragment_request():
+        words = f"{what} {advice}".strip()
+        return answers.fragment("errors/_error.html", status, {"notice": words}, words=words)
+    html = render_template("errors/error.html", status=status, what=what, advice=advice, error_id=error_id)
+    return html, status
+
+
+def _holdfast_error(error: errors.HoldfastError) -> ResponseReturnValue:
+    return page(status_of(error), error.message, error.advice)
+
+
+def _csrf_error(error: CSRFError) -> ResponseReturnValue:
+    return page(
+        400,
+        "The form you sent is no longer valid, so nothing was changed.",
+        "This happens after logging out, or in a tab left open for long: go back, reload, and send it again.",
+    )
+
+
+def _http_error(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if status < 400:
+        return error.get_response()  # a redirect, such as for a missing slash
+    what, advice = _WORDS.get(status, (error.description or error.name, "Go back and try again."))
+    return page(status, what, advice)
+
+
+def _unexpected(error: Exception) -> ResponseReturnValue:
+    if isinstance(error, outcomes.EXPECTED):
+        # A storage or a repository failed: the world's doing, and core has the words for it.
+        said = outcomes.explain(error, "")
+        _log.warning("%s %s: %s", request.method, request.path, said.detail)
+        return page(503, said.summary, said.advice)
+    error_id = secrets.token_hex(4)
+    _log.error("error %s at %s %s", error_id, request.method, request.path, exc_info=error)
+    return page(
+        500,
+        "Something in Holdfast itself went wrong. Your backups are not touched by that.",
+        f"Try again. If it stays, look for “error {error_id}” in the log of the web process.",
+        error_id,
+    )

@@ -1,0 +1,43 @@
+"""Folders of this machine, to choose from in the form of a config."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+MOST = 300
+
+
+@dataclass(slots=True)
+class Listing:
+    """One folder's folders, by name and path; `parent` is None at the root; `more`: how many are not listed."""
+
+    path: str
+    parent: str | None
+    folders: list[tuple[str, str]] = field(default_factory=list)
+    more: int = 0
+    trouble: str = ""
+
+
+def list_folders(path: str) -> Listing:
+    """List the folders below `path`; what keeps it from being listed is said in `trouble`."""
+    if not path.startswith("/") or not path.isprintable():
+        path = "/"
+    path = os.path.normpath("/" + path.lstrip("/"))
+    listing = Listing(path, None if path == "/" else os.path.dirname(path))
+    try:
+        names = _names(path)
+    except OSError as error:
+        listing.trouble = f"{path} cannot be listed: {error.strerror}."
+        return listing
+    listing.folders = [(name, os.path.join(path, name)) for name in names[:MOST]]
+    listing.more = max(0, len(names) - MOST)
+    return listing
+
+
+def _names(path: str) -> list[str]:
+    with os.scandir(path) as entries:
+        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+    # A name that cannot be shown cannot be typed into the form either; folders above it can be chosen.
+    shown = [name for name in names if name.isprintable()]
+    return sorted(shown, key=lambda name: (name.startswith("."), name.lower()))

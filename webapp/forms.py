@@ -1,0 +1,55 @@
+"""What was typed into a form, with the messages about it, so that nothing is lost when it is shown again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import request
+from werkzeug.datastructures import MultiDict
+
+from core.errors import HoldfastError, Invalid
+
+
+class Form:
+    """Typed values by field name, and one sentence by field name for what is wrong."""
+
+    def __init__(
+        self, values: Mapping[str, Any] | None = None, errors: Mapping[str, str] | None = None
+    ) -> None:
+        self._values: MultiDict[str, Any] = MultiDict(values or {})
+        self.errors = dict(errors or {})
+
+    def value(self, name: str) -> str:
+        """Return a field's text; empty if it was not sent."""
+        found = self._values.get(name)
+        return "" if found is None else str(found)
+
+    def values(self, name: str) -> list[str]:
+        """Return all texts of a field that may be sent many times."""
+        return [str(value) for value in self._values.getlist(name)]
+
+    def all(self) -> dict[str, Any]:
+        """Return the (first) value of each field."""
+        return self._values.to_dict()
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of a field that takes one thing a line, without empty ones."""
+        return [line.strip() for line in self.value(name).splitlines() if line.strip()]
+
+    def error(self, name: str) -> str:
+        """Return the message about a field, if there is one."""
+        return self.errors.get(name, "")
+
+    def refuse(self, error: HoldfastError, fallback: str = "form") -> Form:
+        """Take the messages of an error; those without a field go to `fallback`. Returns itself."""
+        if isinstance(error, Invalid):
+            self.errors.update(error.fields)
+        else:
+            self.errors[error.field or fallback] = str(error)
+        return self
+
+
+def sent() -> Form:
+    """Return the form of this request."""
+    return Form(request.form)

@@ -1,0 +1,80 @@
+"""Jobs: what ran, what runs, live."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import Forbidden
+
+from core import configs, jobs, restores
+from core.models import Job
+from webapp import access, answers, progress
+
+blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
+
+KINDS = ("backup", "restore", "retention")
+
+
+@blueprint.get("")
+@access.allow("viewer")
+def index() -> ResponseReturnValue:
+    """List jobs; the filters stand in the address."""
+    args = request.args
+    chosen = {name: args.get(name, "") for name in ("config", "kind", "status")}
+    found = jobs.list_jobs(
+        kind=chosen["kind"],
+        status=chosen["status"],
+        config_id=chosen["config"],
+        page=args.get("page", 1, type=int),
+    )
+    return render_template(
+        "jobs/index.html",
+        page=found,
+        chosen=chosen,
+        configs=configs.list_all(),
+        kinds=KINDS,
+        running=jobs.count_running(),
+    )
+
+
+@blueprint.get("/<int:job_id>")
+@access.allow("viewer")
+def show(job_id: int) -> ResponseReturnValue:
+    """Show one job: progress or result, facts, log."""
+    job = jobs.get(job_id)
+    problems_only = request.args.get("lines") == "problems"
+    log = jobs.log_lines(job_id, problems_only=problems_only, page=request.args.get("page", 1, type=int))
+    restore = restores.of_job(job_id) if job.kind == "restore" else None
+    return render_template(
+        "jobs/show.html",
+        job=job,
+        live=progress.of(job),
+        restore=restore,
+        log=log,
+        problems_only=problems_only,
+        conflicts=restores.CONFLICTS,
+    )
+
+
+@blueprint.get("/<int:job_id>/progress", endpoint="progress")
+@access.allow("viewer")
+def show_progress(job_id: int) -> ResponseReturnValue:
+    """Return the live part of a job; the answer after its end polls no more and says so to the page."""
+    return _progress_fragment(jobs.get(job_id))
+
+
+@blueprint.post("/<int:job_id>/cancel")
+@access.allow("operator")
+def cancel(job_id: int) -> ResponseReturnValue:
+    """Ask a job to stop."""
+    if jobs.get(job_id).kind != "backup" and not access.may("admin"):
+        raise Forbidden
+    job = jobs.request_cancel(job_id)
+    if answers.is_fragment_request():
+        return _progress_fragment(job)
+    return answers.see_other(url_for("jobs.show", job_id=job_id))
+
+
+def _progress_fragment(job: Job) -> ResponseReturnValue:
+    events = {"job-ended": job.id, "announce": job.summary} if job.ended else None
+    return answers.fragment("jobs/_progress.html", events=events, job=job, live=progress.of(job))

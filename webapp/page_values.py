@@ -1,0 +1,111 @@
+"""What every template may use beside its own values: counts for the rail, theme, small look-ups."""
+
+from __future__ import annotations
+
+import zoneinfo
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache, partial
+from zoneinfo import ZoneInfo
+
+from flask import Flask, request, url_for
+
+from core import alerts, cron_words, jobs, points, restores, storages, tokens
+from core.models import Config, Point
+from webapp import config_form, config_pages, sessions, setup, wording
+
+_SENTENCES = {
+    "Paused": "{name} is paused.",
+    "Running": "{name} is being backed up now.",
+    "Failing": "{name} needs you: it is not being backed up.",
+    "Late": "{name} needs you: its backup is late.",
+    "New": "{name} has no backup yet.",
+    "Protected": "{name} is protected.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RailCounts:
+    """Numbers on the rail."""
+
+    running: int
+    alerts: int
+
+
+def register(app: Flask) -> None:
+    """Give the templates these values and filters."""
+    app.jinja_env.globals.update(
+        theme=sessions.chosen_theme,
+        rail_counts=_rail_counts,
+        here_page_url=_here_page_url,
+        log_page_url=lambda number: f"{_here_page_url(number)}#log",
+        SETUP_STEPS=setup.STEPS,
+        config_schedules=config_form.SCHEDULES,
+        config_weekdays=config_form.WEEKDAYS,
+        config_compressions=config_form.COMPRESSIONS,
+        config_zones=_zones,
+        config_repositories=_repositories,
+        config_sentence=_config_sentence,
+        points_page_url=_points_page_url,
+        conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
+    )
+    app.add_template_filter(cron_words.describe, "in_words")
+    app.add_template_filter(_point_look, "point_look")
+    app.add_template_filter(_path_of_token, "path_of_token")
+    app.add_template_filter(_clock, "clock")
+    app.add_template_filter(tokens.printable, "printable")
+
+
+def _rail_counts() -> RailCounts:
+    return RailCounts(jobs.count_running(), alerts.count_open())
+
+
+def _here_page_url(number: int) -> str:
+    """Return the address of this page with another page number; its filters stay."""
+    values = {**request.args.to_dict(), **(request.view_args or {}), "page": number}
+    return url_for(str(request.endpoint), **values)
+
+
+def _repositories() -> list[tuple[str, str]]:
+    records = storages.list_repositories()
+    return [(one.id, f"{one.storage.name} ({one.storage.settings['path']})") for one in records]
+
+
+@lru_cache(maxsize=1)
+def _zones() -> list[str]:
+    return sorted(name for name in zoneinfo.available_timezones() if "/" in name or name == "UTC")
+
+
+def _point_look(point: Point) -> wording.Look:
+    """Return how a point stands: good, with files missing, in the trash, gone."""
+    if points.is_good(point):
+        missing = wording.Look("warn", "triangle-alert", "Warning")
+        return missing if point.warnings else wording.Look("good", "circle-check", "Good")
+    if any(copy.trashed_at and not copy.forgotten_at and not copy.lost_at for copy in point.copies):
+        return wording.Look("none", "trash-2", "In the trash")
+    return wording.Look("bad", "circle-x", "Gone")
+
+
+def _config_sentence(card: config_pages.Card) -> str:
+    """Return the first line of a config's page."""
+    name = card.config.name
+    if card.config.deleted_at is not None:
+        return f"{name} is deleted."
+    return _SENTENCES[card.state.word].format(name=name)
+
+
+def _points_page_url(config: Config) -> Callable[[int], str]:
+    chosen = request.args.get("range")
+    show = partial(url_for, "configs.show", config_id=config.id, range=chosen, _anchor="points")
+    return lambda number: show(page=number)
+
+
+def _path_of_token(token: str) -> str:
+    return tokens.printable(tokens.path_from_token(token))
+
+
+def _clock(moment: datetime, zone: str) -> str:
+    """Return day and time on the wall clock of a zone: "Mon 23 Nov, 03:00"."""
+    local = moment.astimezone(ZoneInfo(zone))
+    return f"{local:%a} {local.day} {local:%b, %H:%M}"

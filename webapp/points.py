@@ -1,0 +1,120 @@
+"""Points: which there are, and what is in them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from flask import Blueprint, Response, render_template, request
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import NotFound
+
+from core import browse, configs, points, tokens
+from core.models import Point
+from webapp import access, answers
+
+blueprint = Blueprint("points", __name__, url_prefix="/points")
+
+ROWS_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Folder:
+    """Part of a folder's rows; `next_offset` is None at its end."""
+
+    point: Point
+    path: bytes
+    token: str
+    rows: list[browse.Row]
+    offset: int
+    next_offset: int | None
+    total: int
+
+
+@blueprint.get("")
+@access.allow("viewer")
+def index() -> ResponseReturnValue:
+    """List points, of one config or all."""
+    config_id = request.args.get("config", "")
+    found = points.list_page(config_id=config_id, page=request.args.get("page", 1, type=int))
+    return render_template("points/index.html", page=found, chosen=config_id, configs=configs.list_all())
+
+
+@blueprint.get("/<int:point_id>")
+@access.allow("viewer")
+def show(point_id: int) -> ResponseReturnValue:
+    """Show a point and one of its folders."""
+    point = points.get(point_id)
+    folder = _folder(point)
+    return render_template("points/show.html", point=point, folder=folder, crumbs=_crumbs(folder.path))
+
+
+@blueprint.get("/<int:point_id>/folder", endpoint="folder")
+@access.allow("viewer")
+def show_folder(point_id: int) -> ResponseReturnValue:
+    """Return the rows of one folder, to open in place."""
+    return answers.fragment("points/_folder.html", folder=_folder(points.get(point_id)))
+
+
+@blueprint.get("/<int:point_id>/card")
+@access.allow("viewer")
+def card(point_id: int) -> ResponseReturnValue:
+    """Return the facts of a point, to show below the time axis."""
+    return answers.fragment("points/_card.html", point=points.get(point_id))
+
+
+@blueprint.get("/<int:point_id>/file")
+@access.allow("admin")
+def file(point_id: int) -> ResponseReturnValue:
+    """Download one file. Its length is announced, so that a cut stream is noticed as such."""
+    row, content = browse.read_file(points.get(point_id), _path())
+    response = _download(content, row.path.rpartition(b"/")[2], "application/octet-stream")
+    if row.size is not None:
+        response.content_length = row.size
+    return response
+
+
+@blueprint.get("/<int:point_id>/archive")
+@access.allow("admin")
+def archive(point_id: int) -> ResponseReturnValue:
+    """Download a folder as tar or zip; made while it is sent, so its length is not known before."""
+    form: Literal["tar", "zip"] = "zip" if request.args.get("form") == "zip" else "tar"
+    path = _path()
+    content = browse.stream_folder(points.get(point_id), path, form)
+    name = path.rpartition(b"/")[2] or f"point-{point_id}".encode()
+    return _download(
+        content, name + f".{form}".encode(), f"application/{'zip' if form == 'zip' else 'x-tar'}"
+    )
+
+
+def _path() -> bytes:
+    try:
+        return tokens.path_from_token(request.args.get("path") or tokens.token_from_path(b"/"))
+    except ValueError as error:
+        raise NotFound from error
+
+
+def _folder(point: Point) -> Folder:
+    path, offset = _path(), max(0, request.args.get("offset", 0, type=int))
+    rows = browse.list_dir(point, path)
+    end = offset + ROWS_AT_ONCE
+    token = tokens.token_from_path(path)
+    return Folder(point, path, token, rows[offset:end], offset, end if end < len(rows) else None, len(rows))
+
+
+def _crumbs(path: bytes) -> list[tuple[str, str]]:
+    """Return name and token of each folder on the way to `path`, the root not among them."""
+    parts = [part for part in path.split(b"/") if part]
+    walked = [b"/" + b"/".join(parts[: number + 1]) for number in range(len(parts))]
+    return [(tokens.printable(here.rpartition(b"/")[2]), tokens.token_from_path(here)) for here in walked]
+
+
+def _download(content: object, name: bytes, mimetype: str) -> Response:
+    response = Response(content, mimetype=mimetype, direct_passthrough=True)  # type: ignore[arg-type]
+    plain = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else "_"
+                    for char in name.decode("utf-8", "replace"))  # fmt: skip
+    response.headers["Content-Disposition"] = (
+        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
+    )
+    return response

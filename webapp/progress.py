@@ -1,0 +1,79 @@
+"""What a job's progress means in numbers for people: share, rate, time left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from core.db import utc_now
+from core.models import Job
+from core.models.job import PENDING
+
+# Before this the rate is noise, and a promise about the end would jump.
+SETTLED_AFTER = timedelta(seconds=5)
+
+_PHASES = {
+    "scanning": "Looking for what changed",
+    "reading": "Reading and storing",
+    "saving": "Saving the point",
+    "checking": "Reading back what was stored",
+    "restoring": "Writing files",
+    "verifying": "Checking what was written",
+    "removing": "Removing old points",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """One moment of a job. `share`: 0 to 100, None while unknown. `rate`: bytes a second."""
+
+    active: bool
+    phase: str
+    share: int | None
+    rate: float | None
+    left: timedelta | None
+    took: timedelta | None
+
+
+def of(job: Job) -> Live:
+    """Return what can be said about a job now."""
+    took = _took(job)
+    rate = job.bytes_done / took.total_seconds() if took and took.total_seconds() >= 1 else None
+    return Live(
+        active=job.status in PENDING,
+        phase=_phase(job),
+        share=_share(job),
+        rate=rate if job.bytes_done else None,
+        left=_left(job, took, rate),
+        took=took,
+    )
+
+
+def _phase(job: Job) -> str:
+    if job.cancel_requested_at is not None and job.status == "running":
+        return "Stopping"
+    if job.status == "queued":
+        return "Waiting" if job.phase == "waiting" else "Queued"
+    return _PHASES.get(job.phase) or job.phase.capitalize() or "Starting"
+
+
+def _share(job: Job) -> int | None:
+    if job.status != "running":
+        return None
+    if job.bytes_total:
+        return min(100, job.bytes_done * 100 // job.bytes_total)
+    if job.files_total:
+        return min(100, job.files_done * 100 // job.files_total)
+    return None
+
+
+def _took(job: Job) -> timedelta | None:
+    if job.started_at is None:
+        return None
+    return max((job.ended_at or utc_now()) - job.started_at, timedelta())
+
+
+def _left(job: Job, took: timedelta | None, rate: float | None) -> timedelta | None:
+    if job.status != "running" or not took or took < SETTLED_AFTER or not rate or not job.bytes_total:
+        return None
+    return timedelta(seconds=max(0, job.bytes_total - job.bytes_done) / rate)

@@ -1,0 +1,70 @@
+"""Restores: choose where to, see what came of it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core import points, restores, tokens
+from core.errors import Invalid
+from jobs import tasks
+from webapp import access, answers, forms
+
+blueprint = Blueprint("restores", __name__, url_prefix="/restores")
+
+
+@blueprint.get("")
+@access.allow("viewer")
+def index() -> ResponseReturnValue:
+    """List restores."""
+    found = restores.list_restores(page=request.args.get("page", 1, type=int))
+    return render_template("restores/index.html", page=found, conflicts=restores.CONFLICTS)
+
+
+@blueprint.route("/new", methods=["GET", "POST"])
+@access.allow("admin")
+def new() -> ResponseReturnValue:
+    """Ask where to; what was ticked comes by POST, since it may be too much for an address."""
+    values = request.values
+    form = forms.Form({"point_id": values.get("point_id", ""), "conflict": "keep"})
+    return _form_page(form, values.getlist("path"), 200)
+
+
+@blueprint.post("")
+@access.allow("admin")
+def create() -> ResponseReturnValue:
+    """Start a restore and go to its page."""
+    form = forms.sent()
+    given = {name: form.value(name) for name in ("point_id", "target_path", "conflict")}
+    try:
+        job = restores.create(restores.validate({**given, "include": form.values("path")}))
+    except Invalid as error:
+        return _form_page(form.refuse(error), form.values("path"), 422)
+    tasks.enqueue([job.id])
+    return answers.see_other(url_for("jobs.show", job_id=job.id))
+
+
+def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseReturnValue:
+    point = points.get(int(form.value("point_id")) if form.value("point_id").isdecimal() else 0)
+    chosen = _without_covered(chosen)
+    page = render_template(
+        "restores/new.html", form=form, point=point, chosen=chosen, conflicts=restores.CONFLICTS
+    )
+    return page, status
+
+
+def _without_covered(chosen: list[str]) -> list[str]:
+    """Leave out what lies below another chosen path, and what is no path at all."""
+    paths = sorted({path for token in chosen if (path := _path_or_none(token)) is not None})
+    kept: list[bytes] = []
+    for path in paths:
+        if not any(path.startswith(parent.rstrip(b"/") + b"/") for parent in kept):
+            kept.append(path)
+    return [tokens.token_from_path(path) for path in kept if path != b"/"]
+
+
+def _path_or_none(token: str) -> bytes | None:
+    try:
+        return tokens.path_from_token(token)
+    except ValueError:
+        return None

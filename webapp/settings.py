@@ -1,0 +1,168 @@
+"""Settings: people, one's own password, where alerts are sent."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from flask import Blueprint, flash, make_response, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from core import setup, users, webhooks
+from core.errors import HoldfastError, Invalid
+from webapp import access, answers, forms
+
+blueprint = Blueprint("settings", __name__, url_prefix="/settings")
+
+ROLES = (
+    ("viewer", "Viewer", "sees states and names of files, never what is in them"),
+    ("operator", "Operator", "also starts and cancels backups, and handles alerts"),
+    ("admin", "Admin", "everything: configs, restores, downloads, people"),
+)
+
+
+@blueprint.get("")
+@access.allow("viewer")
+def index() -> ResponseReturnValue:
+    """Show the settings that this person may see."""
+    return _page()
+
+
+@blueprint.post("/password")
+@access.allow("viewer")
+def password() -> ResponseReturnValue:
+    """Change one's own password; all other logins end."""
+    form, me = forms.sent(), access.user()
+    name, user_id = me.name, me.id
+    try:
+        _require_same(form, "new_password", "again")
+        users.authenticate(name, form.value("present_password"), request.remote_addr or "")
+        users.set_password(user_id, form.value("new_password"))
+    except (users.LoginFailed, users.TooManyAttempts) as error:
+        form.errors["present_password"] = (
+            str(error) if isinstance(error, users.TooManyAttempts) else "This is not your present password."
+        )
+        return _page(form=form, status=422)
+    except HoldfastError as error:
+        form.errors["new_password"] = str(error)
+        return _page(form=form, status=422)
+    answer = answers.see_other(url_for("settings.index"))
+    return _stay_logged_in(answer, user_id)
+
+
+@blueprint.post("/users")
+@access.allow("admin")
+def add_user() -> ResponseReturnValue:
+    """Make a user."""
+    form = forms.sent()
+    try:
+        made = users.create(form.value("name"), form.value("password"), cast(users.Role, form.value("role")))
+    except HoldfastError as error:
+        return _page(user_form=form.refuse(error), status=422)
+    return _back(f"{made.name} can log in now. Tell them the password in person; they can change it here.")
+
+
+@blueprint.get("/users/<int:user_id>")
+@access.allow("admin")
+def user(user_id: int) -> ResponseReturnValue:
+    """Show one user: role, password, disable."""
+    found = users.get(user_id)
+    return render_template(
+        "settings/user.html", found=found, form=forms.Form({"role": found.role}), roles=ROLES
+    )
+
+
+@blueprint.post("/users/<int:user_id>/role")
+@access.allow("admin")
+def set_role(user_id: int) -> ResponseReturnValue:
+    """Change what a user may do."""
+    users.set_role(user_id, cast(users.Role, forms.sent().value("role")))
+    return _back("The role is changed, from their next click on.")
+
+
+@blueprint.post("/users/<int:user_id>/password")
+@access.allow("admin")
+def set_password(user_id: int) -> ResponseReturnValue:
+    """Give a user a new password; their logins end."""
+    form, found = forms.sent(), users.get(user_id)
+    try:
+        users.set_password(user_id, form.value("password"))
+    except HoldfastError as error:
+        page = render_template("settings/user.html", found=found, form=form.refuse(error), roles=ROLES)
+        return page, 422
+    return _back("The password is changed, and all logins of that user have ended.")
+
+
+@blueprint.post("/users/<int:user_id>/disable")
+@access.allow("admin")
+def disable(user_id: int) -> ResponseReturnValue:
+    """Keep a user out."""
+    users.disable(user_id)
+    return _back("The user is disabled, and their logins have ended.")
+
+
+@blueprint.post("/users/<int:user_id>/enable")
+@access.allow("admin")
+def enable(user_id: int) -> ResponseReturnValue:
+    """Let a user in again."""
+    users.enable(user_id)
+    return _back("The user may log in again.")
+
+
+@blueprint.post("/webhook")
+@access.allow("admin")
+def webhook() -> ResponseReturnValue:
+    """Set the address that alerts are sent to; empty: none."""
+    form = forms.sent()
+    try:
+        webhooks.set_url(form.value("url"))
+    except HoldfastError as error:
+        return _page(hook_form=form.refuse(error, "url"), status=422)
+    return _back("The webhook is saved." if form.value("url").strip() else "No webhook is used any more.")
+
+
+@blueprint.post("/webhook/test")
+@access.allow("admin")
+def test_webhook() -> ResponseReturnValue:
+    """Send a test alert."""
+    try:
+        webhooks.test()
+    except HoldfastError as error:
+        return answers.see_other(url_for("settings.index"), str(error), "bad")
+    return _back("The test was sent, and the other side took it.")
+
+
+def _page(
+    *,
+    form: forms.Form | None = None,
+    user_form: forms.Form | None = None,
+    hook_form: forms.Form | None = None,
+    status: int = 200,
+) -> ResponseReturnValue:
+    admin = access.may("admin")
+    page = render_template(
+        "settings/index.html",
+        form=form or forms.Form(),
+        user_form=user_form or forms.Form({"role": "operator"}),
+        hook_form=hook_form or forms.Form(),
+        people=users.list_all() if admin else [],
+        webhook_set=webhooks.is_set() if admin else False,
+        notes=setup.notes(),
+        roles=ROLES,
+    )
+    return page, status
+
+
+def _require_same(form: forms.Form, first: str, second: str) -> None:
+    if form.value(first) != form.value(second):
+        raise Invalid({first: "The two passwords differ."})
+
+
+def _stay_logged_in(answer: ResponseReturnValue, user_id: int) -> ResponseReturnValue:
+    # A new password ends every login of its user, this one too: begin another, so that only the others end.
+    response = access.log_in(make_response(answer), users.get(user_id))
+    flash("Your password is changed, and your other logins have ended.", "good")
+    return response
+
+
+def _back(message: str) -> ResponseReturnValue:
+    return answers.see_other(url_for("settings.index"), message)

@@ -1,0 +1,111 @@
+// What htmx cannot: theme, copy, print, adding a folder to the list, announcements, and what went wrong.
+(function () {
+  "use strict";
+
+  function announce(text) {
+    const place = document.getElementById("announce");
+    if (place) place.textContent = text;
+  }
+
+  function notice(text) {
+    const place = document.getElementById("notices");
+    const template = document.getElementById("notice-template");
+    if (!place || !template) return;
+    const note = template.content.cloneNode(true);
+    note.querySelector("p").textContent = text;
+    place.replaceChildren(note);
+    place.scrollIntoView({ block: "nearest" });
+  }
+
+  async function copy(button) {
+    const source = document.getElementById(button.dataset.copy);
+    try {
+      await navigator.clipboard.writeText(source.dataset.text || source.textContent.trim());
+      announce("Copied");
+      button.dataset.done = "true";
+    } catch (error) {
+      // Without https a browser may refuse the clipboard: select the text, so that the keyboard can copy it.
+      window.getSelection().selectAllChildren(source);
+      announce("Selected; press Ctrl+C to copy");
+    }
+  }
+
+  function addFolder(path) {
+    const field = document.getElementById("paths");
+    const lines = field.value.split("\n").filter((line) => line.trim() !== "");
+    if (!lines.includes(path)) lines.push(path);
+    field.value = lines.join("\n");
+    field.dispatchEvent(new Event("change", { bubbles: true }));
+    announce(path + " added");
+  }
+
+  function setTheme(form, value) {
+    document.documentElement.dataset.theme = value;
+    fetch(form.action, { method: "POST", body: new FormData(form) });
+    for (const field of document.querySelectorAll("input[name=theme]")) {
+      field.value = value === "dark" ? "light" : "dark";
+    }
+  }
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (!button) return;
+    if (button.dataset.copy) copy(button);
+    if (button.dataset.print !== undefined) window.print();
+    if (button.dataset.addFolder) addFolder(button.dataset.addFolder);
+  });
+
+  document.addEventListener("submit", (event) => {
+    if (!event.target.matches("form[data-theme-form]")) return;
+    event.preventDefault();
+    const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+    const now = document.documentElement.dataset.theme || (dark ? "dark" : "light");
+    event.target.elements.theme.value = now === "dark" ? "light" : "dark";
+    setTheme(event.target, event.target.elements.theme.value);
+  });
+
+  // A ticked folder means all that is below it: those boxes follow, and do not count a second time.
+  document.addEventListener("change", (event) => {
+    if (!event.target.matches(".tree input[type=checkbox]")) return;
+    const below = event.target.closest("li").querySelectorAll("li input[type=checkbox]");
+    for (const box of below) {
+      box.checked = event.target.checked;
+      box.disabled = event.target.checked;
+    }
+    const form = event.target.form;
+    const count = form.querySelectorAll(".tree input:checked:enabled").length;
+    const label = form.querySelector("[data-selected]");
+    if (label) label.textContent = count === 1 ? "1 thing selected" : count + " things selected";
+  });
+
+  // Time axis: the arrow keys go from point to point.
+  document.addEventListener("keydown", (event) => {
+    const link = event.target.closest && event.target.closest(".timeline a");
+    if (!link || (event.key !== "ArrowLeft" && event.key !== "ArrowRight")) return;
+    const links = [...link.closest(".timeline").querySelectorAll("a")];
+    const next = links[links.indexOf(link) + (event.key === "ArrowRight" ? 1 : -1)];
+    if (!next) return;
+    event.preventDefault();
+    next.focus();
+    next.dispatchEvent(new MouseEvent("click", { bubbles: true, cancelable: true }));
+  });
+
+  document.addEventListener("announce", (event) => announce(event.detail.value));
+  document.addEventListener("notice", (event) => notice(event.detail.value));
+
+  document.addEventListener("htmx:sendError", () => {
+    announce("Holdfast does not answer. The page shows what was known last.");
+    document.documentElement.dataset.offline = "true";
+  });
+  document.addEventListener("htmx:afterRequest", (event) => {
+    if (event.detail.successful) delete document.documentElement.dataset.offline;
+  });
+  document.addEventListener("htmx:responseError", (event) => {
+    if (event.detail.xhr.status !== 401) {
+      notice("That did not work (error " + event.detail.xhr.status + "). Nothing on this page was changed; reload it to see the present state.");
+    }
+  });
+
+  // The last known values of a page shown by Back may be old.
+  window.addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+})();
