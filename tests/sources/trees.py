@@ -13,7 +13,6 @@ from repository.entries import Entry, OpenFile, Problem, Source, Target
 
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root may make devices and give files away")
-needs_user = pytest.mark.skipif(IS_ROOT, reason="root may read and write everything")
 
 
 def join(path: bytes, name: bytes) -> bytes:
