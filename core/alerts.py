@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from core.db import db, utc_now, write
@@ -110,13 +110,6 @@ def count_open() -> int:
     """Return how many alerts are open and not acknowledged."""
     query = select(Alert.id).where(Alert.resolved_at.is_(None), Alert.acknowledged_at.is_(None))
     return len(db.session.scalars(query).all())
-
-
-def list_untold() -> Sequence[Alert]:
-    """Return the alerts whose opening, or whose end, the webhook was not told of, the oldest first."""
-    ended = Alert.resolved_at.is_not(None) & Alert.resolve_notified_at.is_(None)
-    query = select(Alert).where(or_(Alert.notified_at.is_(None), ended))
-    return db.session.scalars(query.order_by(Alert.id)).all()
 
 
 def _open_alert(session: Session, subject: str) -> Alert | None:

@@ -37,5 +37,6 @@ class Alert(Base):
     resolved_at: Mapped[Moment | None]
     notified_at: Mapped[Moment | None]
     notify_attempts: Mapped[int] = mapped_column(default=0)
+    notify_tried_at: Mapped[Moment | None]
     notify_error: Mapped[LongText] = mapped_column(default="")
     resolve_notified_at: Mapped[Moment | None]
