@@ -13,6 +13,7 @@ from repository.errors import (
     LockLost,
     NoRepository,
     NothingToBackUp,
+    NothingToRestore,
     RepositoryError,
     WrongPassword,
 )
@@ -72,6 +73,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
         BlobNotFound,
         "Run `restic check` on the repository to learn what is missing, and keep the other points.",
     ),
+    (NothingToRestore, "Look into the point to see what it holds, and name the paths as they stand there."),
     (
         Locked,
         "End the other program, or wait; a lock of a program that is gone is removed with `restic unlock`.",
@@ -98,7 +100,7 @@ _SUMMARY: tuple[tuple[type[Exception], str], ...] = (
     (Unreachable, "{error}"),
     (StorageUnavailable, "The storage is not reachable: {error}"),
     (StorageError, "The storage failed: {error}"),
-    ((RepositoryError), "{error}"),
+    (RepositoryError, "{error}"),
 )
 
 # What is a person's or the world's doing. Anything else is a fault of ours and keeps its traceback.

@@ -43,10 +43,10 @@ def perform_restore(attempt: Attempt) -> Outcome:
     try:
         remove_dead_locks(repo)
         with lock_repository(repo, on_lock_id=attempt.hold_lock):
-            result, lost = _restore(attempt, task, repo)
+            result, missing = _restore(attempt, task, repo)
     finally:
         repo.close()
-    outcome = _outcome(result, lost, task)
+    outcome = _outcome(result, missing, task)
     attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, result))
     return outcome
 
@@ -70,22 +70,23 @@ def _task(attempt: Attempt) -> _Task:
 
 
 def _restore(attempt: Attempt, task: _Task, repo: Repository) -> tuple[RestoreResult, int]:
-    """Return what was done, and how many problems lose data (others: an owner that could not be set)."""
+    """Return what was done, and how many problems mean missing content (unlike an owner not set)."""
     db.session.rollback()
     attempt.report(Progress("opening"))
     snapshot = repo.load_snapshot(task.snapshot_id)
     repo.load_index()
-    lost = 0
+    missing = 0
 
     def note(problem: Problem) -> None:
-        nonlocal lost
-        lost += problem.loses_data
-        attempt.log.add("error" if problem.loses_data else "warning", problem.message, problem.path)
+        nonlocal missing
+        content = problem.loses_data and problem.kind != "incomplete"
+        missing += content
+        attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
     target = LocalTarget(task.target_path)
     options = RestoreOptions(include=task.include or None, conflict=task.conflict)
     try:
-        return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), lost
+        return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), missing
     finally:
         target.close()
 
@@ -103,8 +104,8 @@ def _write_counts(session: Session, task: _Task, result: RestoreResult) -> None:
     row.files, row.bytes, row.kept, row.renamed = result.files, result.bytes, result.kept, result.renamed
 
 
-def _outcome(result: RestoreResult, lost: int, task: _Task) -> Outcome:
-    outcome = _judge(result, lost, task)
+def _outcome(result: RestoreResult, missing: int, task: _Task) -> Outcome:
+    outcome = _judge(result, max(missing, result.failed), task)
     outcome.counts = {
         "files": result.files, "dirs": result.dirs, "others": result.others, "bytes": result.bytes,
         "kept": result.kept, "renamed": result.renamed, "failed": result.failed,
@@ -113,23 +114,23 @@ def _outcome(result: RestoreResult, lost: int, task: _Task) -> Outcome:
     return outcome
 
 
-def _judge(result: RestoreResult, lost: int, task: _Task) -> Outcome:
+def _judge(result: RestoreResult, missing: int, task: _Task) -> Outcome:
     done = _done(result, task.target_path)
     if result.files + result.others + result.dirs == 0 and result.kept == 0:
         return Outcome(
             "failed", f"Nothing was restored to {task.target_path}.", "The backup itself was not changed.",
             "Look at the list of problems, mend what it names, and restore again.",
         )  # fmt: skip
-    if result.failed:
+    if missing:
         return Outcome(
             "failed",
-            f"{words.count(result.failed, 'file')} could not be restored. {done}",
+            f"{words.count(missing, 'thing')} could not be restored. {done}",
             "What the log lists is not at the target, or not whole there. The backup itself was not changed.",
             "Look at the list. Damaged data may still be whole in another point or on another storage.",
         )
     if result.problems:
         return Outcome(
-            "warning" if not lost or result.files else "failed",
+            "warning",
             f"{done} {words.count(result.problems, 'thing')} could not be set as they were.",
             "The content of all files is whole; the log lists what is not, such as owners or attributes.",
             "Restore as root if owners and attributes matter.",

@@ -27,7 +27,11 @@ def main(arguments: list[str]) -> int:
     stop = threading.Event()
     _stop_on_signals(stop)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    app = queue.make_app(settings.load())
+    try:
+        app = queue.make_app(settings.load())
+    except settings.SettingsError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
     with app.app_context():
         attempt = None if stop.is_set() else attempts.claim(int(arguments[0]), app.app_context)
         if attempt is None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import cleanup, clock_watch, interrupted, job_alerts, jobs, schedules
+from core import cleanup, clock_watch, interrupted, job_alerts, jobs, schedules, webhooks
 from core.db import db, utc_now
 
 T = TypeVar("T")
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 def run(now: datetime | None = None) -> list[int]:
     """Do what is due at `now`; return the jobs to put into the queue."""
     now = now or utc_now()
-    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
+    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch, webhooks.deliver):
         _try(duty)
     found: list[int] = []
     for maker in (schedules.tick, _daily_retention, jobs.to_enqueue):

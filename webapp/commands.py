@@ -110,7 +110,9 @@ def restore(
     found = _find_point(point, config_name)
     given = {
         "point_id": found.id,
-        "include": [token_from_path(os.fsencode(os.path.normpath("/" + path))) for path in include],
+        "include": [
+            token_from_path(os.fsencode(os.path.normpath("/" + path.lstrip("/")))) for path in include
+        ],
         "target_path": os.path.abspath(target),
         "conflict": conflict,
     }
@@ -125,14 +127,8 @@ def _run_configs(kind: str | None, wait: bool, max_wait: int, as_json: bool) -> 
         raise NotFound(
             f"There is no enabled config{f' of type {kind}' if kind else ''}.", "Make one, or enable it."
         )
-    refused = False
-    job_ids = []
-    for config in wanted:
-        try:
-            job_ids.append(jobs.create_backup(config.id, "command").id)
-        except Conflict as error:
-            refused = True
-            click.echo(str(error), err=True)
+    job_ids = [job_id for config in wanted if (job_id := _start(config, take_queued=wait))]
+    refused = len(job_ids) < len(wanted)
     if wait:
         _answer(job_ids, max_wait, as_json, refused=refused)
     tasks.enqueue(job_ids)
@@ -143,6 +139,18 @@ def _run_configs(kind: str | None, wait: bool, max_wait: int, as_json: bool) -> 
         )
         refused = True
     sys.exit(1 if refused else 0)
+
+
+def _start(config: Config, *, take_queued: bool) -> int | None:
+    """Return a new backup job of a config; one that is queued already will do if it is waited for."""
+    try:
+        return jobs.create_backup(config.id, "command").id
+    except Conflict as error:
+        pending = jobs.pending_of(config.id)
+        if take_queued and pending is not None and pending.status == "queued":
+            return pending.id
+        click.echo(str(error), err=True)
+        return None
 
 
 def _answer(job_ids: Sequence[int], max_wait: int, as_json: bool, *, refused: bool = False) -> None:
