@@ -11,11 +11,11 @@ from flask.typing import ResponseReturnValue
 
 from core import alerts, configs, jobs, points, recovery, retention, states
 from core.errors import Invalid
-from core.models import Alert, Config
+from core.models import Alert, Config, Point
 from webapp import config_form, config_words, folders, progress, timeline
 from webapp.forms import Form
 
-POINTS_AT_ONCE = 50
+POINTS_AT_ONCE = 20
 
 list_folders = folders.list_folders
 
@@ -69,7 +69,6 @@ def show_page(config: Config) -> ResponseReturnValue:
     return render_template(
         "configs/show.html",
         card=card_of(config),
-        config=config,
         job=pending,
         live=progress.of(pending) if pending else None,
         alerts=alerts.list_open(config_id=config.id),
@@ -81,7 +80,6 @@ def show_page(config: Config) -> ResponseReturnValue:
 def points_part(config: Config) -> dict[str, Any]:
     """Return the time axis and one page of points, each with what retention does with it and why."""
     found = points.list_for(config.id)
-    plan = [] if config.deleted_at else retention.plan(config)
     return {
         "config": config,
         "axis": timeline.draw(found, request.args.get("range", "30")),
@@ -89,7 +87,7 @@ def points_part(config: Config) -> dict[str, Any]:
         "page": points.list_page(
             config_id=config.id, page=request.args.get("page", 1, type=int), per_page=POINTS_AT_ONCE
         ),
-        "reasons": {decision.point.id: _reason(decision) for decision in plan},
+        "reasons": _reasons(config, found),
         "picked": points.latest(config.id),
     }
 
@@ -143,5 +141,12 @@ def _with_defaults(form: Form) -> Form:
     return Form(offered.all() | typed)
 
 
-def _reason(decision: retention.Decision) -> str:
-    return decision.reason if decision.keep else f"goes to the trash next: {decision.reason}"
+def _reasons(config: Config, found: Sequence[Point]) -> dict[int, str]:
+    """Return, by point, why retention keeps it, will remove it, or has."""
+    reasons = {
+        one.id: f"removed: {copy.trash_reason}" for one in found for copy in one.copies if copy.trashed_at
+    }
+    for decision in [] if config.deleted_at else retention.plan(config):
+        before = "" if decision.keep else "goes to the trash next: "
+        reasons[decision.point.id] = before + decision.reason
+    return reasons

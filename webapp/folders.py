@@ -10,7 +10,7 @@ MOST = 300
 
 @dataclass(slots=True)
 class Listing:
-    """One folder's folders, by name and path; `parent` is None at the root; `more`: how many are not listed."""
+    """One folder's folders, by name and path. `parent`: None at the root; `more`: how many are left out."""
 
     path: str
     parent: str | None

@@ -104,7 +104,7 @@ def at(moment: datetime | None, zone: str = "UTC") -> Markup:
     if moment is None:
         return Markup('<span class="text-bad">never</span>')
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        iso(moment), exact(moment), moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S")
+        iso(moment), exact(moment), moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
     )
 
 

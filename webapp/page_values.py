@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from flask import Flask, request, url_for
 
 from core import alerts, cron_words, jobs, points, restores, storages, tokens
-from core.models import Config, Point
+from core.models import Config, Job, Point
 from webapp import config_form, config_pages, sessions, setup, wording
 
 _SENTENCES = {
@@ -35,12 +35,15 @@ class RailCounts:
 
 def register(app: Flask) -> None:
     """Give the templates these values and filters."""
+    # Flask's own `config` would stand in for a config of ours wherever a page has none, and holds secrets.
+    del app.jinja_env.globals["config"]
     app.jinja_env.globals.update(
         theme=sessions.chosen_theme,
         rail_counts=_rail_counts,
         here_page_url=_here_page_url,
         log_page_url=lambda number: f"{_here_page_url(number)}#log",
         SETUP_STEPS=setup.STEPS,
+        root_token=tokens.token_from_path(b"/"),
         config_schedules=config_form.SCHEDULES,
         config_weekdays=config_form.WEEKDAYS,
         config_compressions=config_form.COMPRESSIONS,
@@ -51,6 +54,7 @@ def register(app: Flask) -> None:
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
     )
     app.add_template_filter(cron_words.describe, "in_words")
+    app.add_template_filter(_added, "added")
     app.add_template_filter(_point_look, "point_look")
     app.add_template_filter(_path_of_token, "path_of_token")
     app.add_template_filter(_clock, "clock")
@@ -99,6 +103,11 @@ def _points_page_url(config: Config) -> Callable[[int], str]:
     chosen = request.args.get("range")
     show = partial(url_for, "configs.show", config_id=config.id, range=chosen, _anchor="points")
     return lambda number: show(page=number)
+
+
+def _added(job: Job) -> int:
+    """Return the bytes that a backup added: as counted at its end, else as far as it has come."""
+    return int(job.counts.get("bytes_added", job.bytes_added))
 
 
 def _path_of_token(token: str) -> str:

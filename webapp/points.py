@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -97,10 +98,21 @@ def _path() -> bytes:
 
 def _folder(point: Point) -> Folder:
     path, offset = _path(), max(0, request.args.get("offset", 0, type=int))
+    if "path" not in request.args:
+        path = _start_of(point)
     rows = browse.list_dir(point, path)
     end = offset + ROWS_AT_ONCE
     token = tokens.token_from_path(path)
     return Folder(point, path, token, rows[offset:end], offset, end if end < len(rows) else None, len(rows))
+
+
+def _start_of(point: Point) -> bytes:
+    """Return the folder to show first: the deepest that holds all that was asked to be backed up."""
+    given = [os.fsencode(path) for path in point.paths.get("paths", [])]
+    start = os.path.commonpath(given) if given else b"/"
+    if start == b"/" or browse.find(point, start).kind == "dir":
+        return start
+    return os.path.dirname(start)
 
 
 def _crumbs(path: bytes) -> list[tuple[str, str]]:
