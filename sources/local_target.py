@@ -183,16 +183,17 @@ class LocalTarget:
 
 
 def _write_all(fd: int, path: bytes, chunks: Iterable[bytes], *, sparse: bool) -> None:
-    offset = 0
+    offset = written = 0
     for chunk in chunks:
         try:
             extents = data_extents(chunk, offset) if sparse else [(0, len(chunk))]
             for start, end in extents:
                 _write_at(fd, memoryview(chunk)[start:end], offset + start)
+                written = offset + end
         except OSError as err:
             raise error_at(path, err) from err
         offset += len(chunk)
-    if sparse:
+    if written < offset:  # it ends in a hole
         try:
             os.ftruncate(fd, offset)
         except OSError as err:

@@ -81,7 +81,7 @@ def split(path: bytes) -> list[bytes]:
     if path == b"/":
         return []
     names = path.split(b"/")
-    if names[0] or any(name in (b"", b".", b"..") or b"\0" in name for name in names[1:]):
+    if names[0] or len(names) < 2 or any(name in (b"", b".", b"..") or b"\0" in name for name in names[1:]):
         raise TargetError(f"{os.fsdecode(path)!r} is no path to restore to; the snapshot was tampered with")
     return names[1:]
 
