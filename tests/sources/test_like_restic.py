@@ -16,7 +16,7 @@ from sources.local import LocalSource
 from sources.rules import Rules
 from tests.sources.conftest import Restic, flags
 from tests.sources.test_patterns import CASES
-from tests.sources.trees import walk
+from tests.sources.trees import join, walk
 
 NAMES = [
     *(b"a", b"b", b"c", b"ab", b"a.txt", b"B.TXT", b"Foo", b"x]y", b"[z]", b"a*b", b"\xff\xfe", b"a\\b"),
@@ -142,31 +142,22 @@ def test_targets_stand_in_the_tree_where_restic_puts_them(
 def test_metadata_is_what_restic_stores(real_restic: Restic, nasty: Path) -> None:
     """Each node of ours becomes the very text that restic wrote, so a tree gets the same id."""
     zone = LocalZone(UTC)
-    assert real_restic("backup", "--force", "--", str(nasty)).returncode == 0
-    source = LocalSource([str(nasty)])
-    tree = json.loads(real_restic("snapshots", "--json", "latest").stdout)[-1]["tree"]
-    for name in nasty.parts[1:]:
-        tree = _subtree(real_restic, tree, name)
-    for folder in [b"", *sorted(os.listdir(os.fsencode(nasty)))]:
-        below = decode_tree(
-            real_restic("cat", "blob", _subtree(real_restic, tree, os.fsdecode(folder))).stdout
-        )
-        entries = source.list_dir(os.path.join(os.fsencode(nasty), folder).rstrip(b"/")).entries
-        assert [entry.name for entry in entries] == [node.name for node in below]
-        for entry, theirs in zip(entries, below, strict=True):
+    done = real_restic("backup", "--force", "--", "nasty", cwd=nasty.parent)
+    assert done.returncode == 0, done.stderr
+    source = LocalSource(["nasty"], cwd=os.fsencode(nasty.parent))
+    tree = bytes.fromhex(json.loads(real_restic("snapshots", "--json", "latest").stdout)[-1]["tree"])
+    waiting = [(b"/", tree)]
+    while waiting:
+        path, tree = waiting.pop()
+        nodes = decode_tree(real_restic("cat", "blob", tree.hex()).stdout)
+        entries = source.list_dir(path).entries
+        assert [entry.name for entry in entries] == [node.name for node in nodes]
+        for entry, theirs in zip(entries, nodes, strict=True):
             ours = node_from_entry(entry, zone)
             ours.content, ours.subtree, ours.linktarget_raw = theirs.content, theirs.subtree, None
             assert encode_node(ours) == encode_node(theirs)
-
-
-def _subtree(real_restic: Restic, tree: str, name: str) -> str:
-    """Return the id of the tree under this name; "" is the tree itself."""
-    if not name:
-        return tree
-    nodes = decode_tree(real_restic("cat", "blob", tree).stdout)
-    found = next(node.subtree for node in nodes if node.name == os.fsencode(name))
-    assert found is not None
-    return found.hex()
+            if theirs.subtree and path.count(b"/") < 3:
+                waiting.append((join(path, entry.name), theirs.subtree))
 
 
 @pytest.mark.parametrize(
