@@ -72,7 +72,7 @@ def show_page(config: Config) -> ResponseReturnValue:
         job=pending,
         live=progress.of(pending) if pending else None,
         alerts=alerts.list_open(config_id=config.id),
-        kept=config_words.kept(config.retention.get("days"), config.retention.get("max_backups")),
+        kept=config_words.kept_by(config),
         **points_part(config),
     )
 

@@ -57,6 +57,11 @@ def kept(days: int | None, max_backups: int | None) -> str:
     return f"{newest} kept, none longer than {formats.count(days, 'day')}; the last good one always."
 
 
+def kept_by(config: Config) -> str:
+    """Say the retention rule of a config as a sentence."""
+    return kept(config.retention.get("days"), config.retention.get("max_backups"))
+
+
 def of_rule(data: ConfigInput) -> retention.Rule:
     """Return a config input's rule as retention takes it."""
     return retention.Rule(data.retention.days, data.retention.max_backups)

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from core import configs, jobs
 from core.errors import Conflict, HoldfastError
 from jobs import tasks
-from webapp import access, answers, config_form, config_pages, forms, progress
+from webapp import access, answers, config_form, config_pages, config_words, forms, progress
 
 blueprint = Blueprint("configs", __name__, url_prefix="/configs")
 
@@ -48,6 +48,22 @@ def create() -> ResponseReturnValue:
 def show(config_id: str) -> ResponseReturnValue:
     """Show a config: state, progress, points."""
     return config_pages.show_page(configs.get(config_id, deleted=True))
+
+
+@blueprint.get("/<config_id>/head")
+@access.allow("viewer")
+def head(config_id: str) -> ResponseReturnValue:
+    """Return the first line of a config's page."""
+    config = configs.get(config_id, deleted=True)
+    return answers.fragment("configs/_head.html", card=config_pages.card_of(config))
+
+
+@blueprint.get("/<config_id>/facts")
+@access.allow("viewer")
+def facts(config_id: str) -> ResponseReturnValue:
+    """Return what a config does, and how it went."""
+    card = config_pages.card_of(configs.get(config_id, deleted=True))
+    return answers.fragment("configs/_facts.html", card=card, kept=config_words.kept_by(card.config))
 
 
 @blueprint.get("/<config_id>/points")
