@@ -9,6 +9,7 @@ import re
 import secrets
 import stat
 import time
+from contextlib import suppress
 
 _LEFTOVER = re.compile(rb"\.holdfast-[0-9a-f]{12}-[0-9]+\Z")
 _OLD_S = 60.0
@@ -36,10 +37,19 @@ def remove_leftovers(dir_fd: int) -> None:
     for text in os.listdir(dir_fd):
         name = os.fsencode(text)
         if _LEFTOVER.match(name) and _is_dead(dir_fd, name):
-            os.unlink(name, dir_fd=dir_fd)
+            with suppress(FileNotFoundError):  # another thread was faster
+                os.unlink(name, dir_fd=dir_fd)
 
 
 def _is_dead(dir_fd: int, name: bytes) -> bool:
+    """Tell whether nobody writes to it any more; what we may not look at, or is gone, counts as alive."""
+    try:
+        return _nobody_holds(dir_fd, name)
+    except (PermissionError, FileNotFoundError):
+        return False
+
+
+def _nobody_holds(dir_fd: int, name: bytes) -> bool:
     st = os.lstat(name, dir_fd=dir_fd)
     if not stat.S_ISREG(st.st_mode):
         # No lock is possible on these; but they get their own name at once.

@@ -11,9 +11,10 @@ from sources.dirfds import DirStack
 from sources.local_file import LocalFile, open_file, problem_from
 from sources.local_listing import list_directory, list_upper
 from sources.patterns import clean
+from sources.protected import Protected
 from sources.roots import Branch, build
 from sources.rules import Rules
-from sources.selection import Protected, Selection
+from sources.selection import Selection
 
 _DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _NO_RULES = Rules()
@@ -76,7 +77,7 @@ class LocalSource:
             return list_upper(branch, path, selection)
         fd = self._dirs.open(branch.real, below)
         real = os.path.join(branch.real, *below)
-        return list_directory(fd, path, selection.in_dir(real, fd))
+        return list_directory(fd, path, selection.in_dir(real, fd, branch.real))
 
     def open_files(self, paths: Sequence[bytes]) -> Iterator[LocalFile | Problem]:
         """Open each of these files once, in the order given; close one before asking for the next."""

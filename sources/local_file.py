@@ -22,7 +22,7 @@ class LocalFile:
         self.path = path
         self._fd = fd
         self._name = path.rpartition(b"/")[2]
-        self.entry: Entry = entry_from_stat(self._name, st, xattrs=read_xattrs(fd))
+        self.entry: Entry = self._entry(st)
         if st.st_size >= _LARGE:
             os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
@@ -38,13 +38,20 @@ class LocalFile:
 
     def entry_now(self) -> Entry:
         """Return the metadata as it is now. Raises OSError."""
-        return entry_from_stat(self._name, os.fstat(self._fd), xattrs=read_xattrs(self._fd))
+        return self._entry(os.fstat(self._fd))
 
     def close(self) -> None:
         """Release the file; a second time does nothing."""
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+
+    def _entry(self, st: os.stat_result) -> Entry:
+        try:
+            xattrs = read_xattrs(self._fd)
+        except OSError:
+            xattrs = ()  # the content is still worth having; the listing has told of the attributes
+        return entry_from_stat(self._name, st, xattrs=xattrs)
 
 
 def open_file(dir_fd: int, name: bytes, path: bytes) -> LocalFile | Problem:
@@ -78,3 +85,6 @@ def _open_quietly(dir_fd: int, name: bytes) -> int:
         return os.open(name, _FLAGS | os.O_NOATIME, dir_fd=dir_fd)
     except PermissionError:
         return os.open(name, _FLAGS, dir_fd=dir_fd)
+    except BlockingIOError:
+        # A program (Samba) holds a lease on this regular file: wait until the kernel has taken it back.
+        return os.open(name, _FLAGS & ~os.O_NONBLOCK, dir_fd=dir_fd)

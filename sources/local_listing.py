@@ -70,8 +70,9 @@ def _add_target(listing: Listing, name: bytes, real: bytes, path: bytes, selecti
     st = os.lstat(real)
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        rules = selection.in_dir(folder, fd)
-        rule = rules.by_name(real_name) or rules.by_stat(real_name, st) or selection.reason_above(real)
+        rules = selection.in_dir(folder, fd, folder)
+        rule = rules.by_name(real_name) or rules.by_stat(real_name, st)
+        rule = rule or selection.protected.reason_for_target(real)
         if rule is not None:
             listing.excluded.append(Excluded(name, KINDS[st.st_mode & 0o170000], rule))
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 
 from repository.entries import Entry, Problem
 from sources.holes import BLOCK, data_extents
@@ -229,11 +230,12 @@ def _link(first_fd: int, first: bytes, dir_fd: int, temp: bytes, path: bytes) ->
 
 
 def _discard(dir_fd: int, temp: bytes) -> None:
-    """Remove a temporary name, if it is still there."""
-    try:
+    """Remove a temporary name, if it is still there.
+
+    Where even that is refused, what went wrong before is the thing to tell; the next restore removes it.
+    """
+    with suppress(OSError):
         os.unlink(temp, dir_fd=dir_fd)
-    except FileNotFoundError:
-        return
 
 
 def _look_at(dir_fd: int, name: bytes) -> Entry:

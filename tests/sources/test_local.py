@@ -188,6 +188,45 @@ def test_a_file_that_changes_while_it_is_read(tree: Path) -> None:
     file.close()
 
 
+_HOLD_A_LEASE = """
+import fcntl, os, signal, sys
+fd = os.open(sys.argv[1], os.O_RDWR)
+def give_up(*_):
+    fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    sys.exit()
+signal.signal(signal.SIGIO, give_up)
+fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("held", flush=True)
+signal.pause()
+"""
+
+
+def test_a_file_with_a_lease_is_read_once_it_is_given_up(tree: Path) -> None:
+    """As Samba holds them: the first try, which must not block, is refused with EAGAIN."""
+    command = [sys.executable, "-c", _HOLD_A_LEASE, tree / "g"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        file = opened(LocalSource([str(tree)]), tree / "g")
+        assert b"".join(read_chunks(file)) == b"g"
+        file.close()
+
+
+def test_of_two_tags_each_leaves_out_the_other(tree: Path) -> None:
+    (tree / "one").touch()
+    (tree / "two").touch()
+    source = LocalSource([str(tree)], rules=Rules(exclude_if_present=("one", "two")))
+    assert source.list_dir(os.fsencode(tree)).entries == []
+    source = LocalSource([str(tree)], rules=Rules(exclude_if_present=("one", "none")))
+    assert [entry.name for entry in source.list_dir(os.fsencode(tree)).entries] == [b"one"]
+
+
+def test_a_link_to_a_protected_place_is_only_a_link(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "alias").symlink_to(tree / "sub")
+    source = LocalSource([f"{tmp_path}/alias"], always_excluded=[(str(tree / "sub"), "ours")])
+    assert walk(source)[os.fsencode(tmp_path / "alias")].kind == "symlink"
+
+
 def test_a_buffer_is_filled_unless_the_file_ends(tree: Path) -> None:
     (tree / "g").write_bytes(os.urandom(3 << 20))
     file = opened(LocalSource([str(tree)]), tree / "g")
