@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import closing
 
 from repository.cli_commands import find_snapshot
 from repository.cli_output import size_text
@@ -36,10 +37,10 @@ def restore_command(session: Session, args: argparse.Namespace) -> int:
     with session.locked(repo):
         _, snapshot = find_snapshot(repo, wanted, args)
         repo.load_index()
-        target = LocalTarget(args.target, sparse=args.sparse)
-        result = restore(
-            repo, snapshot, target, options, out.progress, lambda problem: out.problem("restore", problem)
-        )
+        with closing(LocalTarget(args.target, sparse=args.sparse)) as target:
+            result = restore(
+                repo, snapshot, target, options, out.progress, lambda problem: out.problem("restore", problem)
+            )
         differing = _verify(session, repo, snapshot, args.target, options) if args.verify else 0
     _tell(session, result, differing if args.verify else None)
     return 1 if result.problems or differing else 0
