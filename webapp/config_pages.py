@@ -89,6 +89,7 @@ def points_part(config: Config) -> dict[str, Any]:
         ),
         "reasons": _reasons(config, found),
         "picked": points.latest(config.id),
+        "removal": None if config.deleted_at else retention.preview(config),
     }
 
 

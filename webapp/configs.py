@@ -152,6 +152,15 @@ def resume(config_id: str) -> ResponseReturnValue:
     return answers.see_other(url_for("configs.show", config_id=config_id), f"{config.name} runs again.")
 
 
+@blueprint.post("/<config_id>/clean-up")
+@access.allow("admin")
+def clean_up(config_id: str) -> ResponseReturnValue:
+    """Apply retention now; who pressed the button was told how many points go."""
+    job = jobs.create_retention("manual", configs.get(config_id).id, confirmed=True)
+    tasks.enqueue([job.id])
+    return answers.see_other(url_for("jobs.show", job_id=job.id))
+
+
 @blueprint.get("/<config_id>/delete")
 @access.allow("admin")
 def confirm_delete(config_id: str) -> ResponseReturnValue:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
@@ -42,18 +44,21 @@ def index() -> ResponseReturnValue:
 def show(job_id: int) -> ResponseReturnValue:
     """Show one job: progress or result, facts, log."""
     job = jobs.get(job_id)
-    problems_only = request.args.get("lines") == "problems"
-    log = jobs.log_lines(job_id, problems_only=problems_only, page=request.args.get("page", 1, type=int))
-    restore = restores.of_job(job_id) if job.kind == "restore" else None
-    return render_template(
-        "jobs/show.html",
-        job=job,
-        live=progress.of(job),
-        restore=restore,
-        log=log,
-        problems_only=problems_only,
-        conflicts=restores.CONFLICTS,
-    )
+    return render_template("jobs/show.html", live=progress.of(job), **_detail(job))
+
+
+@blueprint.get("/<int:job_id>/head")
+@access.allow("viewer")
+def head(job_id: int) -> ResponseReturnValue:
+    """Return the first line of a job's page."""
+    return answers.fragment("jobs/_head.html", job=jobs.get(job_id))
+
+
+@blueprint.get("/<int:job_id>/detail")
+@access.allow("viewer")
+def detail(job_id: int) -> ResponseReturnValue:
+    """Return facts and log of a job."""
+    return answers.fragment("jobs/_detail.html", **_detail(jobs.get(job_id)))
 
 
 @blueprint.get("/<int:job_id>/progress", endpoint="progress")
@@ -73,6 +78,18 @@ def cancel(job_id: int) -> ResponseReturnValue:
     if answers.is_fragment_request():
         return _progress_fragment(job)
     return answers.see_other(url_for("jobs.show", job_id=job_id))
+
+
+def _detail(job: Job) -> dict[str, Any]:
+    problems_only = request.args.get("lines") == "problems"
+    page = request.args.get("page", 1, type=int)
+    return {
+        "job": job,
+        "restore": restores.of_job(job.id) if job.kind == "restore" else None,
+        "log": jobs.log_lines(job.id, problems_only=problems_only, page=page),
+        "problems_only": problems_only,
+        "conflicts": restores.CONFLICTS,
+    }
 
 
 def _progress_fragment(job: Job) -> ResponseReturnValue:

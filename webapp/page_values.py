@@ -41,7 +41,7 @@ def register(app: Flask) -> None:
         theme=sessions.chosen_theme,
         rail_counts=_rail_counts,
         here_page_url=_here_page_url,
-        log_page_url=lambda number: f"{_here_page_url(number)}#log",
+        log_page_url=_log_page_url,
         SETUP_STEPS=setup.STEPS,
         root_token=tokens.token_from_path(b"/"),
         config_schedules=config_form.SCHEDULES,
@@ -69,6 +69,12 @@ def _here_page_url(number: int) -> str:
     """Return the address of this page with another page number; its filters stay."""
     values = {**request.args.to_dict(), **(request.view_args or {}), "page": number}
     return url_for(str(request.endpoint), **values)
+
+
+def _log_page_url(job: Job, problems_only: bool) -> Callable[[int], str]:
+    lines = "problems" if problems_only else None
+    show = partial(url_for, "jobs.show", job_id=job.id, lines=lines, _anchor="log")
+    return lambda number: show(page=number)
 
 
 def _repositories() -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core import points, restores, tokens
-from core.errors import Invalid
+from core.errors import Invalid, NotFound
 from jobs import tasks
 from webapp import access, answers, forms
 
@@ -26,8 +26,15 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     """Ask where to; what was ticked comes by POST, since it may be too much for an address."""
     values = request.values
+    chosen = values.getlist("path")
+    if request.method == "POST" and not chosen:
+        # Never take an empty choice for "everything".
+        url = url_for("points.show", point_id=_point_id(values.get("point_id", "")))
+        return answers.see_other(
+            url, "Tick at least one file or folder, then restore what is selected.", "warn"
+        )
     form = forms.Form({"point_id": values.get("point_id", ""), "conflict": "keep"})
-    return _form_page(form, values.getlist("path"), 200)
+    return _form_page(form, chosen, 200)
 
 
 @blueprint.post("")
@@ -36,8 +43,11 @@ def create() -> ResponseReturnValue:
     """Start a restore and go to its page."""
     form = forms.sent()
     given = {name: form.value(name) for name in ("point_id", "target_path", "conflict")}
+    chosen = form.values("path")
     try:
-        job = restores.create(restores.validate({**given, "include": form.values("path")}))
+        if bool(chosen) == bool(form.value("all")):
+            raise Invalid({"path": "Choose either everything or some files and folders."})
+        job = restores.create(restores.validate({**given, "include": chosen}))
     except Invalid as error:
         return _form_page(form.refuse(error), form.values("path"), 422)
     tasks.enqueue([job.id])
@@ -45,7 +55,7 @@ def create() -> ResponseReturnValue:
 
 
 def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseReturnValue:
-    point = points.get(int(form.value("point_id")) if form.value("point_id").isdecimal() else 0)
+    point = points.get(_point_id(form.value("point_id")))
     chosen = _without_covered(chosen)
     page = render_template(
         "restores/new.html", form=form, point=point, chosen=chosen, conflicts=restores.CONFLICTS
@@ -54,8 +64,8 @@ def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseRetu
 
 
 def _without_covered(chosen: list[str]) -> list[str]:
-    """Leave out what lies below another chosen path, and what is no path at all."""
-    paths = sorted({path for token in chosen if (path := _path_or_none(token)) is not None})
+    """Leave out what lies below another chosen path; the root alone means everything."""
+    paths = sorted({_path(token) for token in chosen})
     kept: list[bytes] = []
     for path in paths:
         if not any(path.startswith(parent.rstrip(b"/") + b"/") for parent in kept):
@@ -63,8 +73,14 @@ def _without_covered(chosen: list[str]) -> list[str]:
     return [tokens.token_from_path(path) for path in kept if path != b"/"]
 
 
-def _path_or_none(token: str) -> bytes | None:
+def _path(token: str) -> bytes:
     try:
         return tokens.path_from_token(token)
-    except ValueError:
-        return None
+    except ValueError as error:
+        raise NotFound(
+            "One of the chosen paths is not of this point.", "Go back and choose again."
+        ) from error
+
+
+def _point_id(text: str) -> int:
+    return int(text) if text.isascii() and text.isdecimal() and len(text) < 18 else 0

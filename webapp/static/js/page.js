@@ -47,6 +47,13 @@
     }
   }
 
+  function follow(folder) {
+    for (const box of folder.closest("li").querySelectorAll(":scope li input[type=checkbox]")) {
+      box.checked = folder.checked;
+      box.disabled = folder.checked;
+    }
+  }
+
   document.addEventListener("click", (event) => {
     const button = event.target.closest("button");
     if (!button) return;
@@ -67,15 +74,18 @@
   // A ticked folder means all that is below it: those boxes follow, and do not count a second time.
   document.addEventListener("change", (event) => {
     if (!event.target.matches(".tree input[type=checkbox]")) return;
-    const below = event.target.closest("li").querySelectorAll("li input[type=checkbox]");
-    for (const box of below) {
-      box.checked = event.target.checked;
-      box.disabled = event.target.checked;
-    }
+    follow(event.target);
     const form = event.target.form;
     const count = form.querySelectorAll(".tree input:checked:enabled").length;
     const label = form.querySelector("[data-selected]");
     if (label) label.textContent = count === 1 ? "1 thing selected" : count + " things selected";
+  });
+
+  // A folder opened after it was ticked.
+  document.addEventListener("htmx:load", (event) => {
+    const item = event.target.closest(".tree li");
+    const folder = item && item.querySelector(":scope > .tree-item > .tick input");
+    if (folder && folder.checked) follow(folder);
   });
 
   // Time axis: the arrow keys go from point to point.
