@@ -13,6 +13,7 @@ import pytest
 from repository.gotext import LocalZone
 from repository.tree import decode_tree, encode_node, node_from_entry
 from sources.local import LocalSource
+from sources.patterns import PatternList
 from sources.rules import Rules
 from tests.sources.conftest import Restic, flags
 from tests.sources.test_patterns import CASES
@@ -227,3 +228,42 @@ def test_an_exclude_file_is_read_as_restic_reads_it(
         rules = Rules().with_files([str(file)], environ={"WORD": "word"})
         theirs = real_restic.backup("--exclude-file", str(file), "--", str(tree))
         assert set(walk(LocalSource([tree.as_posix()], rules=rules))) == theirs
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_an_include_picks_what_restic_restores(seed: int, real_restic: Restic, tmp_path: Path) -> None:
+    """Walk down as restic's restore does: into a folder only while something below might be picked."""
+    random_ = random.Random(seed)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    grow(random_, os.fsencode(tree))
+    folders = [
+        b"/" + os.path.relpath(folder, os.fsencode(tree)) for folder, _, _ in os.walk(os.fsencode(tree))
+    ]
+    include = [pattern(random_, folders) for _ in range(random_.randrange(1, 4))]
+    assert real_restic("backup", "--force", "--", ".", cwd=tree).returncode == 0
+    words = [*flags("include", include), b"--target", os.fsencode(tmp_path / "out")]
+    done = real_restic("restore", "latest", *words)
+    assert done.returncode == 0, done.stderr
+
+    patterns = PatternList(include)
+    picked: set[bytes] = set()
+    waiting = [b"/"]
+    source = LocalSource(["."], cwd=os.fsencode(tree))
+    while waiting:
+        folder = waiting.pop()
+        for entry in source.list_dir(folder).entries:
+            path = join(folder, entry.name)
+            chosen, may_go_on = patterns.select(path)
+            if chosen:
+                picked |= {path, *_above(path)}
+            if entry.kind == "dir" and may_go_on:
+                waiting.append(path)
+    restored = set(walk(LocalSource(["."], cwd=os.fsencode(tmp_path / "out")))) if picked else set()
+    assert restored == picked
+    assert (tmp_path / "out").exists() == bool(picked)
+
+
+def _above(path: bytes) -> set[bytes]:
+    names = path.split(b"/")
+    return {b"/".join(names[:count]) for count in range(2, len(names))}
