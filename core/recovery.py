@@ -94,8 +94,8 @@ def confirm(parts: Sequence[str]) -> None:
 
 def _same(want: str, got: str) -> bool:
     """Compare in constant time; our own alphabet is read with the forgiveness it was made for."""
-    if hmac.compare_digest(want.encode(), got.strip().encode()):
+    if hmac.compare_digest(want.strip().encode(), got.strip().encode(errors="replace")):
         return True
     plain = got.upper().translate(_READ_AS)
     ours = want.replace("-", "")
-    return set(ours) <= set(_ALPHABET) and hmac.compare_digest(ours.encode(), plain.encode())
+    return set(ours) <= set(_ALPHABET) and hmac.compare_digest(ours.encode(), plain.encode(errors="replace"))

@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHORTEST_SECRET = 32
-SHORTEST_PASSWORD = 8
 # Named in product.md, arriving with later versions: accepted, not used, and said so.
 LATER = (
     "AWS_ACCESS_KEY_ID",
@@ -71,9 +70,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
             "HOLDFAST_SECRET_KEY", _secret(given, "HOLDFAST_SECRET_KEY"), SHORTEST_SECRET
         ),
         encryption=_flag(given, "BACKUP_ENCRYPTION", default=True),
-        encryption_key=_long_enough(
-            "BACKUP_ENCRYPTION_KEY", _secret(given, "BACKUP_ENCRYPTION_KEY"), SHORTEST_PASSWORD
-        ),
+        encryption_key=_secret(given, "BACKUP_ENCRYPTION_KEY"),
         retention_days=_number(given, "BACKUP_RETENTION_DAYS", 1, 36500),
         max_backups=_number(given, "BACKUP_MAX_BACKUPS", 1, 100000),
         compression=_compression(given),

@@ -1,0 +1,81 @@
+"""The steps of the schema lead exactly to the models, keep what is stored, and lead back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import OperationalError
+
+import core.models  # noqa: F401  (fills the metadata)
+from core import migrations
+from core.db import Base
+
+
+def fresh(tmp_path: Path) -> Engine:
+    """Return an engine on an empty database."""
+    return create_engine(f"sqlite:///{tmp_path}/test.db")
+
+
+def differences(engine: Engine) -> list[object]:
+    """Return what Alembic would write as the next step."""
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "render_as_batch": True})
+        return list(compare_metadata(context, Base.metadata))
+
+
+def test_the_steps_lead_to_the_models(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    assert len(differences(engine)) > 10
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+    assert differences(engine) == []
+    with engine.connect() as connection:
+        unique = {index["name"] for index in inspect(connection).get_indexes("configs") if index["unique"]}
+        assert "uq_configs_live_name" in unique
+    engine.dispose()
+
+
+def test_the_steps_keep_what_is_stored(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    with engine.begin() as connection:
+        command.upgrade(migrations.alembic_config(connection), "0001")
+        connection.execute(
+            text(
+                "INSERT INTO alerts (subject, kind, severity, what, meaning, advice, detail, count,"
+                " opened_at, last_at, acknowledged_by, notify_attempts, notify_error) VALUES"
+                " ('s', 'failure', 'error', 'w', 'm', 'a', 'd', 3, '2026-01-01', '2026-01-01', '', 0, '')"
+            )
+        )
+    for _ in range(2):
+        with engine.begin() as connection:
+            migrations.upgrade(connection)
+            assert connection.execute(text("SELECT subject, count FROM alerts")).all() == [("s", 3)]
+    assert differences(engine) == []
+    engine.dispose()
+
+
+def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE restores (x INTEGER)"))  # one of the last that step 0001 makes
+    with pytest.raises(OperationalError, match="restores"), engine.begin() as connection:
+        migrations.upgrade(connection)
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["restores"]
+    engine.dispose()
+
+
+def test_the_steps_lead_back(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+    with engine.begin() as connection:
+        command.downgrade(migrations.alembic_config(connection), "base")
+    with engine.connect() as connection:
+        assert inspect(connection).get_table_names() == ["alembic_version"]
+    engine.dispose()
