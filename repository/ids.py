@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import re
+import struct
+from collections.abc import Iterator
 
 ID_BYTES = 32
+_ID = struct.Struct(f"{ID_BYTES}s")
 _HEX_ID = re.compile(r"[0-9a-f]{64}\Z")
 
 
@@ -24,3 +27,8 @@ def parse_id(text: str) -> bytes:
     if not is_hex_id(text):
         raise ValueError(f"not an id: {text[:80]!r}")
     return bytes.fromhex(text)
+
+
+def split_ids(joined: bytes) -> Iterator[bytes]:
+    """Yield each id of many that stand one after the other."""
+    return (each for (each,) in _ID.iter_unpack(joined))

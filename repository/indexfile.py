@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import chain
+from operator import add
+from typing import Annotated, NamedTuple
+
+import msgspec
 
 from repository.crypto import OVERHEAD
 from repository.errors import Damaged
-from repository.ids import is_hex_id
-from repository.jsontext import Fields, load
-from repository.packfile import MAX_PACK_BYTES, PackedBlob
+from repository.ids import ID_BYTES, split_ids
+from repository.packfile import MAX_PACK_BYTES, BlobType, PackedBlob
 
 PackListing = tuple[bytes, list[PackedBlob]]
+
+_Id = Annotated[str, msgspec.Meta(min_length=2 * ID_BYTES, max_length=2 * ID_BYTES)]
+_Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_PACK_BYTES)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +30,45 @@ class IndexFile:
     supersedes: list[bytes] = field(default_factory=list)
 
 
+class BlobColumns(NamedTuple):
+    """The blobs of one type that an index file lists, pack after pack. An uncompressed blob has plain 0."""
+
+    counts: list[int]  # how many of them each of the file's packs holds
+    ids: bytes  # joined
+    offsets: array[int]
+    lengths: array[int]
+    plains: array[int]
+
+
+class IndexColumns(NamedTuple):
+    """What an index file lists, in columns: for loading very many."""
+
+    packs: list[bytes]
+    blobs: dict[BlobType, BlobColumns]
+
+
+class _Blob(msgspec.Struct, gc=False):
+    id: _Id
+    type: BlobType
+    offset: _Number
+    length: Annotated[int, msgspec.Meta(ge=OVERHEAD, le=MAX_PACK_BYTES)]
+    # restic leaves the length out when it is 0, so 0 and absent mean the same.
+    uncompressed_length: _Number | None = None
+
+
+class _Pack(msgspec.Struct, gc=False):
+    id: _Id
+    blobs: list[_Blob] | None = None
+
+
+class _Document(msgspec.Struct):
+    packs: list[_Pack] | None = None
+    supersedes: list[_Id] | None = None
+
+
+_decoder = msgspec.json.Decoder(_Document | list[_Pack])
+
+
 def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
     """Return the JSON text of an index file that lists these packs, each completely."""
     return ('{"packs":[' + ",".join(_encode_pack(*item) for item in packs.items()) + "]}\n").encode()
@@ -30,12 +76,16 @@ def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
 
 def decode_index(json: bytes) -> IndexFile:
     """Read an index file, also restic 0.1's bare array of packs. Raises Damaged."""
-    document = load(json, "the index")
-    if isinstance(document, list):
-        return IndexFile([_decode_pack(pack) for pack in document])
-    fields = Fields(document, "the index")
-    supersedes = [_id(text) for text in fields.texts("supersedes")]
-    return IndexFile([_decode_pack(pack) for pack in fields.items("packs")], supersedes)
+    document = _parse(json)
+    packs = document.packs or []
+    listed = [(pack_id, _packed_blobs(pack)) for pack_id, pack in zip(_ids(packs), packs, strict=True)]
+    return IndexFile(listed, list(split_ids(_unhex(document.supersedes or []))))
+
+
+def decode_columns(json: bytes) -> IndexColumns:
+    """Read an index file as decode_index does, several times as fast and without an object for each blob."""
+    packs = _parse(json).packs or []
+    return IndexColumns(list(_ids(packs)), {"data": _columns(packs, "data"), "tree": _columns(packs, "tree")})
 
 
 def _encode_pack(pack_id: bytes, blobs: Sequence[PackedBlob]) -> str:
@@ -48,33 +98,50 @@ def _encode_blob(blob: PackedBlob) -> str:
     return f'{{"id":"{blob_id.hex()}","type":"{kind}","offset":{offset},"length":{length}{tail}'
 
 
-def _decode_pack(value: object) -> PackListing:
-    fields = Fields(value, "a pack in the index")
-    return _id(fields.text("id")), [_decode_blob(blob) for blob in fields.items("blobs")]
-
-
-def _decode_blob(value: Any) -> PackedBlob:
+def _parse(json: bytes) -> _Document:
     try:
-        kind, offset, length = value["type"], value["offset"], value["length"]
-        blob = PackedBlob(kind, _id(value["id"]), offset, length, value.get("uncompressed_length"))
-    except (KeyError, TypeError, AttributeError) as err:
-        raise Damaged("the index lists a blob without type, id, offset or length") from err
-    plain = blob.uncompressed_length
-    if not (
-        (kind == "data" or kind == "tree")
-        and type(offset) is int
-        and type(length) is int
-        and offset >= 0
-        and length >= OVERHEAD
-        and offset + length <= MAX_PACK_BYTES
-        and (plain is None or (type(plain) is int and 0 <= plain <= MAX_PACK_BYTES))
-    ):
-        raise Damaged("the index lists a blob of unknown type, or outside any pack")
-    # restic leaves the length out when it is 0, so 0 and absent mean the same.
-    return blob if plain != 0 else blob._replace(uncompressed_length=None)
+        document = _decoder.decode(json)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
+        # Cut: the reason may quote the text.
+        raise Damaged(f"the index is not what an index must be: {str(err)[:200]}") from err
+    return document if isinstance(document, _Document) else _Document(document)
 
 
-def _id(text: Any) -> bytes:
-    if type(text) is not str or not is_hex_id(text):
-        raise Damaged("the index holds an id that is not 64 hex digits")
-    return bytes.fromhex(text)
+def _packed_blobs(pack: _Pack) -> list[PackedBlob]:
+    blobs = pack.blobs or []
+    _check_ends((b.offset for b in blobs), (b.length for b in blobs))
+    return [
+        PackedBlob(b.type, blob_id, b.offset, b.length, b.uncompressed_length or None)
+        for blob_id, b in zip(_ids(blobs), blobs, strict=True)
+    ]
+
+
+def _columns(packs: list[_Pack], kind: BlobType) -> BlobColumns:
+    chosen = [[blob for blob in pack.blobs or () if blob.type == kind] for pack in packs]
+    blobs = list(chain.from_iterable(chosen))
+    offsets = array("I", [blob.offset for blob in blobs])
+    lengths = array("I", [blob.length for blob in blobs])
+    plains = array("I", [blob.uncompressed_length or 0 for blob in blobs])
+    _check_ends(offsets, lengths)
+    return BlobColumns(list(map(len, chosen)), _unhex([b.id for b in blobs]), offsets, lengths, plains)
+
+
+def _check_ends(offsets: Iterable[int], lengths: Iterable[int]) -> None:
+    if max(map(add, offsets, lengths), default=0) > MAX_PACK_BYTES:
+        raise Damaged("the index lists a blob that ends beyond any pack")
+
+
+def _ids(items: Iterable[_Pack | _Blob]) -> Iterator[bytes]:
+    return split_ids(_unhex([item.id for item in items]))
+
+
+def _unhex(texts: list[str]) -> bytes:
+    """Return the bytes of many ids, joined. Raises Damaged unless all are lower-case hex digits."""
+    text = "".join(texts)
+    try:
+        ids = bytes.fromhex(text)
+    except ValueError:
+        ids = b""
+    if ids.hex() != text:  # fromhex takes upper case and spaces, too
+        raise Damaged("the index holds an id that is not 64 lower-case hex digits")
+    return ids

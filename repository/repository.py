@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 
-from repository import keys, snapshots
+from repository import indexload, keys, snapshots
 from repository.compression import Mode, decompress_blob
 from repository.config import RepositoryConfig, new_config
 from repository.crypto import MasterKey, new_master_key, seal, unseal
 from repository.errors import BlobNotFound, Damaged, NoRepository
-from repository.files import LOADERS, FileStore, StoredFile, pack_key
+from repository.files import FileStore, pack_key
 from repository.ids import hash_bytes
 from repository.index import Index, Location
-from repository.indexfile import IndexFile, decode_index
+from repository.indexfile import IndexFile
 from repository.keyfile import DEFAULT_KDF, KdfParams
 from repository.packfile import BlobType
 from repository.snapshot import Snapshot
@@ -70,29 +69,13 @@ class Repository:
 
     def load_index(self) -> None:
         """Load all index files, in place of whatever was loaded before. Raises Damaged, naming the file."""
-        index = Index()
-        with ThreadPoolExecutor(LOADERS, "index") as pool:
-            for loaded in pool.map(self._load_index_file, self.files.list("index")):
-                for pack, blobs in loaded.packs:
-                    index.add_pack(pack, blobs)
+        index = indexload.load_index(self.files)
         self.stop_writing()
         self.index = index
 
     def load_index_file(self, file_id: bytes) -> IndexFile:
         """Return one index file. Raises ObjectNotFound, Damaged."""
-        try:
-            return decode_index(self.files.load("index", file_id))
-        except Damaged as error:
-            name = f"index/{file_id.hex()}"
-            raise Damaged(
-                str(error) if name in str(error) else f"the file {name} is damaged: {error}"
-            ) from error
-
-    def _load_index_file(self, file: StoredFile) -> IndexFile:
-        try:
-            return self.load_index_file(file.id)
-        except ObjectNotFound:
-            return IndexFile([])  # a prune has replaced it; what it wrote instead is listed next time
+        return indexload.load_file(self.files, file_id)
 
     def load_blob(self, blob_type: BlobType, blob_id: bytes) -> bytes:
         """Return a blob's content, checked against its id; if one place is damaged the next is tried.
