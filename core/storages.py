@@ -152,6 +152,17 @@ def test(storage: Storage) -> str:
     return f"Wrote, read and deleted a probe in {took_ms:.0f} ms."
 
 
+def check_all() -> list[str]:
+    """Look at the marker of every storage, so that rows and alerts are true; return the unreachable."""
+    gone = []
+    for storage_id in [storage.id for storage in list_all()]:
+        try:
+            open_adapter(get(storage_id)).close()
+        except Unreachable:
+            gone.append(storage_id)
+    return gone
+
+
 def usage(storage: Storage, *, fresh: bool = False) -> Usage:
     """Return how full it is; up to five minutes old unless `fresh`. Raises Unreachable."""
     known = _usage.get(storage.id)
