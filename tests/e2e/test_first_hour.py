@@ -1,0 +1,169 @@
+"""The main job, whole: from a fresh copy to restored files, through `make run` and a real Chromium."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.conftest import need_program
+from tests.e2e import walk
+from tests.e2e.installed import Installed, copy_project, setup_link
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+REAL_TREE = "/usr/share"
+LICENCE = ("usr", "share", "common-licenses")
+COMPARE = ["rsync", "-aHAXn", "--delete", "--checksum", "--modify-window=-1", "--itemize-changes"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def holdfast(home: Path) -> Iterator[Installed]:
+    installed = Installed(copy_project(home / "holdfast"))
+    installed.start()
+    yield installed
+    installed.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with walk.chromium(need_program("chromium")) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, accept_downloads=True)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture(scope="module")
+def own_tree(home: Path) -> Path:
+    """A small tree beside the real one, with what /usr/share may lack."""
+    tree = home / "tree"
+    (tree / "deep" / "er").mkdir(parents=True)
+    (tree / "deep" / "er" / "über straße.txt").write_text("grüße\n")
+    os.link(tree / "deep/er/über straße.txt", tree / "hard link")
+    with (tree / "sparse").open("wb") as file:
+        file.write(os.urandom(4096))
+        file.truncate(32 << 20)
+        file.seek(40 << 20)
+        file.write(b"end")
+    os.mkfifo(tree / "fifo")
+    os.utime(tree / "hard link", ns=(1, 1_600_000_000_123_456_789))
+    return tree
+
+
+def differences(source: str, restored: Path) -> str:
+    done = subprocess.run(
+        [*COMPARE, f"{source}/", f"{restored}/"], capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def blocks(tree: Path) -> int:
+    return sum(
+        (Path(folder) / name).lstat().st_blocks for folder, _, names in os.walk(tree) for name in names
+    )
+
+
+def restic(repository: Path, key: str, *arguments: str) -> str:
+    command = [need_program("restic"), "--no-cache", "-r", str(repository), *arguments]
+    done = subprocess.run(
+        command, env={**os.environ, "RESTIC_PASSWORD": key}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_from_a_fresh_copy_to_restored_files(
+    holdfast: Installed, page: Page, home: Path, own_tree: Path
+) -> None:
+    storage = home / "backups"
+    key = walk.set_up(page, setup_link(holdfast.lines), storage)
+    walk.first_config(page, "Shared files", [REAL_TREE, str(own_tree)])
+    seen = walk.watch_job(page)
+    moving = [share for share in seen if 0 < share < 100]
+    assert moving == sorted(moving), "the bar never goes back"
+    assert len(moving) >= 2, f"progress was seen moving: {seen}"
+    expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+
+    page.goto(f"{holdfast.url}/points")
+    page.locator("a[href^='/points/']").first.click()
+    download_a_licence(page)
+    restored = restore_everything(page, home / "restored")
+    for source in (REAL_TREE, str(own_tree)):
+        assert differences(source, Path(f"{restored}{source}")) == ""
+    assert blocks(Path(f"{restored}{own_tree}")) <= 1.1 * blocks(own_tree)
+
+    agrees_with_restic(storage / "repository", key, home, own_tree)
+
+
+def download_a_licence(page: Page) -> None:
+    walk.open_folder(page, *LICENCE)
+    with page.expect_download() as download:
+        page.get_by_title("Download Apache-2.0").click()
+    assert Path(download.value.path()).read_bytes() == Path("/", *LICENCE, "Apache-2.0").read_bytes()
+
+
+def restore_everything(page: Page, target: Path) -> Path:
+    page.get_by_role("link", name="Restore all of it").click()
+    page.get_by_label("Folder on this machine").fill(str(target))
+    page.get_by_role("button", name="Restore", exact=False).click()
+    walk.watch_job(page)
+    expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+    return target
+
+
+def agrees_with_restic(repository: Path, key: str, home: Path, own_tree: Path) -> None:
+    assert "no errors were found" in restic(repository, key, "check", "--read-data")
+    restic(repository, key, "restore", "latest", "--target", str(home / "by-restic"))
+    assert differences(REAL_TREE, Path(f"{home}/by-restic{REAL_TREE}")) == ""
+    on_top = restic(repository, key, "backup", REAL_TREE, str(own_tree))
+    assert "Files:           0 new,     0 changed" in on_top
+
+
+def processes_in(folder: Path) -> list[str]:
+    """Return the command lines of all processes that work in a folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if (process / "cwd").readlink() == folder:
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+        except OSError:
+            continue  # it ended while we looked
+    return found
+
+
+def test_ctrl_c_stops_all_and_a_new_start_asks_nothing(holdfast: Installed, page: Page, home: Path) -> None:
+    assert holdfast.stop() in (0, 2, 130, -signal.SIGINT), "what make says after an interrupt"
+    assert processes_in(holdfast.folder) == []
+    assert list((home / "backups/repository/locks").glob("*")) == []
+    holdfast.start()
+    assert not [line for line in holdfast.lines if "/setup?token=" in line]
+    page.goto(holdfast.url)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("protected")
+    status = holdfast.flask("backup", "status")
+    assert status.returncode == 0, status.stdout + status.stderr
+    assert "Shared files" in status.stdout
+
+
+def test_a_taken_port_is_named(holdfast: Installed) -> None:
+    done = subprocess.run(
+        ["make", "run"], cwd=holdfast.folder, text=True, capture_output=True, check=False,
+        env={**os.environ, "PORT": str(holdfast.port), "HOLDFAST_DATA_DIR": str(holdfast.folder / "other")},
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert str(holdfast.port) in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr + done.stdout

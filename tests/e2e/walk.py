@@ -1,0 +1,86 @@
+"""What a person does in the browser, step by step; used by the tests and by the script of the screenshots."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = [
+    "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+NAME, PASSWORD = "anna", "correct horse battery"
+BACKUP_MS = 180_000
+PROGRESS = "[id^=job-][id$=-progress]"
+
+
+@contextmanager
+def chromium(path: str) -> Iterator[Browser]:
+    """Start the machine's own Chromium."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM)
+        yield browser
+        browser.close()
+
+
+def set_up(page: Page, link: str, storage: Path) -> str:
+    """Go from the one-time link to a confirmed recovery key; return the key."""
+    page.goto(link)
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_label("Password again").fill(PASSWORD)
+    page.get_by_role("button", name="Make the account").click()
+    page.get_by_label("Folder").fill(str(storage))
+    page.get_by_role("button", name="Keep backups here").click()
+    expect(page.get_by_role("heading", name="Save your recovery key now")).to_be_visible()
+    key = page.locator("#recovery-key-text").get_attribute("data-text") or ""
+    page.get_by_role("link", name="I have saved it").click()
+    for field in page.locator("input[name^=part_]").all():
+        place = int((field.get_attribute("name") or "").removeprefix("part_"))
+        field.fill(key.split("-")[place - 1])
+    page.get_by_role("button", name="Confirm").click()
+    expect(page.get_by_role("heading", name="What should be backed up first?")).to_be_visible()
+    return key
+
+
+def log_in(page: Page, url: str) -> None:
+    """Log in as the first admin."""
+    page.goto(f"{url}/login")
+    page.get_by_label("Name").fill(NAME)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+
+
+def first_config(page: Page, name: str, paths: list[str]) -> None:
+    """Fill the form of the first config, look at the preview, save it and start the backup."""
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Folders and files").fill("\n".join(paths))
+    page.get_by_role("button", name="Preview").click()
+    expect(page.locator("#config-preview")).to_contain_text(re.compile(r"[\d,]+ files"), timeout=20_000)
+    page.get_by_role("button", name="Save and back up now").click()
+
+
+def watch_job(page: Page) -> list[float]:
+    """Stay on the page until its job has ended; return the shares of its bar, as a person saw them."""
+    seen: list[float] = []
+    expect(page.locator(PROGRESS).first).to_be_visible()
+    for _ in range(BACKUP_MS // 100):
+        value = page.evaluate(f"document.querySelector('{PROGRESS} progress')?.value ?? null")
+        if value is None:
+            return seen
+        if not seen or value != seen[-1]:
+            seen.append(value)
+        page.wait_for_timeout(100)
+    raise AssertionError("the job did not end")
+
+
+def open_folder(page: Page, *names: str) -> None:
+    """Open one folder after the other in the tree of a point."""
+    for name in names:
+        row = page.locator("summary.tree-row", has=page.locator(f"text=/^\\s*{re.escape(name)}\\s*$/")).first
+        row.click()
+        expect(row.locator("xpath=..").locator("ul.tree").first).to_be_visible()
