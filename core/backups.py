@@ -18,11 +18,12 @@ from core.errors import NotFound
 from core.expected import Expected
 from core.models import Config, Copy, Point, RepositoryRecord
 from core.outcomes import Outcome
-from core.reconcile import TAG, Findings, add_point, reconcile, verify_stored
+from core.readback import read_back, reject
+from core.reconcile import TAG, Findings, add_point, reconcile
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.compression import Mode
 from repository.entries import Problem
-from repository.errors import Damaged
+from repository.errors import Damaged, RepositoryError
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
@@ -140,7 +141,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     outcome = _outcome(result)
-    snapshot = _read_back(repo, result)
+    snapshot = _read_back(repo, task, result)
 
     def add_rows(session: Session) -> None:
         add_point(
@@ -153,12 +154,16 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     return outcome
 
 
-def _read_back(repo: Repository, result: BackupResult) -> Snapshot:
-    """Find the new snapshot in a fresh listing and read it and its tree from the storage."""
+def _read_back(repo: Repository, task: _Task, result: BackupResult) -> Snapshot:
+    """Find the new snapshot in a fresh listing; read it and a sample of what it holds from the storage."""
     if result.snapshot_id not in {file.id for file in repo.files.list("snapshots")}:
         raise Damaged("the storage took the snapshot and does not list it, so this backup does not count")
     repo.load_index()
-    snapshot = verify_stored(repo, result.snapshot_id)
+    try:
+        snapshot, _ = read_back(repo, result.snapshot_id)
+    except RepositoryError:
+        reject(task.record_id, result.snapshot_id)
+        raise
     if snapshot.tree != result.tree:
         raise Damaged("the snapshot read back names another tree than was stored")
     return snapshot
@@ -203,5 +208,5 @@ def _outcome(result: BackupResult) -> Outcome:
             problems=problems,
         )
     changed = f"; {words.count(result.problems_changed, 'file')} changed while being read" if problems else ""
-    meaning = "The new point was read back from the storage and is complete."
+    meaning = "Everything asked for is in the new point; a sample of it was read back from the storage."
     return Outcome("completed", f"Stored {stored}{changed}.", meaning, counts=counts, problems=problems)

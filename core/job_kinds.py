@@ -13,13 +13,16 @@ from core.attempts import Attempt, AttemptLost, Stopped
 from core.db import db
 from core.models import Job
 from core.outcomes import Outcome
-from repository.errors import Cancelled, Locked
+from repository.errors import BlobNotFound, Cancelled, Damaged, Locked
+from storage_adapters.errors import ObjectNotFound
 
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
     "restore": restoring.perform_restore,
     "retention": cleanup.perform_retention,
 }
+
+_DAMAGE = (Damaged, BlobNotFound, ObjectNotFound)
 
 _log = logging.getLogger(__name__)
 
@@ -54,10 +57,10 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     except Cancelled as error:
         outcome = _cancelled(attempt, stopped=isinstance(error, Stopped))
     except outcomes.EXPECTED as error:
-        outcome = outcomes.explain(error, _meaning(kind, config_id))
+        outcome = outcomes.explain(error, _meaning(kind, config_id, error))
     except Exception as error:  # noqa: BLE001  (whatever it is, the row must say that the job failed)
         _log.exception("job %s failed", attempt.job_id)
-        outcome = outcomes.explain(error, _meaning(kind, config_id))
+        outcome = outcomes.explain(error, _meaning(kind, config_id, error))
         outcome.detail += "\n\n" + traceback.format_exc()
     attempts.finish(attempt, outcome)
     return outcome
@@ -78,12 +81,14 @@ def _cancelled(attempt: Attempt, *, stopped: bool) -> Outcome:
 
 
 def _waited_in_vain(kind: str, config_id: str | None, error: Locked) -> Outcome:
-    outcome = outcomes.explain(error, _meaning(kind, config_id))
+    outcome = outcomes.explain(error, _meaning(kind, config_id, error))
     outcome.summary = f"Waited for an hour in vain: the repository is locked by {error.holder}."
     return outcome
 
 
-def _meaning(kind: str, config_id: str | None) -> str:
+def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
+    if kind == "backup" and isinstance(error, _DAMAGE):
+        return "No new point was made. Earlier points may share what is damaged: these files are lost in them, too."
     if kind == "backup":
         return backups.earlier(config_id)
     if kind == "restore":

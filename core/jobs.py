@@ -110,10 +110,10 @@ def pending_of(config_id: str) -> Job | None:
 def log_lines(
     job_id: int, *, problems_only: bool = False, page: int = 1, per_page: int = 200
 ) -> Page[JobLog]:
-    """Return the log of a job, in order; `problems_only` leaves out what is mere information."""
+    """Return the log of a job, in order; `problems_only`: just the lines about single files, and warnings."""
     query = select(JobLog).where(JobLog.job_id == job_id).order_by(JobLog.id)
     if problems_only:
-        query = query.where(JobLog.level != "info")
+        query = query.where(or_(JobLog.level != "info", JobLog.path != ""))
     return paginate(query, page, per_page)
 
 

@@ -14,10 +14,10 @@ from sqlalchemy.orm import Session
 from core import alerts, words
 from core.db import db, utc_now, write
 from core.models import Config, Copy, Job, Point, RepositoryRecord
+from core.readback import read_back, reject, rejected
 from repository.errors import RepositoryError
 from repository.repository import Repository
 from repository.snapshot import Snapshot
-from repository.tree import decode_tree
 
 TAG = "holdfast:config="
 
@@ -62,13 +62,6 @@ def config_of(snapshot: Snapshot) -> str | None:
     return None
 
 
-def verify_stored(repo: Repository, snapshot_id: bytes) -> Snapshot:
-    """Read a snapshot and its root tree back from the storage. Raises RepositoryError, StorageError."""
-    snapshot = repo.load_snapshot(snapshot_id)
-    decode_tree(repo.load_blob("tree", snapshot.tree))
-    return snapshot
-
-
 def taken_at(snapshot: Snapshot) -> datetime:
     """Return when a snapshot was taken, to the microsecond."""
     seconds, ns = divmod(snapshot.time_ns, 1_000_000_000)
@@ -108,14 +101,20 @@ def _adopt(
     repo: Repository, record_id: str, strays: Mapping[bytes, Snapshot], own_job: int | None
 ) -> list[int]:
     adopted: list[int] = []
-    ours = {key: config_id for key, each in strays.items() if (config_id := config_of(each))}
+    bad = rejected(record_id)
+    ours = {
+        key: config_id
+        for key, each in strays.items()
+        if key.hex() not in bad and (config_id := config_of(each))
+    }
     if ours:
         repo.load_index()
     for snapshot_id, config_id in ours.items():
         try:
-            snapshot = verify_stored(repo, snapshot_id)
+            snapshot, _ = read_back(repo, snapshot_id)
         except RepositoryError as error:
             _log.warning("the snapshot %s is not adopted as a point: %s", snapshot_id.hex()[:8], error)
+            reject(record_id, snapshot_id)
             continue
         with write() as session:
             point = _adopt_one(session, record_id, snapshot_id, snapshot, config_id, own_job)

@@ -1,0 +1,76 @@
+"""Read a sample of a snapshot back from the storage: what was stored long ago may have gone bad since."""
+
+from __future__ import annotations
+
+import random
+import time
+from dataclasses import dataclass
+
+from core import instance
+from core.db import write
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+from repository.tree import Node, decode_tree
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is read at most; a small snapshot is read as a whole."""
+
+    trees: int = 400
+    blobs: int = 40
+    seconds: float = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What was read, and found to be whole."""
+
+    trees: int
+    blobs: int
+
+
+def read_back(repo: Repository, snapshot_id: bytes, limits: Limits = Limits()) -> tuple[Snapshot, Sample]:
+    """Load a snapshot, its root, and random trees and pieces of files below it, as a restore would.
+
+    The index must be loaded. Raises RepositoryError or StorageError for anything missing or damaged.
+    """
+    snapshot = repo.load_snapshot(snapshot_id)
+    end = time.monotonic() + limits.seconds
+    trees, pieces = _read_trees(repo, snapshot.tree, limits.trees, end)
+    read = 0
+    for blob_id in random.sample(pieces, min(len(pieces), limits.blobs)):
+        repo.load_blob("data", blob_id)
+        read += 1
+        if time.monotonic() > end:
+            break
+    return snapshot, Sample(trees, read)
+
+
+def reject(record_id: str, snapshot_id: bytes) -> None:
+    """Remember that a snapshot did not read back, so that it is not taken for a point later."""
+    known = rejected(record_id)
+    with write() as session:
+        instance.set_in(session, _key(record_id), sorted(known | {snapshot_id.hex()}))
+
+
+def rejected(record_id: str) -> set[str]:
+    """Return the snapshots of a repository that did not read back."""
+    return set(instance.get(_key(record_id), []))
+
+
+def _read_trees(repo: Repository, root: bytes, most: int, end: float) -> tuple[int, list[bytes]]:
+    """Read up to `most` trees at random, from the root down; return how many, and the pieces of files."""
+    waiting, pieces, read = [root], list[bytes](), 0
+    while waiting and read < most and (read == 0 or time.monotonic() < end):
+        place = random.randrange(len(waiting))  # noqa: S311  (a sample, not a secret)
+        waiting[place], waiting[-1] = waiting[-1], waiting[place]
+        nodes: list[Node] = decode_tree(repo.load_blob("tree", waiting.pop()))
+        read += 1
+        waiting += [node.subtree for node in nodes if node.subtree]
+        pieces += [blob_id for node in nodes for blob_id in node.content or ()]
+    return read, pieces
+
+
+def _key(record_id: str) -> str:
+    return f"rejected_snapshots:{record_id}"

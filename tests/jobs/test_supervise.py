@@ -1,0 +1,170 @@
+"""One command starts all of Holdfast, says where it is, and ends all of it again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from core import interrupted, jobs, processes
+from jobs.tasks import enqueue
+from tests.core.making import make_config
+from tests.jobs.conftest import Start
+from tests.jobs.waiting import is_reading, make_slow_tree, until
+
+
+@pytest.fixture
+def port() -> str:
+    """Return a port that is free now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
+def lines_of(process: subprocess.Popen[str], count: int) -> list[str]:
+    """Return the next lines that a process prints."""
+    assert process.stdout is not None
+    return [process.stdout.readline().rstrip("\n") for _ in range(count)]
+
+
+def children_of(pid: int) -> set[int]:
+    """Return the processes whose parent this is, and theirs."""
+    found: set[int] = set()
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue
+        if int(fields[1]) == pid and fields[0] != b"Z":
+            found |= {int(name)} | children_of(int(name))
+    return found
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs (its remains do not count)."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def running(start: Start, port: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Return a supervisor that has said where it is, and its URL."""
+    supervisor = start("jobs.supervise", PORT=port)
+    line = lines_of(supervisor, 1)[0]
+    assert line == f"Holdfast is running at http://127.0.0.1:{port}", line
+    yield supervisor, f"http://127.0.0.1:{port}"
+    supervisor.terminate()
+    supervisor.wait(20)
+
+
+def start_slow_job(tmp_path: Path) -> int:
+    """Return a backup that a worker of the supervisor has in the middle."""
+    job_id = jobs.create_backup(make_config(make_slow_tree(tmp_path / "tree")).id, "manual").id
+    enqueue([job_id])
+    until(lambda: is_reading(job_id))
+    return job_id
+
+
+def test_it_says_where_it_is_and_how_to_set_it_up(running: tuple[subprocess.Popen[str], str]) -> None:
+    supervisor, url = running
+    (setup_line,) = lines_of(supervisor, 1)
+    assert setup_line.startswith(f"{url}/setup?token=")
+    with urllib.request.urlopen(setup_line) as answer:
+        assert answer.status == 200
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_everything_with_its_jobs(
+    running: tuple[subprocess.Popen[str], str], tmp_path: Path, number: signal.Signals
+) -> None:
+    supervisor, _ = running
+    job_id = start_slow_job(tmp_path)
+    children = children_of(supervisor.pid)
+    assert len(children) >= 4, "web server and its worker, worker, tick"
+    began = time.monotonic()
+    supervisor.send_signal(number)
+    assert supervisor.wait(15) == 0
+    assert time.monotonic() - began < 12
+    assert not [pid for pid in children if alive(pid)]
+    job = until(lambda: jobs.get(job_id))
+    assert job.status == "interrupted"
+    assert not processes.is_alive(job)
+    assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
+
+
+def test_killed_it_takes_its_children_along_but_not_the_jobs(
+    running: tuple[subprocess.Popen[str], str], tmp_path: Path
+) -> None:
+    supervisor, _ = running
+    job_id = start_slow_job(tmp_path)
+    job_pid = jobs.get(job_id).pid or 0
+    children = children_of(supervisor.pid) - {job_pid}
+    supervisor.kill()
+    supervisor.wait()
+    until(lambda: not [pid for pid in children if alive(pid)])
+    assert alive(job_pid)
+    assert interrupted.mark_interrupted() == []
+    jobs.request_cancel(job_id)
+    until(lambda: jobs.get(job_id).status == "cancelled")
+
+
+def test_a_worker_that_dies_is_started_anew(running: tuple[subprocess.Popen[str], str]) -> None:
+    supervisor, _ = running
+    (worker,) = [pid for pid in children_of(supervisor.pid) if b"jobs.worker\0main" in command_of(pid)]
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: [
+        pid for pid in children_of(supervisor.pid)
+        if pid != worker and b"jobs.worker\0main" in command_of(pid)
+    ])  # fmt: skip
+
+
+def command_of(pid: int) -> bytes:
+    """Return the command line of a process."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_port_in_use_is_named_with_who_has_it(start: Start, port: str, install: Flask) -> None:
+    with socket.create_server(("127.0.0.1", int(port))):
+        supervisor = start("jobs.supervise", PORT=port)
+        output, errors = supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 1
+    assert output == ""
+    assert f"Port {port} is in use by" in errors
+    assert f"process {os.getpid()}" in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "told"),
+    [
+        ("PORT", "eighty", "PORT is 'eighty'"),
+        ("HOST", "no.such.host.invalid", "HOST is 'no.such.host.invalid'"),
+        ("HOLDFAST_DATA_DIR", "/proc/nothing", "The data folder /proc/nothing cannot be made"),
+        ("BACKUP_DIR", "/proc/nothing", "/proc/nothing"),
+        ("BACKUP_ENCRYPTION", "false", "BACKUP_ENCRYPTION is false"),
+        ("DATABASE_URL", "mysql://x", "DATABASE_URL starts with 'mysql'"),
+    ],
+)
+def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, value: str, told: str) -> None:
+    supervisor = start("jobs.supervise", **{"PORT": port, variable: value})
+    output, errors = supervisor.communicate(timeout=30)
+    assert supervisor.returncode == 1
+    assert output == ""
+    assert told in errors
+    assert "Traceback" not in errors
+    assert errors.count("\n") == 1

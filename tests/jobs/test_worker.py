@@ -1,0 +1,110 @@
+"""A worker may be killed at any moment: the job's process goes on, and nobody starts it a second time."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+from flask import Flask
+
+from core import alerts, interrupted, jobs, nodes, points, processes
+from core.db import utc_now, write
+from core.models import Config
+from jobs import queue, tasks, tick
+from jobs.tasks import enqueue
+from tests.core.making import make_config, make_storage, make_tree
+from tests.jobs.conftest import Start
+from tests.jobs.waiting import is_reading, make_slow_tree, until
+
+
+def test_a_worker_runs_what_is_enqueued(install: Flask, start: Start, tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_tree(tmp_path / "tree"))
+    start("jobs.worker", "main")
+    until(nodes.worker_lives)
+    job_id = jobs.create_backup(config.id, "manual").id
+    enqueue([job_id])
+    until(lambda: jobs.get(job_id).status == "completed")
+    follower = until(lambda: jobs.list_jobs(kind="retention").items)[0]
+    until(lambda: jobs.get(follower.id).status == "completed")
+
+
+def test_a_killed_worker_neither_stops_nor_doubles_its_job(
+    install: Flask, start: Start, tmp_path: Path
+) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_slow_tree(tmp_path / "tree", gib=6))
+    first = start("jobs.worker", "main")
+    until(nodes.worker_lives)
+    job_id = jobs.create_backup(config.id, "manual").id
+    enqueue([job_id])
+    until(lambda: is_reading(job_id))
+    pid = jobs.get(job_id).pid
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+
+    second = start("jobs.worker", "main")
+    enqueue(tick.run(utc_now()))
+    assert interrupted.mark_interrupted() == []
+    assert processes.is_alive(jobs.get(job_id))
+    until(lambda: jobs.get(job_id).ended)
+    job = jobs.get(job_id)
+    assert (job.status, job.attempt, job.pid) == ("completed", 1, pid), job.summary
+    assert len(points.list_for(config.id)) == 1
+    assert second.poll() is None
+
+
+def test_a_worker_and_its_job_both_killed_are_noticed_by_the_sweep(
+    install: Flask, start: Start, tmp_path: Path
+) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_slow_tree(tmp_path / "tree"))
+    worker = start("jobs.worker", "main")
+    job_id = jobs.create_backup(config.id, "manual").id
+    enqueue([job_id])
+    until(lambda: is_reading(job_id))
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    os.kill(jobs.get(job_id).pid or 0, signal.SIGKILL)
+    until(lambda: processes.is_dead(jobs.get(job_id)))
+    tick.run()
+    assert jobs.get(job_id).status == "interrupted"
+    assert [alert.job_id for alert in alerts.list_open() if alert.kind == "interrupted"] == [job_id]
+
+
+def test_a_stopped_worker_says_that_it_is_gone(install: Flask, start: Start) -> None:
+    worker = start("jobs.worker", "main")
+    until(nodes.worker_lives)
+    worker.terminate()
+    assert worker.wait(10) == 0
+    until(lambda: not nodes.worker_lives())
+
+
+def test_the_tick_worker_starts_scheduled_backups(install: Flask, start: Start, tmp_path: Path) -> None:
+    """The periodic task itself runs at the full minute; here it is put into its queue by hand."""
+    make_storage(tmp_path)
+    config = make_config(make_tree(tmp_path / "tree"), cron="* * * * *")
+    with write() as session:
+        session.get_one(Config, config.id).scheduled_since = utc_now() - timedelta(minutes=3)
+    start("jobs.worker", "tick")
+    start("jobs.worker", "main")
+    tasks.every_minute()
+    found = until(lambda: jobs.list_jobs(kind="backup", status="completed").items)
+    assert found[0].trigger == "schedule"
+
+
+def test_an_unknown_worker_is_a_usage_error(install: Flask, start: Start) -> None:
+    worker = start("jobs.worker", "nonsense")
+    _, errors = worker.communicate(timeout=20)
+    assert worker.returncode == 2
+    assert "jobs.worker main" in errors
+
+
+def test_nothing_is_enqueued_twice(install: Flask, tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    job_id = jobs.create_backup(make_config(make_tree(tmp_path / "tree")).id, "manual").id
+    enqueue([job_id])
+    enqueue([job_id])
+    assert [task.args for task in queue.main.pending()] == [(job_id,)]
