@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import tarfile
 import time
 import zipfile
@@ -29,6 +30,13 @@ _TAR_TYPES = {
     "dev": tarfile.BLKTYPE,
     "chardev": tarfile.CHRTYPE,
 }
+_ACLS = {
+    "system.posix_acl_access": "SCHILY.acl.access",
+    "system.posix_acl_default": "SCHILY.acl.default",
+}
+_ACL_ENTRY = struct.Struct("<HHI")
+_ACL_TAGS = {1: "user", 2: "user", 4: "group", 8: "group", 16: "mask", 32: "other"}
+_ACL_NAMED = (2, 8)
 _ZIP_TYPES = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "symlink": stat.S_IFLNK}
 _ZIP_EARLIEST = (1980, 1, 1, 0, 0, 0)
 _ZIP_LATEST = (2107, 12, 31, 23, 59, 58)
@@ -129,11 +137,37 @@ def _tar_info(name: str, node: Node) -> tarfile.TarInfo:
     info.devmajor, info.devminor = os.major(node.device), os.minor(node.device)
     mtime = parse_time(node.mtime)
     info.mtime = mtime // _NANO
-    info.pax_headers = {f"SCHILY.xattr.{key}": os.fsdecode(value) for key, value in node.xattrs or ()}
+    info.pax_headers = dict(_pax_xattr(*xattr) for xattr in node.xattrs or ())
     if mtime % _NANO:
         seconds, nanos = divmod(abs(mtime), _NANO)
         info.pax_headers["mtime"] = f"{'-' if mtime < 0 else ''}{seconds}.{nanos:09}"
     return info
+
+
+def _pax_xattr(name: str, value: bytes) -> tuple[str, str]:
+    """Return the pax header of an extended attribute: tar reads it with --xattrs, an ACL with --acls."""
+    if name in _ACLS and (text := acl_text(value)):
+        return _ACLS[name], text
+    return f"SCHILY.xattr.{name}", os.fsdecode(value)
+
+
+def acl_text(value: bytes) -> str:
+    """Return a POSIX ACL, given as the kernel keeps it, in words; "" if it is not of that form.
+
+    Linux's posix_acl_xattr.h: version 2, then (tag, permissions, id) of 2, 2 and 4 bytes, little-endian.
+    """
+    if len(value) % _ACL_ENTRY.size != 4 or value[:4] != b"\x02\0\0\0":
+        return ""
+    entries = []
+    for tag, permissions, owner in _ACL_ENTRY.iter_unpack(value[4:]):
+        if tag not in _ACL_TAGS:
+            return ""
+        who = owner if tag in _ACL_NAMED else ""
+        letters = "".join(
+            letter if permissions & bit else "-" for letter, bit in (("r", 4), ("w", 2), ("x", 1))
+        )
+        entries.append(f"{_ACL_TAGS[tag]}:{who}:{letters}")
+    return ",".join(entries)
 
 
 def _first_link(links: dict[tuple[int, int], tuple[str, list[bytes]]], name: str, node: Node) -> str | None:
