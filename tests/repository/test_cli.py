@@ -319,11 +319,7 @@ def test_times_are_in_the_zone_that_tz_names(
 
 def test_a_reader_that_goes_away_is_no_traceback(run: Cli, tree: Path) -> None:
     run("backup", tree)
-    environment = {
-        "PATH": os.environ["PATH"],
-        "RESTIC_PASSWORD": PASSWORD,
-        "RESTIC_REPOSITORY": str(run.repo),
-    }
+    place = {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(run.repo)}
     process = subprocess.Popen(
         [sys.executable, "-m", "repository", "ls", "latest"],
         env={"PATH": os.environ["PATH"], **place},
