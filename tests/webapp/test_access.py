@@ -1,0 +1,160 @@
+"""Every route, for everybody: strangers are asked to log in, roles get what is theirs, nothing more."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.webapp.conftest import As
+from tests.webapp.world import ROLES, Browser, World
+
+# endpoint -> (least role, address). "anyone": also without login. In the order in which they can be tried.
+ROUTES: dict[str, tuple[str, str]] = {
+    "static": ("anyone", "/static/css/base.css"),
+    "sessions.login": ("anyone", "/login"),
+    "sessions.enter": ("anyone", "/login"),
+    "sessions.theme": ("anyone", "/theme"),
+    "setup.admin": ("anyone", "/setup"),
+    "setup.create_admin": ("anyone", "/setup"),
+    "overview.index": ("viewer", "/"),
+    "overview.board": ("viewer", "/overview/board"),
+    "overview.rail": ("viewer", "/overview/rail?at=jobs"),
+    "configs.index": ("viewer", "/configs"),
+    "configs.show": ("viewer", "/configs/{config_id}"),
+    "configs.head": ("viewer", "/configs/{config_id}/head"),
+    "configs.facts": ("viewer", "/configs/{config_id}/facts"),
+    "configs.points": ("viewer", "/configs/{config_id}/points"),
+    "configs.new": ("admin", "/configs/new"),
+    "configs.create": ("admin", "/configs"),
+    "configs.edit": ("admin", "/configs/{config_id}/edit"),
+    "configs.update": ("admin", "/configs/{config_id}"),
+    "configs.summary": ("admin", "/configs/summary"),
+    "configs.preview": ("admin", "/configs/preview"),
+    "configs.folders": ("admin", "/configs/folders"),
+    "configs.back_up": ("operator", "/configs/{config_id}/back-up"),
+    "configs.clean_up": ("admin", "/configs/{config_id}/clean-up"),
+    "configs.pause": ("admin", "/configs/{config_id}/pause"),
+    "configs.resume": ("admin", "/configs/{config_id}/resume"),
+    "jobs.index": ("viewer", "/jobs"),
+    "jobs.show": ("viewer", "/jobs/{job_id}"),
+    "jobs.head": ("viewer", "/jobs/{job_id}/head"),
+    "jobs.detail": ("viewer", "/jobs/{job_id}/detail"),
+    "jobs.progress": ("viewer", "/jobs/{job_id}/progress"),
+    "jobs.cancel": ("operator", "/jobs/{queued_job_id}/cancel"),
+    "configs.confirm_delete": ("admin", "/configs/{spare_config_id}/delete"),
+    "configs.delete": ("admin", "/configs/{spare_config_id}/delete"),
+    "points.index": ("viewer", "/points"),
+    "points.show": ("viewer", "/points/{point_id}"),
+    "points.folder": ("viewer", "/points/{point_id}/folder"),
+    "points.card": ("viewer", "/points/{point_id}/card"),
+    "points.file": ("admin", "/points/{point_id}/file?path={file_token}"),
+    "points.archive": ("admin", "/points/{point_id}/archive"),
+    "restores.index": ("viewer", "/restores"),
+    "restores.new": ("admin", "/restores/new?point_id={point_id}"),
+    "restores.create": ("admin", "/restores"),
+    "alerts.index": ("viewer", "/alerts"),
+    "alerts.acknowledge": ("operator", "/alerts/{alert_id}/acknowledge"),
+    "alerts.resolve": ("operator", "/alerts/{alert_id}/resolve"),
+    "storages.index": ("viewer", "/storages"),
+    "storages.test": ("operator", "/storages/{storage_id}/test"),
+    "settings.index": ("viewer", "/settings"),
+    "settings.password": ("viewer", "/settings/password"),
+    "settings.add_user": ("admin", "/settings/users"),
+    "settings.user": ("admin", "/settings/users/{spare_id}"),
+    "settings.set_role": ("admin", "/settings/users/{spare_id}/role"),
+    "settings.set_password": ("admin", "/settings/users/{spare_id}/password"),
+    "settings.disable": ("admin", "/settings/users/{spare_id}/disable"),
+    "settings.enable": ("admin", "/settings/users/{spare_id}/enable"),
+    "settings.webhook": ("admin", "/settings/webhook"),
+    "settings.test_webhook": ("admin", "/settings/webhook/test"),
+    "setup.storage": ("admin", "/setup/storage"),
+    "setup.create_storage": ("admin", "/setup/storage"),
+    "setup.recovery_key": ("admin", "/setup/recovery"),
+    "setup.recovery_file": ("admin", "/setup/recovery/file"),
+    "setup.confirm": ("admin", "/setup/recovery/confirm"),
+    "setup.confirm_parts": ("admin", "/setup/recovery/confirm"),
+    "setup.config": ("admin", "/setup/config"),
+    "sessions.logout": ("anyone", "/logout"),
+}
+RANKS = {"anyone": 0, "stranger": 0, "viewer": 1, "operator": 2, "admin": 3}
+PASSED = (200, 302, 303, 409, 422)
+# Forms whose empty input would do something to the person who sends it.
+FORMS = {
+    "restores.create": {"point_id": "1"},
+    "settings.set_role": {"role": "viewer"},
+    "settings.set_password": {"password": "another good password"},
+}
+
+
+def address(world: World, endpoint: str) -> str:
+    from core.tokens import token_from_path
+
+    token = token_from_path(str(world.tree).encode() + b"/letters/big.bin")
+    values = {**vars(world), "spare_id": world.user_ids["spare"], "file_token": token}
+    return ROUTES[endpoint][1].format(**values)
+
+
+def methods(world: World, endpoint: str) -> list[str]:
+    rules = [rule for rule in world.app.url_map.iter_rules() if rule.endpoint == endpoint]
+    return sorted({method for rule in rules for method in rule.methods or ()} - {"HEAD", "OPTIONS"})
+
+
+def ask(browser: Browser, world: World, endpoint: str, method: str) -> int:
+    url = address(world, endpoint)
+    if method == "GET":
+        response = browser.get(url)
+        response.get_data()
+    else:
+        response = browser.post(url, FORMS.get(endpoint, {}))
+    response.close()
+    return response.status_code
+
+
+def test_the_table_names_every_route(world: World) -> None:
+    assert {rule.endpoint for rule in world.app.url_map.iter_rules()} == set(ROUTES)
+
+
+@pytest.mark.parametrize("role", ["stranger", *ROLES])
+def test_each_role_gets_what_is_its_own(role: str, world: World, as_: As) -> None:
+    wrong = []
+    for endpoint, (least, _) in ROUTES.items():
+        for method in methods(world, endpoint):
+            status = ask(as_(role), world, endpoint, method)
+            if RANKS[role] >= RANKS[least]:
+                fine = status in PASSED
+            else:
+                fine = status == (303 if role == "stranger" else 403)
+            if not fine:
+                wrong.append((method, endpoint, status))
+    assert wrong == []
+
+
+def test_a_form_without_a_token_changes_nothing(world: World, as_: As) -> None:
+    browser = as_("admin")
+    for endpoint in ROUTES:
+        if "POST" in methods(world, endpoint):
+            assert browser.client.post(address(world, endpoint)).status_code == 400, endpoint
+
+
+def test_a_stranger_comes_back_to_the_page_asked_for(world: World, as_: As) -> None:
+    response = as_("stranger").get("/jobs?kind=backup")
+    assert response.headers["Location"] == "/login?next=/jobs?kind%3Dbackup"
+
+
+def test_a_fragment_without_login_sends_the_whole_page_to_the_login(world: World, as_: As) -> None:
+    response = as_("stranger").fragment(
+        "/overview/board", **{"HX-Current-URL": "http://localhost/jobs?page=2"}
+    )
+    assert (response.status_code, response.text) == (401, "")
+    assert response.headers["HX-Redirect"] == "/login?next=/jobs?page%3D2"
+
+
+def test_an_operator_cancels_no_restore(world: World, as_: As) -> None:
+    assert as_("operator").post(f"/jobs/{world.restore_job_id}/cancel").status_code == 403
+
+
+def test_a_viewer_sees_no_link_to_contents(world: World, as_: As) -> None:
+    page = as_("viewer").get(f"/points/{world.point_id}").text
+    assert "letters" in page
+    assert "/file?" not in page
+    assert "/archive?" not in page
+    assert "/restores/new" not in page
