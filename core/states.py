@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import ColumnElement, and_, func, select
 
 from core import configs, points, schedules, storages, words
-from core.db import db, utc_now
+from core.db import UtcDateTime, db, utc_now
 from core.models import Config, Copy, Job, Point, ScheduledRun, Storage
 from core.models.job import PENDING
 
@@ -119,24 +119,34 @@ def strip(config: Config, days: int = 30, now: datetime | None = None) -> list[D
 
 def facts(config: Config, now: datetime | None = None) -> Facts:
     """Return the numbers of a config."""
-    now = now or utc_now()
-    good = points.good_points(config.id)
-    upcoming = schedules.next_runs(config.cron, config.timezone, 1, now) if config.enabled else []
+    sums = select(func.count(Point.id), func.coalesce(func.sum(Point.bytes_added), 0)).where(
+        Point.config_id == config.id, Point.copies.any(_is_live())
+    )
+    good_points, stored_bytes = db.session.execute(sums).one()
+    last_good = points.latest(config.id)
+    upcoming = (
+        schedules.next_runs(config.cron, config.timezone, 1, now or utc_now()) if config.enabled else []
+    )
     return Facts(
-        last_good=good[0] if good else None,
+        last_good=last_good,
         next_run=upcoming[0] if upcoming else None,
-        good_points=len(good),
-        source_bytes=good[0].bytes if good else None,
-        stored_bytes=sum(point.bytes_added for point in good),
+        good_points=good_points,
+        source_bytes=last_good.bytes if last_good else None,
+        stored_bytes=int(stored_bytes),
     )
 
 
-def verdict(now: datetime | None = None) -> Verdict:
-    """Return what the first line of the Overview says, over all configs and the storages they use."""
+def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]] | None = None) -> Verdict:
+    """Return what the first line of the Overview says, over all configs and all storages.
+
+    `shown`: the state of each config, from a caller that has them already.
+    """
     now = now or utc_now()
-    shown = [(config, state(config, now)) for config in configs.list_all()]
+    if shown is None:
+        shown = [(config, state(config, now)) for config in configs.list_all()]
     reasons = [*_storage_reasons(), *_config_reasons(shown)]
-    last = db.session.scalar(select(func.max(Point.taken_at)).where(Point.copies.any(_is_live())))
+    newest = [point.taken_at for config, _ in shown if (point := points.latest(config.id)) is not None]
+    last = max(newest, default=None)
     if reasons:
         return Verdict("attention", _attention(shown, reasons), reasons, last)
     if not shown:
@@ -206,11 +216,11 @@ def _last_missed(config: Config, now: datetime) -> ScheduledRun | None:
 
 
 def _ended_runs(config: Config, since: datetime) -> list[tuple[datetime, Cell, int | None]]:
-    query = select(Job).where(
+    began = func.coalesce(Job.started_at, Job.created_at, type_=UtcDateTime())
+    query = select(began, Job.status, Job.id).where(
         Job.config_id == config.id, Job.kind == "backup", Job.status.in_(_CELLS), Job.ended_at >= since
     )
-    found = db.session.scalars(query.order_by(Job.id))
-    return [(job.started_at or job.created_at, _CELLS[job.status], job.id) for job in found]
+    return [(at, _CELLS[status], job_id) for at, status, job_id in db.session.execute(query.order_by(Job.id))]
 
 
 def _missed_runs(config: Config, since: datetime) -> list[tuple[datetime, Cell, int | None]]:
