@@ -164,8 +164,7 @@ def _make_repository(adapter: StorageAdapter, plan: _Plan, password: str) -> Rep
     # Keys without a config are what a killed try of this plan has left: the folder was empty before it.
     for key in list(inner.list("keys/")):
         inner.delete(key.key)
-    Repository.init(inner, password, kdf=storages.KDF).close()
-    return _open(adapter, plan.path, password)
+    return Repository.init(inner, password, kdf=storages.KDF)
 
 
 def _open(adapter: StorageAdapter, path: str, password: str) -> Repository:

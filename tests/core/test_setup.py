@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,81 @@ def test_a_command_without_a_terminal_uses_the_environment(context: Flask, envir
     with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
     assert setup.ensure_for_command(interactive=False) is None
     assert setup.has_repository()
+
+
+def test_a_new_install_adopts_by_environment_what_an_earlier_one_has_left(
+    context: Flask, environ: dict[str, str], tmp_path: Path
+) -> None:
+    with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
+    setup.apply_environment(app_state.settings())
+    (first,) = storages.list_all()
+    known = (first.marker_id, first.repositories[0].repository_id)
+    db.session.remove()
+
+    again = environ | {"HOLDFAST_DATA_DIR": str(tmp_path / "data2"), "BACKUP_ENCRYPTION_KEY": GIVEN}
+    app_state.prepare(load(again))
+    fresh = Flask("fresh")
+    fresh.config["SQLALCHEMY_DATABASE_URI"] = app_state.settings().database_url
+    db.init_app(fresh)
+    with fresh.app_context():
+        setup.apply_environment(app_state.settings())
+        (second,) = storages.list_all()
+        assert (second.marker_id, second.repositories[0].repository_id) == known
+        db.session.remove()
+        db.engine.dispose()
+
+
+def test_an_environment_whose_key_does_not_open_what_is_there_is_refused(
+    context: Flask, environ: dict[str, str], tmp_path: Path
+) -> None:
+    make_repository(tmp_path / "backups", "the password of somebody else")
+    with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
+    for _ in range(2):
+        with pytest.raises(Refused, match="does not open it"):
+            setup.apply_environment(app_state.settings())
+    assert recovery.stored() is None
+    assert storages.list_all() == []
+
+
+def test_two_clicks_at_once_make_one_key_and_one_storage(context: Flask, tmp_path: Path, restic: str) -> None:
+    outcomes: list[str] = []
+
+    def click() -> None:
+        with context.app_context():
+            try:
+                setup.create_first_storage(str(tmp_path / "disk"))
+                outcomes.append("made")
+            except Conflict:
+                outcomes.append("conflict")
+
+    clicks = [threading.Thread(target=click) for _ in range(3)]
+    for each in clicks:
+        each.start()
+    for each in clicks:
+        each.join(60)
+    assert sorted(outcomes) == ["conflict", "conflict", "made"]
+    (storage,) = storages.list_all()
+    known = restic_ids(restic, tmp_path / "disk", setup.recovery_key())
+    assert known == storage.repositories[0].repository_id
+
+
+def test_two_who_open_the_link_at_once_make_one_admin(context: Flask) -> None:
+    token = setup.setup_token() or ""
+    outcomes: list[str] = []
+
+    def open_link(name: str) -> None:
+        with context.app_context():
+            try:
+                setup.create_admin(token, name, PASSWORD)
+                outcomes.append("made")
+            except (Conflict, Refused):
+                outcomes.append("refused")
+
+    people = [threading.Thread(target=open_link, args=(name,)) for name in ("anna", "bert", "carl")]
+    for person in people:
+        person.start()
+    for person in people:
+        person.join(60)
+    assert sorted(outcomes) == ["made", "refused", "refused"]
+    db.session.rollback()  # what this thread has read is from before
+    assert len(users.list_all()) == 1
