@@ -89,6 +89,10 @@ class LocalSource:
         finally:
             dirs.close()
 
+    def close(self) -> None:
+        """Let go of the folder listed last, so that its disk can be unmounted; it may be used again."""
+        self._dirs.close()
+
     def real_path(self, path: bytes) -> bytes:
         """Return the place on this machine that a tree path stands for."""
         branch, below = self._prepare()[0].find(path)

@@ -14,6 +14,8 @@ import pytest
 
 from repository.entries import Entry, TargetError, TargetFull
 from sources.local_target import LocalTarget
+from sources.restore_metadata import MetadataWriter
+from sources.special_nodes import describe_node
 from tests.conftest import PROJECT
 from tests.sources.test_local import in_own_mounts
 from tests.sources.trees import needs_root
@@ -102,6 +104,8 @@ _WRITE_AND_WAIT = """
 import sys, time
 from repository.entries import Entry
 from sources.local_target import LocalTarget
+from sources.restore_metadata import MetadataWriter
+from sources.special_nodes import describe_node
 def chunks():
     yield b"new"
     print("writing", flush=True)
@@ -116,11 +120,13 @@ def test_a_killed_restore_leaves_the_old_file_and_the_next_one_cleans_up(
     target.write_file(b"/f", file_entry(3), [b"old"])
     command = [sys.executable, "-c", _WRITE_AND_WAIT, root]
     with subprocess.Popen(command, cwd=PROJECT, stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        assert writer.stdout.readline() == "writing\n"
-        target.start_dir(b"/")
-        assert len(names(root)) == 2, "a name that a living restore holds was removed"
-        writer.send_signal(signal.SIGKILL)
+        try:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == "writing\n"
+            target.start_dir(b"/")
+            assert len(names(root)) == 2, "a name that a living restore holds was removed"
+        finally:
+            writer.send_signal(signal.SIGKILL)
     assert (root / "f").read_text() == "old"
     (root / ".holdfast-not-ours").touch()
     LocalTarget(root).start_dir(b"/")
@@ -326,6 +332,8 @@ _FILL = """
 import os, sys
 from repository.entries import Entry, TargetFull
 from sources.local_target import LocalTarget
+from sources.restore_metadata import MetadataWriter
+from sources.special_nodes import describe_node
 target = LocalTarget(sys.argv[1])
 target.write_file(b"/f", Entry(b"f", "file", 0o644, 0, size=3), [b"old"])
 try:
@@ -365,3 +373,18 @@ def test_the_file_is_on_disk_before_its_name_when_asked(root: Path) -> None:
     calls = [line.split()[1].split("(")[0] for line in trace.read_text().splitlines() if "(" in line]
     assert calls[-3:-1] == ["pwrite64", "fsync"]
     assert calls[-1].startswith("rename")
+
+
+def test_a_hard_link_put_in_the_place_of_a_special_gets_no_metadata(tmp_path: Path) -> None:
+    """Else whoever may write to the folder could have a file of root's given to him."""
+    os.mkfifo(tmp_path / "victim", 0o600)
+    os.link(tmp_path / "victim", tmp_path / "temp")
+    before = (tmp_path / "victim").stat()
+    fd = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(TargetError, match="something else was put in its place"):
+            describe_node(fd, b"temp", FIFO, b"/p", MetadataWriter(), tidy=False)
+    finally:
+        os.close(fd)
+    after = (tmp_path / "victim").stat()
+    assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
