@@ -1,5 +1,5 @@
 """How gunicorn and `flask` find the app."""
 
-from webapp import create_app
+from webapp import create_app_or_exit
 
-app = create_app()
+app = create_app_or_exit()

@@ -9,8 +9,8 @@ from flask_wtf.csrf import CSRFProtect
 
 from core import app_state, secrets
 from core.db import db
-from core.settings import PROJECT_DIR, Settings, load
-from jobs import queue
+from core.settings import PROJECT_DIR, Settings, SettingsError, load
+from jobs import tasks
 from webapp import (
     access,
     alerts,
@@ -43,7 +43,7 @@ def create_app(given: Settings | None = None) -> Flask:
     """
     found = given or load()
     app_state.prepare(found)
-    queue.bind(found)
+    tasks.bind(found)
     app = Flask(__name__, template_folder=_templates())
     _configure(app, found)
     db.init_app(app)
@@ -54,6 +54,14 @@ def create_app(given: Settings | None = None) -> Flask:
         app.register_blueprint(page.blueprint)
     _register_commands(app)
     return app
+
+
+def create_app_or_exit() -> Flask:
+    """Return the app for a server or `flask`; a setting that cannot be used ends the process, saying so."""
+    try:
+        return create_app()
+    except SettingsError as error:
+        raise SystemExit(str(error)) from error
 
 
 def _configure(app: Flask, found: Settings) -> None:
