@@ -88,7 +88,7 @@ def _waited_in_vain(kind: str, config_id: str | None, error: Locked) -> Outcome:
 
 def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
     if kind == "backup" and isinstance(error, _DAMAGE):
-        return "No new point was made. Earlier points may share what is damaged: these files are lost in them, too."
+        return "No new point was made. Earlier points may share what is damaged, and lack these files, too."
     if kind == "backup":
         return backups.earlier(config_id)
     if kind == "restore":
