@@ -7,7 +7,7 @@ is known only once the settings are read: until `bind` was called, using a queue
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, TypeAlias
 
 from flask import Flask
 from huey import Huey
@@ -16,6 +16,9 @@ from huey.storage import BaseStorage, SqliteStorage
 from core import app_state
 from core.db import db
 from core.settings import Settings
+
+# What else in this package passes on; flask itself is named only here.
+App: TypeAlias = Flask
 
 
 class _Unbound(BaseStorage):  # type: ignore[misc]  # huey has no types

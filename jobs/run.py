@@ -8,13 +8,13 @@ import sys
 import threading
 from types import FrameType
 
-from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import attempts, job_kinds, settings
 from core.attempts import Attempt, AttemptLost
 from jobs import queue, tasks
 from jobs.launch import NOT_OURS
+from jobs.queue import App
 
 PULSE_EVERY_S = 1.0
 
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
         return _perform(app, attempt)
 
 
-def _perform(app: Flask, attempt: Attempt) -> int:
+def _perform(app: App, attempt: Attempt) -> int:
     pulse = threading.Thread(target=_pulse, args=(app, attempt), name="pulse", daemon=True)
     pulse.start()
     try:
@@ -55,7 +55,7 @@ def _perform(app: Flask, attempt: Attempt) -> int:
     return 0
 
 
-def _pulse(app: Flask, attempt: Attempt) -> None:
+def _pulse(app: App, attempt: Attempt) -> None:
     """Write heartbeat, progress and log until the job has ended."""
     with app.app_context():
         while not attempt.ended.wait(PULSE_EVERY_S) and not attempt.lost.is_set():

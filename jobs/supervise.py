@@ -10,7 +10,6 @@ import threading
 import time
 from types import FrameType
 
-from flask import Flask
 from sqlalchemy import select
 
 from core import app_state, interrupted, processes, settings, setup
@@ -20,6 +19,7 @@ from core.models import Job
 from core.settings import Settings, SettingsError
 from jobs import ports, queue
 from jobs.child import Child
+from jobs.queue import App
 
 LOOK_EVERY_S = 0.3
 END_WITHIN_S = 10.0
@@ -45,7 +45,7 @@ def main() -> int:
     return _supervise(app, given, stop)
 
 
-def _supervise(app: Flask, given: Settings, stop: threading.Event) -> int:
+def _supervise(app: App, given: Settings, stop: threading.Event) -> int:
     children = _children(given)
     try:
         told = False
@@ -73,7 +73,7 @@ def _children(given: Settings) -> list[Child]:
     ]
 
 
-def _tell(app: Flask, given: Settings) -> None:
+def _tell(app: App, given: Settings) -> None:
     url = f"http://{ports.address_of(given.host, given.port)}"
     _say(f"Holdfast is running at {url}")
     with app.app_context():
@@ -95,7 +95,7 @@ def _answers(given: Settings) -> bool:
         connection.close()
 
 
-def _end(app: Flask, children: list[Child]) -> None:
+def _end(app: App, children: list[Child]) -> None:
     """End the children, then the jobs that run on this node; nobody is waited for longer than ten seconds."""
     until = time.monotonic() + END_WITHIN_S
     for child in children:

@@ -7,12 +7,12 @@ import sys
 import threading
 from typing import Literal
 
-from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
 
 from core import nodes, settings
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
+from jobs.queue import App
 
 # How many jobs run at once; each is a process of its own, a thread here waits for it.
 SLOTS = 2
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _work(app: Flask, role: Literal["worker", "tick"]) -> None:
+def _work(app: App, role: Literal["worker", "tick"]) -> None:
     assert tasks.run_job.huey is queue.main  # the import registers the tasks
     chosen = queue.tick if role == "tick" else queue.main
     consumer = chosen.create_consumer(
@@ -55,7 +55,7 @@ def _work(app: Flask, role: Literal["worker", "tick"]) -> None:
             nodes.gone(role)
 
 
-def _beat(app: Flask, role: Literal["worker", "tick"], ended: threading.Event) -> None:
+def _beat(app: App, role: Literal["worker", "tick"], ended: threading.Event) -> None:
     with app.app_context():
         while True:
             try:
