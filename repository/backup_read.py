@@ -19,7 +19,7 @@ from repository.tree import Node
 from repository.writer import SavedBlob
 
 # Below this, handing a chunk to another thread costs more than sealing it.
-INLINE_BYTES = 64 * 1024
+INLINE_BYTES = 16 * 1024
 READ_BYTES = 4 * 1024 * 1024
 _TELL_EVERY_S = 0.25
 
