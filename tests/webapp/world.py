@@ -101,7 +101,7 @@ def make_tree(folder: Path) -> Path:
     """Write what is backed up: text, a nasty name, a name that is not UTF-8, folders in folders."""
     (folder / "letters" / "old").mkdir(parents=True)
     (folder / "letters" / "old" / "first.txt").write_text("the first letter\n")
-    (folder / "letters" / "big.bin").write_bytes(os.urandom(3_000_000))
+    (folder / "letters" / "big.bin").write_bytes(os.urandom(12_000_000))
     (folder / NASTY).write_text("nasty\n")
     (folder / "empty").mkdir()
     with open(os.fsencode(folder) + b"/latin-\xe9.txt", "wb") as file:

@@ -1,0 +1,114 @@
+"""A damaged pack cuts the connection of a download under way: a client sees that it has not got it all."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import sessions, users
+from core.tokens import token_from_path
+from tests.webapp.conftest import As
+from tests.webapp.world import World, environ
+from webapp import access
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+@pytest.fixture(scope="module")
+def damaged(world: World) -> World:
+    """Flip one byte far behind the first chunk of the big file."""
+    packs = [
+        path for path in (world.folder / "backups").rglob("*") if path.is_file() and "data" in path.parts
+    ]
+    pack = max(packs, key=lambda path: path.stat().st_size)
+    pack.chmod(0o600)
+    with open(pack, "r+b") as file:
+        file.seek(int(pack.stat().st_size * 0.7))  # a chunk has at most 8 of the 12 MB
+        byte = file.read(1)
+        file.seek(-1, os.SEEK_CUR)
+        file.write(bytes([byte[0] ^ 1]))
+    return world
+
+
+@pytest.fixture(scope="module")
+def server(damaged: World) -> Iterator[int]:
+    """Run the app in gunicorn, as `make run` does, and return its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "-k", "gthread",
+               "--threads", "4", "--log-level", "critical", "wsgi:app"]  # fmt: skip
+    environment = {**os.environ, **environ(damaged.folder)}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    try:
+        _wait_for(port, process)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + 30
+    while time.monotonic() < end:
+        assert process.poll() is None, "gunicorn did not start"
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise AssertionError("gunicorn did not answer in 30 s")
+
+
+def fetch(world: World, port: int, url: str) -> bytes:
+    """Download as admin; raises IncompleteRead if the connection is cut."""
+    with world.app.app_context():
+        token = sessions.start(users.find("anna"), "127.0.0.1")
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    try:
+        connection.request("GET", url, headers={"Cookie": f"{access.COOKIE}={token}"})
+        response = connection.getresponse()
+        assert response.status == 200, response.read()
+        return response.read()
+    finally:
+        connection.close()
+
+
+def path_of(world: World, name: str) -> str:
+    return token_from_path(os.fsencode(world.tree / name))
+
+
+def test_a_sound_file_beside_the_damage_comes_whole(damaged: World, server: int) -> None:
+    url = f"/points/{damaged.point_id}/file?path={path_of(damaged, 'letters/old/first.txt')}"
+    assert fetch(damaged, server, url) == b"the first letter\n"
+
+
+def test_a_damaged_file_is_cut_not_short(damaged: World, server: int) -> None:
+    url = f"/points/{damaged.point_id}/file?path={path_of(damaged, 'letters/big.bin')}"
+    with pytest.raises(http.client.IncompleteRead) as caught:
+        fetch(damaged, server, url)
+    assert 0 < len(caught.value.partial) < 12_000_000
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_an_archive_with_a_damaged_file_is_cut_not_short(form: str, damaged: World, server: int) -> None:
+    url = f"/points/{damaged.point_id}/archive?path={path_of(damaged, 'letters')}&form={form}"
+    with pytest.raises(http.client.IncompleteRead):
+        fetch(damaged, server, url)
+
+
+def test_damage_at_the_start_is_a_page_that_says_so(world: World, as_: As) -> None:
+    for pack in (world.folder / "backups" / "repository" / "data").rglob("*"):
+        if pack.is_file() and pack.stat().st_size > 1_000_000:
+            pack.chmod(0o600)
+            pack.write_bytes(b"\0" * pack.stat().st_size)
+    response = as_("admin").get(f"/points/{world.point_id}/file?path={path_of(world, 'letters/big.bin')}")
+    assert response.status_code == 503
+    assert "damaged" in response.text
