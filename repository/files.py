@@ -55,12 +55,20 @@ class FileStore:
             raise Damaged(f"the file {name} is damaged: {error}") from error
 
     def save(self, kind: FileKind, json: bytes) -> StoredFile:
-        """Seal and store a document; return its id and size as stored."""
+        """Seal and store a document; return its id and size as stored.
+
+        A storage that kept less than it said is met here: a part of an index would keep everybody out.
+        """
         data = seal(self.key, encode_unpacked(json, self.version))
         if decode_unpacked(unseal(self.key, data), self.version) != json:
             raise Damaged(f"a {kind} file does not read back as it was written; check this machine's memory")
         file_id = hash_bytes(data)
-        self.storage.put(f"{kind}/{file_id.hex()}", data)
+        name = f"{kind}/{file_id.hex()}"
+        self.storage.put(name, data)
+        kept = self.storage.stat(name).size_bytes
+        if kept != len(data):
+            self.storage.delete(name)
+            raise Damaged(f"the storage took {len(data)} bytes as {name} but kept {kept}; removed it")
         return StoredFile(file_id, len(data))
 
     def remove(self, kind: FileKind, file_id: bytes) -> None:

@@ -18,6 +18,7 @@ from repository.ids import hash_bytes
 from repository.index import Index
 from repository.packer import FinishedPack, Packer
 from repository.packfile import BlobType, PackedBlob
+from repository.stored import require_stored
 
 INDEX_MAX_BLOBS = 50_000
 INDEX_MAX_AGE_S = 600.0
@@ -69,12 +70,21 @@ class BlobWriter:
         if not self._index.claim(blob_type, blob_id):
             return SavedBlob(blob_id, False, 0)
         sealed, uncompressed_length = self._seal(blob_type, data)
-        with self._mutex:
-            packer = self._packers[blob_type]
-            packer.add(blob_id, sealed, uncompressed_length)
-            full = self._take(blob_type) if packer.full else None
-        if full is not None:
-            self._submit(full)
+        self._add(blob_type, blob_id, sealed, uncompressed_length)
+        return SavedBlob(blob_id, True, len(sealed))
+
+    def save_frame(self, blob_type: BlobType, blob_id: bytes, frame: bytes, plain_length: int) -> SavedBlob:
+        """Store a blob that is compressed already as it is, unless it is known.
+
+        The caller has checked that the frame's content has this id. For version 2 only.
+        """
+        self._raise_error()
+        if not self._index.claim(blob_type, blob_id):
+            return SavedBlob(blob_id, False, 0)
+        sealed = seal(self._key, frame)
+        if self._options.self_check:
+            self._check_sealed(sealed, frame, compressed=False)
+        self._add(blob_type, blob_id, sealed, plain_length)
         return SavedBlob(blob_id, True, len(sealed))
 
     def flush(self) -> None:
@@ -97,6 +107,16 @@ class BlobWriter:
         self._error = self._error or RepositoryError("this writer was stopped; nothing more can be saved")
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._index.drop_pending()
+
+    def _add(
+        self, blob_type: BlobType, blob_id: bytes, sealed: bytes, uncompressed_length: int | None
+    ) -> None:
+        with self._mutex:
+            packer = self._packers[blob_type]
+            packer.add(blob_id, sealed, uncompressed_length)
+            full = self._take(blob_type) if packer.full else None
+        if full is not None:
+            self._submit(full)
 
     def _seal(self, blob_type: BlobType, data: bytes) -> tuple[bytes, int | None]:
         packed = self._compress(blob_type, data)
@@ -173,6 +193,9 @@ class BlobWriter:
         if not self._unsaved:
             return
         self._options.guard()
+        # A pack that is not there whole must never get into an index: later runs would rely on it.
+        packs = map(pack_key, self._unsaved)
+        require_stored(self._files, {key: self.written[key] for key in packs}, "no index names them")
         blob_id, size = self._files.save("index", indexfile.encode_index(self._unsaved))
         self.written[f"index/{blob_id.hex()}"] = size
         self._unsaved = {}
