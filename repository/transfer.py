@@ -1,0 +1,85 @@
+"""Carry stored blobs to new packs, here or in another repository, each checked against its id."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+
+from repository.compression import decompress_blob
+from repository.crypto import unseal
+from repository.errors import Damaged
+from repository.files import pack_key
+from repository.ids import hash_bytes
+from repository.index import Location
+from repository.packfile import BlobType
+from repository.prefetch import Group, group_reads
+from repository.repository import Repository
+from repository.writer import BlobWriter
+from storage_adapters.errors import ObjectNotFound, ObjectTruncated
+
+READERS = 3  # each holds at most one range of a pack
+
+Wanted = tuple[BlobType, dict[bytes, Location]]
+OnStored = Callable[[int], None]
+
+
+class Transfer:
+    """Carry blobs from `source` to a writer of a repository of `version`, with a few reads at a time.
+
+    What is compressed stays as it is, down to the frame; what is not is stored as the writer's options say.
+    `on_stored` is called with the stored bytes of each group, in the caller's thread.
+    """
+
+    def __init__(self, source: Repository, writer: BlobWriter, version: int, on_stored: OnStored) -> None:
+        self._source = source
+        self._writer = writer
+        self._version = version
+        self._on_stored = on_stored
+
+    def run(self, wanted: Iterable[Wanted]) -> None:
+        """Carry all of these. Raises Damaged or BlobNotFound for a blob that is not whole in any place."""
+        running: deque[Future[int]] = deque()
+        pool = ThreadPoolExecutor(READERS, "transfer")
+        try:
+            for blob_type, group in _groups(wanted):
+                running.append(pool.submit(self._move_group, blob_type, group))
+                if len(running) > READERS:
+                    self._on_stored(running.popleft().result())
+            while running:
+                self._on_stored(running.popleft().result())
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _move_group(self, blob_type: BlobType, group: Group) -> int:
+        first, last = group[0][1], group[-1][1]
+        sealed = b""
+        with suppress(ObjectNotFound, ObjectTruncated):  # each blob is looked for elsewhere then
+            length = last.offset + last.length - first.offset
+            sealed = self._source.storage.get(pack_key(first.pack), first.offset, length)
+        view, stored = memoryview(sealed), 0
+        for blob_id, location in group:
+            start = location.offset - first.offset
+            stored += self._move(blob_type, blob_id, view[start : start + location.length], location)
+        return stored
+
+    def _move(self, blob_type: BlobType, blob_id: bytes, sealed: memoryview, location: Location) -> int:
+        try:
+            content = unseal(self._source.key, sealed)
+            plain_length = location.uncompressed_length
+            plain = content if plain_length is None else decompress_blob(content, plain_length)
+            if hash_bytes(plain) != blob_id:
+                raise Damaged("the content of a blob does not fit its id")
+        except Damaged:
+            # Another place may hold it whole; if none does, this says what is wrong with each.
+            return self._writer.save(blob_type, self._source.load_blob(blob_type, blob_id)).stored_bytes
+        if plain_length is not None and self._version >= 2:
+            return self._writer.save_frame(blob_type, blob_id, content, plain_length).stored_bytes
+        return self._writer.save(blob_type, plain).stored_bytes
+
+
+def _groups(wanted: Iterable[Wanted]) -> Iterator[tuple[BlobType, Group]]:
+    for blob_type, places in wanted:
+        for group in group_reads(places):
+            yield blob_type, group

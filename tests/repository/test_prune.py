@@ -1,0 +1,385 @@
+"""Prune: frees what no snapshot needs, never what one does, and leaves what restic takes."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from repository.check import check
+from repository.errors import BlobNotFound, Damaged, RepositoryError
+from repository.files import list_packs, pack_key
+from repository.forget import forget
+from repository.index import Index
+from repository.indexfile import encode_index
+from repository.locks import lock_repository
+from repository.packer import Packer
+from repository.packfile import BlobType, PackedBlob
+from repository.prune import PruneResult, prune
+from repository.prune_plan import PruneOptions, Unused
+from repository.repository import Repository
+from repository.writer import BlobWriter, WriteOptions
+from storage_adapters.local import LocalAdapter
+from tests.repository.engine import Restic, make_backup, new_local_repo, new_repo, open_local, restore_to
+
+NOTHING_UNUSED = PruneOptions(max_unused=Unused(size_bytes=0))
+
+
+@pytest.fixture(autouse=True)
+def locks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repository.locks.SETTLE_S", 0)
+
+
+def run_prune(repo: Repository, options: PruneOptions = NOTHING_UNUSED) -> PruneResult:
+    with lock_repository(repo, exclusive=True) as lock:
+        return prune(repo, options, lock)
+
+
+def run_forget(repo: Repository, *snapshot_ids: bytes) -> None:
+    with lock_repository(repo, exclusive=True) as lock:
+        forget(repo, snapshot_ids, lock)
+
+
+def fill(folder: Path, seed: int, files: int = 12) -> None:
+    """Write files that are random, compressible, or both kinds of large."""
+    chance = random.Random(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in range(files):
+        size = chance.choice([10, 3_000, 40_000, 700_000])
+        text = b"%d again and " % chance.getrandbits(60) * (size // 8)
+        (folder / f"{seed}-{number}").write_bytes(chance.choice([text, chance.randbytes(size)]))
+
+
+def back_up(repo: Repository, folder: Path) -> bytes:
+    return make_backup(repo, folder.name, cwd=folder.parent).result.snapshot_id
+
+
+def assert_restores(repo: Repository, snapshot_id: bytes, expected: Path, out: Path) -> None:
+    result, problems = restore_to(repo, out, repo.load_snapshot(snapshot_id))
+    assert (problems, result.failed) == ([], 0)
+    assert read_files(out / expected.name) == read_files(expected)
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_clean(repo: Repository) -> None:
+    result = check(repo, read_data=True)
+    assert (result.errors, result.hints) == ([], [])
+
+
+@pytest.fixture
+def pruned_of_two(tmp_path: Path) -> tuple[Repository, bytes, Path]:
+    """A repository with one snapshot left of two that shared most of their files."""
+    repo = new_local_repo(tmp_path / "repo")
+    source = tmp_path / "source"
+    fill(source, 1)
+    (source / "gone").write_bytes(random.Random(0).randbytes(900_000))
+    first = back_up(repo, source)
+    (source / "gone").unlink()
+    fill(source, 2)
+    second = back_up(repo, source)
+    run_forget(repo, first)
+    return repo, second, source
+
+
+def test_what_only_the_forgotten_used_is_freed(
+    pruned_of_two: tuple[Repository, bytes, Path], tmp_path: Path, restic: str
+) -> None:
+    repo, kept, source = pruned_of_two
+    before = sum(list_packs(repo.storage).values())
+    result = run_prune(repo)
+    after = sum(list_packs(repo.storage).values())
+    assert result.bytes_freed == before - after > 100_000
+    assert (result.bytes_unused, result.undeleted) == (0, [])
+    assert result.packs_repacked
+    assert result.packs_written
+    assert_clean(repo)
+    assert_restores(open_local(tmp_path / "repo"), kept, source, tmp_path / "out")
+    Restic(restic, tmp_path / "repo").check()
+    assert (
+        "total prune:           0 blobs" in Restic(restic, tmp_path / "repo").run("prune", "--dry-run").stdout
+    )
+
+
+def test_a_second_prune_finds_nothing_to_do(pruned_of_two: tuple[Repository, bytes, Path]) -> None:
+    repo, _, _ = pruned_of_two
+    run_prune(repo)
+    before = {found.key for found in repo.storage.list("")}
+    result = run_prune(repo)
+    assert (result.bytes_freed, result.packs_deleted, result.packs_repacked) == (0, 0, 0)
+    assert {found.key for found in repo.storage.list("")} == before
+
+
+def test_a_dry_run_writes_nothing_and_says_what_a_real_one_does(
+    pruned_of_two: tuple[Repository, bytes, Path],
+) -> None:
+    repo, _, _ = pruned_of_two
+    before = {found.key for found in repo.storage.list("")}
+    expected = run_prune(repo, PruneOptions(max_unused=Unused(size_bytes=0), dry_run=True))
+    assert {found.key for found in repo.storage.list("")} == before
+    real = run_prune(repo)
+    assert (expected.packs_deleted, expected.packs_repacked) == (real.packs_deleted, real.packs_repacked)
+    assert expected.bytes_freed == pytest.approx(real.bytes_freed, abs=2_000)  # headers of packs
+
+
+def test_unused_data_may_stay_if_allowed(pruned_of_two: tuple[Repository, bytes, Path]) -> None:
+    repo, _, _ = pruned_of_two
+    lenient = run_prune(repo, PruneOptions(max_unused=Unused()))
+    assert lenient.bytes_unused > 100_000
+    assert run_prune(repo, PruneOptions(max_repack_bytes=1000)).bytes_unused == lenient.bytes_unused
+    assert run_prune(repo, PruneOptions()).bytes_unused == 0
+    assert_clean(repo)
+
+
+def test_a_shared_lock_is_not_enough(pruned_of_two: tuple[Repository, bytes, Path]) -> None:
+    repo, _, _ = pruned_of_two
+    with lock_repository(repo) as lock, pytest.raises(RepositoryError, match="exclusive"):
+        prune(repo, NOTHING_UNUSED, lock)
+
+
+def test_without_snapshots_nothing_stays(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 3)
+    run_forget(repo, back_up(repo, tmp_path / "source"))
+    run_prune(repo)
+    left = {found.key.partition("/")[0] for found in repo.storage.list("")}
+    assert left == {"config", "keys"}
+
+
+# What a prune must not begin with
+
+
+def put_back(repo: Repository, key: str, change: bytes | None) -> None:
+    if change is None:
+        repo.storage.delete(key)
+    else:
+        repo.storage.put(key, change)
+
+
+def assert_refuses(repo: Repository, kind: type[RepositoryError], words: str) -> None:
+    """Prune raises and has deleted nothing but packs that no index lists."""
+    before = {found.key for found in repo.storage.list("") if not found.key.startswith("locks/")}
+    with pytest.raises(kind, match=words):
+        run_prune(repo)
+    assert {found.key for found in repo.storage.list("")} == before
+
+
+def only_key(repo: Repository, prefix: str) -> str:
+    (found,) = repo.storage.list(prefix)
+    return found.key
+
+
+@pytest.fixture
+def single(tmp_path: Path) -> Repository:
+    """One snapshot, one index file, and a pack that nothing needs."""
+    repo = new_repo()
+    fill(tmp_path / "source", 4)
+    back_up(repo, tmp_path / "source")
+    repo.load_index()
+    repo.save_blob("data", b"nobody's" * 100)
+    repo.flush()
+    return repo
+
+
+def test_it_refuses_with_a_damaged_snapshot(single: Repository) -> None:
+    key = only_key(single, "snapshots/")
+    single.storage.put(key, single.storage.get(key)[:-1])
+    assert_refuses(single, Damaged, key)
+
+
+def test_it_refuses_with_a_damaged_index(single: Repository) -> None:
+    key = next(single.storage.list("index/")).key
+    single.storage.put(key, single.storage.get(key)[:-1])
+    assert_refuses(single, Damaged, key)
+
+
+def test_it_refuses_with_an_index_file_missing(single: Repository) -> None:
+    for found in list(single.storage.list("index/")):
+        data = single.storage.get(found.key)
+        single.storage.delete(found.key)
+        single.load_index()
+        if not all(single.index.has("tree", each.tree) for _, each in single.list_snapshots()):
+            assert_refuses(single, BlobNotFound, "in no index file")
+            return
+        single.storage.put(found.key, data)
+    pytest.fail("no index file listed the root")
+
+
+@pytest.mark.parametrize("blob_type", ["data", "tree"])
+@pytest.mark.parametrize("change", ["missing", "shorter"])
+def test_it_refuses_without_a_pack_that_is_needed(
+    single: Repository, blob_type: BlobType, change: str
+) -> None:
+    single.load_index()
+    totals = sorted(single.index.pack_totals(), key=lambda total: -total.size_bytes)
+    pack = next(
+        total.id for total in totals if (total.tree_blobs if blob_type == "tree" else total.data_blobs)
+    )
+    data = single.storage.get(pack_key(pack))
+    put_back(single, pack_key(pack), None if change == "missing" else data[:-1])
+    assert_refuses(single, (BlobNotFound, Damaged), "missing" if change == "missing" else "bytes|seal|tag")  # type: ignore[arg-type]
+
+
+def test_a_missing_pack_that_nobody_needs_is_forgotten(single: Repository) -> None:
+    single.load_index()
+    used = {location.pack for kind, blob, location in single.index.places() if kind == "tree"}
+    nobodys = [t.id for t in single.index.pack_totals() if t.data_blobs == 1 and t.id not in used]
+    for pack in nobodys:
+        single.storage.delete(pack_key(pack))
+    assert run_prune(single).packs_missing == len(nobodys) == 1
+    assert_clean(single)
+
+
+def test_a_damaged_blob_that_would_be_copied_stops_it(pruned_of_two: tuple[Repository, bytes, Path]) -> None:
+    repo, _, _ = pruned_of_two
+    repo.load_index()
+    (pack, size) = max(list_packs(repo.storage).items(), key=lambda item: item[1])
+    damaged = bytearray(repo.storage.get(pack_key(pack)))
+    for place in range(50, size, 5_000):
+        damaged[place] ^= 1
+    repo.storage.put(pack_key(pack), damaged)
+    packs = list_packs(repo.storage).keys()
+    with pytest.raises(Damaged, match="no pack in use and no old index file was deleted"):
+        run_prune(repo)
+    assert packs <= list_packs(repo.storage).keys()
+
+
+# Odd states that others leave
+
+
+def store_pack(repo: Repository, blobs: list[tuple[BlobType, bytes]], *, indexed: bool) -> bytes:
+    """Store blobs again in a pack of their own, mixed as they come, not compressed where they were not."""
+    packer, parts = Packer("data"), []
+    for kind, blob_id in blobs:
+        place = repo.index.lookup(kind, blob_id)[0]
+        sealed = repo.storage.get(pack_key(place.pack), place.offset, place.length)
+        parts.append(
+            PackedBlob(kind, blob_id, sum(b.length for b in parts), place.length, place.uncompressed_length)
+        )
+        packer.add(blob_id, sealed, place.uncompressed_length)
+    packer._blobs = parts  # the types that a pack of ours would not mix
+    pack = packer.finish(repo.key)
+    repo.storage.put(pack_key(pack.id), pack.data)
+    if indexed:
+        repo.files.save("index", encode_index({pack.id: parts}))
+    return pack.id
+
+
+def every_blob(repo: Repository) -> list[tuple[BlobType, bytes]]:
+    repo.load_index()
+    return sorted((kind, blob) for kind, blob, _ in repo.index.places())
+
+
+def make_odd(repo: Repository, seed: int) -> None:
+    """Add duplicates, mixed and unindexed packs, a pack listed twice, blobs that nobody needs."""
+    chance = random.Random(seed)
+    blobs = every_blob(repo)
+    store_pack(repo, chance.sample(blobs, len(blobs) // 2), indexed=True)
+    store_pack(repo, chance.sample(blobs, len(blobs) // 3), indexed=True)
+    store_pack(repo, [each for each in blobs if each[0] == "data"][:3], indexed=True)
+    store_pack(repo, chance.sample(blobs, 2), indexed=False)
+    (first, *_) = repo.files.list("index")
+    repo.files.save("index", encode_index(dict(repo.load_index_file(first.id).packs)))
+    writer = BlobWriter(repo.files, repo.key, Index(), WriteOptions(compression="off"))
+    for number in range(5):
+        writer.save("data", b"%d nobody's" % number * 500)
+    writer.flush()
+    writer.stop()
+
+
+@pytest.mark.parametrize("first", ["ours", "restic"])
+def test_ping_pong_with_restic(tmp_path: Path, restic: str, first: str) -> None:
+    path, source = tmp_path / "repo", tmp_path / "source"
+    repo, real = new_local_repo(path), Restic(restic, path)
+    fill(source, 5)
+    oldest = back_up(repo, source)
+    fill(source, 6)
+    copy = tmp_path / "kept" / "source"
+    copy.parent.mkdir()
+    fill(copy, 5)
+    fill(copy, 6)
+    kept = back_up(repo, source)
+    make_odd(repo, 7)
+    run_forget(repo, oldest)
+    for turn in range(4):
+        if (turn % 2 == 0) == (first == "ours"):
+            run_prune(repo)
+            assert_clean(repo)
+        else:
+            real.run("prune", "--max-unused", "0")
+        assert real.run("check", "--read-data").returncode == 0
+        assert_restores(repo, kept, copy, tmp_path / f"out{turn}")
+        make_odd(repo, turn)
+        fill(source, 10 + turn, files=3)
+        run_forget(repo, back_up(repo, source))
+
+
+def test_duplicates_go_and_one_of_each_stays(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 8)
+    kept = back_up(repo, tmp_path / "source")
+    size = sum(list_packs(repo.storage).values())
+    make_odd(repo, 9)
+    result = run_prune(repo)
+    assert result.blobs_duplicate > 10
+    places = list(repo.index.places())
+    assert len(places) == len({place[:2] for place in places}) == result.blobs_used
+    assert sum(list_packs(repo.storage).values()) == pytest.approx(size, rel=0.01)
+    assert_clean(repo)
+    assert_restores(repo, kept, tmp_path / "source", tmp_path / "out")
+
+
+def test_a_copy_that_is_damaged_is_replaced_from_another(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 8)
+    kept = back_up(repo, tmp_path / "source")
+    blobs = every_blob(repo)
+    twin = store_pack(repo, blobs, indexed=True)  # mixed, so it is copied, if it is what stays
+    damaged = bytearray(repo.storage.get(pack_key(twin)))
+    damaged[100] ^= 1
+    repo.storage.put(pack_key(twin), damaged)
+    run_prune(repo)
+    assert_clean(repo)
+    assert_restores(repo, kept, tmp_path / "source", tmp_path / "out")
+
+
+def test_repacking_keeps_the_compression_of_data(tmp_path: Path) -> None:
+    repo = new_repo()
+    repo.compression = "off"
+    (tmp_path / "source").mkdir()
+    for number in range(3):
+        (tmp_path / "source" / f"{number}").write_bytes(b"%d all work and no play " % number * 1_000)
+    old = back_up(repo, tmp_path / "source")
+    (tmp_path / "source" / "0").unlink()
+    back_up(repo, tmp_path / "source")
+    run_forget(repo, old)
+    repo.compression = "auto"
+    assert run_prune(repo).blobs_repacked
+    assert all(place.uncompressed_length is None for kind, _, place in repo.index.places() if kind == "data")
+    run_prune(repo, PruneOptions(repack_uncompressed=True))
+    assert all(place.uncompressed_length for _, _, place in repo.index.places())
+    assert_clean(repo)
+
+
+def test_it_frees_what_restic_frees(tmp_path: Path, restic: str) -> None:
+    """The same state pruned by both, with the default limit: about the same size remains."""
+    sizes = []
+    for name in ("ours", "theirs"):
+        path, source = tmp_path / name, tmp_path / "source"
+        repo = new_local_repo(path)
+        for seed in range(3):
+            fill(source, seed)
+            back_up(repo, source)
+        run_forget(repo, repo.list_snapshots()[0][0], repo.list_snapshots()[2][0])
+        if name == "ours":
+            run_prune(repo, PruneOptions())
+        else:
+            Restic(restic, path).run("prune")
+        sizes.append(sum(list_packs(LocalAdapter(os.fspath(path))).values()))
+        for entry in source.iterdir():
+            entry.unlink()
+    assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
