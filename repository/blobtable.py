@@ -81,9 +81,14 @@ class BlobTable(IdTable):
         """Return what a row says."""
         return Place(self._packs[row], self._offsets[row], self._lengths[row], self._plains[row])
 
-    def rows_of(self, blob_id: bytes) -> Iterator[int]:
-        """Yield the rows of a blob, the first one added first."""
-        return self._chain(self.find(blob_id))
+    def places_of(self, blob_id: bytes) -> list[tuple[int, int, int, int]]:
+        """Return the places of a blob, the first one in front; bare tuples, for they are asked for often."""
+        packs, offsets, lengths, plains = self._packs, self._offsets, self._lengths, self._plains
+        row, places = self.find(blob_id), []
+        while row:
+            places.append((packs[row], offsets[row], lengths[row], plains[row]))
+            row = self._next[row]
+        return places
 
     def rows(self) -> Iterator[tuple[bytes, Place]]:
         """Yield all rows; such as are added meanwhile may be left out."""

@@ -6,6 +6,7 @@ import hashlib
 import re
 import struct
 from collections.abc import Iterator
+from itertools import chain
 
 ID_BYTES = 32
 _ID = struct.Struct(f"{ID_BYTES}s")
@@ -31,4 +32,4 @@ def parse_id(text: str) -> bytes:
 
 def split_ids(joined: bytes) -> Iterator[bytes]:
     """Yield each id of many that stand one after the other."""
-    return (each for (each,) in _ID.iter_unpack(joined))
+    return chain.from_iterable(_ID.iter_unpack(joined))

@@ -57,12 +57,26 @@ class IdTable:
 
     def extend(self, new: bytes) -> list[tuple[int, int]]:
         """Add a row for each of these ids (joined); return (first row, row) for each that had one before."""
-        self._grow(len(new) // ID_BYTES)
+        self.reserve(self.end + len(new) // ID_BYTES)
         start = self.end
         self._ids += new
         repeats = self._enter(self._slots, new, start)
         self._repeated += len(repeats)
         return repeats
+
+    def reserve(self, rows: int) -> None:
+        """Make slots for this many rows in all; half of them stay free, so that a search ends soon."""
+        count = len(self._slots)
+        while count < 2 * rows:
+            count *= 2
+        if count == len(self._slots):
+            return
+        slots = array("I", bytes(4)) * count
+        start = 1
+        while chunk := self._chunk(start):
+            self._enter(slots, chunk, start)
+            start += len(chunk) // ID_BYTES
+        self._slots = slots
 
     def ids(self) -> Iterator[bytes]:
         """Yield the id of every row."""
@@ -74,20 +88,6 @@ class IdTable:
     def _chunk(self, start: int) -> bytes:
         # A copy: a bytearray that somebody holds a view of cannot grow.
         return bytes(self._ids[start * ID_BYTES : (start + _CHUNK_ROWS) * ID_BYTES])
-
-    def _grow(self, added: int) -> None:
-        """Keep at least half of the slots free, so that a search ends after two or three."""
-        count = len(self._slots)
-        while count < 2 * (self.end + added):
-            count *= 2
-        if count == len(self._slots):
-            return
-        slots = array("I", bytes(4)) * count
-        start = 1
-        while chunk := self._chunk(start):
-            self._enter(slots, chunk, start)
-            start += len(chunk) // ID_BYTES
-        self._slots = slots
 
     def _enter(self, slots: array[int], new: bytes, start: int) -> list[tuple[int, int]]:
         mask = len(slots) - 1

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from operator import add
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
@@ -18,6 +18,7 @@ from repository.packfile import MAX_PACK_BYTES, BlobType, PackedBlob
 
 PackListing = tuple[bytes, list[PackedBlob]]
 
+_Decoded = TypeVar("_Decoded")
 _Id = Annotated[str, msgspec.Meta(min_length=2 * ID_BYTES, max_length=2 * ID_BYTES)]
 _Number = Annotated[int, msgspec.Meta(ge=0, le=MAX_PACK_BYTES)]
 
@@ -62,11 +63,13 @@ class _Pack(msgspec.Struct, gc=False):
 
 
 class _Document(msgspec.Struct):
-    packs: list[_Pack] | None = None
+    packs: list[msgspec.Raw] | None = None
     supersedes: list[_Id] | None = None
 
 
-_decoder = msgspec.json.Decoder(_Document | list[_Pack])
+_document = msgspec.json.Decoder(_Document | list[msgspec.Raw])
+_packs = msgspec.json.Decoder(list[_Pack])
+_BATCH = 512  # packs that are objects at a time
 
 
 def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
@@ -77,15 +80,22 @@ def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
 def decode_index(json: bytes) -> IndexFile:
     """Read an index file, also restic 0.1's bare array of packs. Raises Damaged."""
     document = _parse(json)
-    packs = document.packs or []
-    listed = [(pack_id, _packed_blobs(pack)) for pack_id, pack in zip(_ids(packs), packs, strict=True)]
+    listed = [
+        item
+        for packs in _batches(document)
+        for item in zip(_ids(packs), map(_packed_blobs, packs), strict=True)
+    ]
     return IndexFile(listed, list(split_ids(_unhex(document.supersedes or []))))
 
 
-def decode_columns(json: bytes) -> IndexColumns:
-    """Read an index file as decode_index does, several times as fast and without an object for each blob."""
-    packs = _parse(json).packs or []
-    return IndexColumns(list(_ids(packs)), {"data": _columns(packs, "data"), "tree": _columns(packs, "tree")})
+def decode_columns(json: bytes) -> Iterator[IndexColumns]:
+    """Read an index file as decode_index does, several times as fast, a few hundred packs at a time.
+
+    Raises Damaged, also when some were yielded before.
+    """
+    for packs in _batches(_parse(json)):
+        kinds: tuple[BlobType, ...] = ("data", "tree")
+        yield IndexColumns(list(_ids(packs)), {kind: _columns(packs, kind) for kind in kinds})
 
 
 def _encode_pack(pack_id: bytes, blobs: Sequence[PackedBlob]) -> str:
@@ -99,12 +109,23 @@ def _encode_blob(blob: PackedBlob) -> str:
 
 
 def _parse(json: bytes) -> _Document:
+    document = _decode(_document, json, "the index")
+    return document if isinstance(document, _Document) else _Document(document)
+
+
+def _batches(document: _Document) -> Iterator[list[_Pack]]:
+    raw = document.packs or []
+    for start in range(0, len(raw), _BATCH):
+        text = b"[" + b",".join(raw[start : start + _BATCH]) + b"]"
+        yield _decode(_packs, text, f"the index ($ is its packs from number {start} on)")
+
+
+def _decode(decoder: msgspec.json.Decoder[_Decoded], json: bytes, what: str) -> _Decoded:
     try:
-        document = _decoder.decode(json)
+        return decoder.decode(json)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as err:
         # Cut: the reason may quote the text.
-        raise Damaged(f"the index is not what an index must be: {str(err)[:200]}") from err
-    return document if isinstance(document, _Document) else _Document(document)
+        raise Damaged(f"{what} is not as it must be: {str(err)[:200]}") from err
 
 
 def _packed_blobs(pack: _Pack) -> list[PackedBlob]:

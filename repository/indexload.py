@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
 from repository.errors import Damaged
 from repository.files import LOADERS, FileStore, StoredFile
+from repository.ids import ID_BYTES
 from repository.index import Index
 from repository.indexfile import IndexFile, decode_columns, decode_index
 from storage_adapters.errors import ObjectNotFound
 
-Decoded = TypeVar("Decoded")
+# The first file tells how many blobs the others may list; a guess too high by little doubles the table.
+_SAFELY = 0.95
 
 # As stored; as text they are four times as large. An index file of 50,000 blobs has some 2 MB.
 _AHEAD_BYTES = 4 * 1024 * 1024
@@ -22,16 +24,48 @@ _AHEAD_BYTES = 4 * 1024 * 1024
 def load_index(files: FileStore) -> Index:
     """Return the union of all index files. Raises Damaged, naming the file."""
     index = Index()
+    listed = files.list("index")
+    total = sum(file.size_bytes for file in listed)
     with ThreadPoolExecutor(LOADERS, "index") as pool:
-        for file, json in _in_turn(pool, lambda file: _load(files, file), files.list("index")):
+        for file, json in _in_turn(pool, lambda file: _load(files, file), listed):
             if json is not None:
-                index.add_file(_decode(decode_columns, json, file.id))
+                _add(index, file, json)
+                if file is listed[0]:
+                    index.expect(_SAFELY * total / file.size_bytes, total // ID_BYTES)
+    _return_freed_memory()
     return index
 
 
 def load_file(files: FileStore, file_id: bytes) -> IndexFile:
     """Return one index file. Raises ObjectNotFound; Damaged, naming the file."""
-    return _decode(decode_index, files.load("index", file_id), file_id)
+    json = files.load("index", file_id)
+    try:
+        return decode_index(json)
+    except Damaged as error:
+        raise _damaged(file_id, error) from error
+
+
+def _add(index: Index, file: StoredFile, json: bytes) -> None:
+    try:
+        for columns in decode_columns(json):
+            index.add_columns(columns)
+    except Damaged as error:
+        raise _damaged(file.id, error) from error
+
+
+def _damaged(file_id: bytes, error: Damaged) -> Damaged:
+    return Damaged(f"the file index/{file_id.hex()} is damaged: {error}")
+
+
+def _return_freed_memory() -> None:
+    """Give what the texts of the files took back to the system.
+
+    The C library keeps it otherwise, between what stays: half as much again as the index itself. Systems
+    whose C library has no malloc_trim do not need it.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 def _load(files: FileStore, file: StoredFile) -> bytes | None:
@@ -39,13 +73,6 @@ def _load(files: FileStore, file: StoredFile) -> bytes | None:
         return files.load("index", file.id)
     except ObjectNotFound:
         return None  # a prune has replaced it; what it wrote instead is listed next time
-
-
-def _decode(decode: Callable[[bytes], Decoded], json: bytes, file_id: bytes) -> Decoded:
-    try:
-        return decode(json)
-    except Damaged as error:
-        raise Damaged(f"the file index/{file_id.hex()} is damaged: {error}") from error
 
 
 def _in_turn(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from repository.errors import Damaged
-from repository.indexfile import decode_index, encode_index
-from repository.packfile import PackedBlob
+from repository.ids import split_ids
+from repository.indexfile import BlobColumns, PackListing, decode_columns, decode_index, encode_index
+from repository.packfile import BlobType, PackedBlob
 from tests.repository.hostile import HOSTILE_TEXTS, mutations, odd_documents, refuses_or_decodes
 from tests.repository.test_packfile import SAMPLE, blob_lists
 
@@ -101,3 +104,58 @@ def test_hostile_indexes_are_damaged() -> None:
         assert index is None or index.packs == []
     for data in odd_documents(TEXT):
         refuses_or_decodes(decode_index, data)
+
+
+def listed_in_columns(data: bytes) -> list[PackListing]:
+    """Decode in columns; return each pack's data blobs, then its tree blobs."""
+    packs = []
+    for part in decode_columns(data):
+        blobs = {kind: columns_to_blobs(kind, columns) for kind, columns in part.blobs.items()}
+        for number, pack in enumerate(part.packs):
+            counts = [(blobs[kind], columns.counts[number]) for kind, columns in part.blobs.items()]
+            packs.append((pack, [next(each) for each, count in counts for _ in range(count)]))
+        assert not any(list(each) for each in blobs.values())
+    return packs
+
+
+def columns_to_blobs(kind: BlobType, columns: BlobColumns) -> Iterator[PackedBlob]:
+    rows = zip(columns.offsets, columns.lengths, columns.plains, strict=True)
+    for blob_id, (offset, length, plain) in zip(split_ids(columns.ids), rows, strict=True):
+        yield PackedBlob(kind, blob_id, offset, length, plain or None)
+
+
+def data_first(packs: list[PackListing]) -> list[PackListing]:
+    return [(pack, sorted(blobs, key=lambda blob: blob.type)) for pack, blobs in packs]
+
+
+@given(st.lists(blob_lists, max_size=4))
+def test_columns_say_the_same(packs: list[list[PackedBlob]]) -> None:
+    text = encode_index({bytes([number]) * 32: blobs for number, blobs in enumerate(packs)})
+    assert listed_in_columns(text) == data_first(decode_index(text).packs)
+
+
+def test_columns_of_many_packs_say_the_same() -> None:
+    text = encode_index({number.to_bytes(32, "big"): SAMPLE[: number % 5] for number in range(2000)})
+    assert listed_in_columns(text) == data_first(decode_index(text).packs)
+
+
+@given(mutations(TEXT))
+def test_columns_are_refused_where_the_index_is(data: bytes) -> None:
+    index = refuses_or_decodes(decode_index, data)
+    packs = refuses_or_decodes(listed_in_columns, data)
+    assert packs == (None if index is None else data_first(index.packs))
+
+
+def test_columns_refuse_what_is_hostile() -> None:
+    for data in (*HOSTILE_TEXTS, *odd_documents(TEXT)):
+        index = refuses_or_decodes(decode_index, data)
+        packs = refuses_or_decodes(listed_in_columns, data)
+        assert packs == (None if index is None else data_first(index.packs))
+
+
+def test_damage_in_a_later_pack_is_found() -> None:
+    text = encode_index({number.to_bytes(32, "big"): SAMPLE for number in range(600)})
+    bad = text.replace(b'"type":"tree"', b'"type":"twig"').replace(b'"type":"twig"', b'"type":"tree"', 1100)
+    for decode in (decode_index, listed_in_columns):
+        with pytest.raises(Damaged, match="from number 512"):
+            decode(bad)
