@@ -28,17 +28,24 @@ def raise_alert(
     storage_id: str | None = None,
 ) -> Alert:
     """Open an alert, or note that the open one of this subject happened again (its texts are renewed)."""
+    texts = {"kind": kind, "severity": severity, "what": what, "meaning": meaning, "advice": advice}
+    about = {"config_id": config_id, "job_id": job_id, "storage_id": storage_id}
     with write() as session:
-        alert = _open_alert(session, subject)
-        if alert is None:
-            alert = Alert(subject=subject, kind=kind, opened_at=utc_now())
-            session.add(alert)
-        else:
-            alert.count += 1
-        alert.kind, alert.severity, alert.last_at = kind, severity, utc_now()
-        alert.what, alert.meaning, alert.advice, alert.detail = what, meaning, advice, detail
-        alert.config_id, alert.job_id, alert.storage_id = config_id, job_id, storage_id
-        return alert
+        return raise_in(session, subject, **texts, detail=detail, **about)
+
+
+def raise_in(session: Session, subject: str, **values: str | int | None) -> Alert:
+    """Do the same in the caller's transaction: an alert that must not be lost with what it is about."""
+    now = utc_now()
+    alert = _open_alert(session, subject)
+    if alert is None:
+        alert = Alert(subject=subject, opened_at=now, count=0)
+        session.add(alert)
+    alert.count += 1
+    alert.last_at = now
+    for name, value in values.items():
+        setattr(alert, name, value)
+    return alert
 
 
 def resolve(subject: str) -> bool:

@@ -35,9 +35,15 @@ def prepare(settings: Settings) -> None:
     """
     _make_data_dir(settings.data_dir)
     _state.settings = settings
-    with lock("prepare"):
-        _read_or_make(NODE_ID_FILE, lambda: random.token_hex(16))
-        _prepare_database(settings)
+    try:
+        with lock("prepare"):
+            _read_or_make(NODE_ID_FILE, lambda: random.token_hex(16))
+            _prepare_database(settings)
+    except OSError as error:
+        raise SettingsError(
+            f"The data folder {settings.data_dir} cannot be used: {error.strerror or error}. "
+            "Mend that, or set HOLDFAST_DATA_DIR to another folder."
+        ) from error
 
 
 def settings() -> Settings:
@@ -176,17 +182,18 @@ def _read_or_make(name: str, make: Callable[[], str]) -> str:
 
 
 def _write_once(path: str, text: str) -> None:
-    """Write a new file durably; if another process was faster, its file stays."""
+    """Write a new file, whole and durably. The caller holds the lock, or knows that nobody else writes it."""
     temporary = f"{path}.{random.token_hex(4)}.new"
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         os.write(descriptor, text.encode() + b"\n")
         os.fsync(descriptor)
-        with suppress(FileExistsError):
-            os.link(temporary, path)
+        os.rename(temporary, path)
+    except OSError:
+        os.unlink(temporary)
+        raise
     finally:
         os.close(descriptor)
-        os.unlink(temporary)
     folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

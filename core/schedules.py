@@ -164,10 +164,10 @@ def _start(found: Due) -> None:
     try:
         with write() as session:
             missed = _note_runs(session, found)
+            if missed:
+                _alert_missed(session, found.config_id, missed)
     except IntegrityError:
         return  # another process ticked at the same moment and has noted all of it
-    if missed:
-        _alert_missed(found.config_id, missed)
 
 
 def _note_runs(session: Session, found: Due) -> dict[datetime, str]:
@@ -192,21 +192,23 @@ def _is_run(run: ScheduledRun) -> ColumnElement[bool]:
     return and_(ScheduledRun.config_id == run.config_id, ScheduledRun.due_at == run.due_at)
 
 
-def _alert_missed(config_id: str, missed: dict[datetime, str]) -> None:
-    config = db.session.get_one(Config, config_id)
+def _alert_missed(session: Session, config_id: str, missed: dict[datetime, str]) -> None:
+    config = session.get_one(Config, config_id)
     last = max(missed)
     when = last.astimezone(ZoneInfo(config.timezone)).strftime("%Y-%m-%d %H:%M")
     runs = (
         f"the run of {when}" if len(missed) == 1 else f"{len(missed)} runs, the last of them that of {when},"
     )
-    alerts.raise_alert(
+    alerts.raise_in(
+        session,
         f"missed:{config_id}",
-        "missed",
-        "warning",
-        f"{config.name} missed {runs} ({config.timezone}). {missed[last]}",
-        "What changed between the last backup and the next one may not be kept in every state it had.",
-        "See that the worker runs all the time, and that backups end before the next one is due. "
+        kind="missed",
+        severity="warning",
+        what=f"{config.name} missed {runs} ({config.timezone}). {missed[last]}",
+        meaning="What changed between the last backup and the next one may not be kept in every state.",
+        advice="See that the worker runs all the time, and that backups end before the next one is due. "
         "One run is made up for by itself.",
+        detail="",
         config_id=config_id,
     )
 

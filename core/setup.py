@@ -118,7 +118,7 @@ def apply_environment(settings: Settings) -> list[str]:
     _refuse_changed_key(settings)
     _note_not_used(settings)
     if settings.encryption_key and not has_repository():
-        create_first_storage(settings.backup_dir)
+        _create_in_backup_dir(settings)
     elif has_repository():
         _make_environment_config(settings)
     return notes()
@@ -138,7 +138,7 @@ def ensure_for_command(interactive: bool) -> str | None:
             "Nothing is set up yet, and there is no terminal to show a new recovery key on.",
             "Set BACKUP_ENCRYPTION_KEY (or BACKUP_ENCRYPTION_KEY_FILE), or run this once on a terminal.",
         )
-    create_first_storage(settings.backup_dir)
+    _create_in_backup_dir(settings)
     return recovery.stored()
 
 
@@ -146,6 +146,13 @@ def notes() -> list[str]:
     """Return sentences about variables that are set and not used by this version."""
     names = instance.get("environment_not_used", [])
     return [f"Set, but not used by this version of Holdfast yet: {', '.join(names)}."] if names else []
+
+
+def _create_in_backup_dir(settings: Settings) -> None:
+    try:
+        create_first_storage(settings.backup_dir)
+    except (Invalid, Refused) as error:
+        raise Refused(f"BACKUP_DIR cannot become the first storage. {error.message}", error.advice) from error
 
 
 def _settle_key(path: str, settings: Settings, existing_key: str) -> None:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import sqlite3
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -153,3 +154,22 @@ def test_a_lock_keeps_another_process_out_and_ends_with_its_holder(environ: dict
     with app_state.lock("test"):
         os.close(reading)
         os.close(writing)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_key(environ: dict[str, str], tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(small)], check=False).returncode:
+        pytest.skip("this place allows no mounts")
+    try:
+        filler = small / "filler"
+        filler.write_bytes(b"x" * 65536)
+        with pytest.raises(SettingsError, match=r"(?i)disk is full|no space"):
+            app_state.prepare(load(environ | {"HOLDFAST_DATA_DIR": str(small)}))
+        filler.unlink()
+        assert [path.name for path in small.iterdir() if path.suffix == ".new"] == []
+        with pytest.raises(SettingsError, match=r"(?i)disk is full|no space"):  # too small for a database
+            app_state.prepare(load(environ | {"HOLDFAST_DATA_DIR": str(small)}))
+    finally:
+        subprocess.run(["umount", str(small)], check=True)

@@ -470,3 +470,13 @@ def test_two_who_open_the_link_at_once_make_one_admin(context: Flask) -> None:
     assert sorted(outcomes) == ["made", "refused", "refused"]
     db.session.rollback()  # what this thread has read is from before
     assert len(users.list_all()) == 1
+
+
+def test_a_folder_that_cannot_be_used_is_named_by_its_variable(
+    context: Flask, environ: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "backups").mkdir()
+    (tmp_path / "backups" / "cat.jpg").touch()
+    with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
+    with pytest.raises(Refused, match=r"BACKUP_DIR .*cat\.jpg"):
+        setup.apply_environment(app_state.settings())
