@@ -97,7 +97,6 @@ _SUMMARY: tuple[tuple[type[Exception], str], ...] = (
     (Damaged, "Stored data is damaged: {error}"),
     (ObjectNotFound, "Stored data is missing: {error}"),
     (BlobNotFound, "Stored data is missing: {error}"),
-    (Unreachable, "{error}"),
     (StorageUnavailable, "The storage is not reachable: {error}"),
     (StorageError, "The storage failed: {error}"),
     (RepositoryError, "{error}"),
@@ -124,6 +123,8 @@ def sentence(text: str) -> str:
 def _say(error: Exception) -> str:
     if not isinstance(error, EXPECTED):
         return f"Holdfast itself failed ({type(error).__name__}): {error}"
+    if isinstance(error, HoldfastError):
+        return error.message  # its advice has a place of its own
     for kind, text in _SUMMARY:
         if isinstance(error, kind):
             return text.format(error=error)

@@ -181,7 +181,7 @@ def _timezone(given: Mapping[str, str]) -> str:
     """Return the machine's zone: TZ, /etc/timezone, where /etc/localtime points, else UTC."""
     for name in (_text(given, "TZ").removeprefix(":"), _zone_file(), _zone_link()):
         if name and is_zone(name):
-            return name
+            return "UTC" if name == "Etc/UTC" else name
     return "UTC"
 
 

@@ -92,7 +92,7 @@ def open_adapter(storage: Storage) -> StorageAdapter:
     try:
         found = read_marker(adapter)
     except StorageError as error:
-        raise _unreachable(storage, f"it could not be read: {error}") from error
+        raise _unreachable(storage, _why(storage, error)) from error
     if found is None:
         raise _unreachable(
             storage, f"its marker {MARKER} is missing, so this is not the folder that was set up"
@@ -215,6 +215,12 @@ def _unreachable(storage: Storage, reason: str) -> Unreachable:
         f"The storage {name} ({path}) is unreachable: {reason}. Nothing was written.",
         "Check that its disk is connected and mounted there, then try again.",
     )
+
+
+def _why(storage: Storage, error: StorageError) -> str:
+    if not os.path.isdir(storage.settings["path"]):
+        return "its folder is not there"
+    return f"it could not be read: {str(error).rstrip('?.')}"
 
 
 def _probe(adapter: StorageAdapter) -> None:
