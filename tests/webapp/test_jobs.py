@@ -1,0 +1,140 @@
+"""Jobs: live, ended, filtered, cancelled."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import timedelta
+
+from core import jobs
+from core.db import utc_now, write
+from core.models import Job, JobLog
+from tests.core.making import run
+from tests.webapp.conftest import As
+from tests.webapp.html import problems_of
+from tests.webapp.world import World
+
+
+def change(world: World, job_id: int, **values: object) -> None:
+    """Write to a job's row as a job process would."""
+    with world.app.app_context(), write() as session:
+        job = session.get_one(Job, job_id)
+        for name, value in values.items():
+            setattr(job, name, value)
+
+
+def test_the_list_is_filtered_by_its_address(world: World, as_: As) -> None:
+    browser = as_("viewer")
+    page = browser.get("/jobs?kind=restore").text
+    assert re.findall(r'href="/jobs/(\d+)"', page) == [str(world.restore_job_id)]
+    assert '<option value="restore" selected>' in page
+    assert "No job fits these filters" in browser.get("/jobs?status=interrupted").text
+    assert browser.get("/jobs?status=nonsense&page=-5&config=nope").status_code == 200
+
+
+def test_pages_of_the_list_keep_the_filters(world: World, as_: As) -> None:
+    with world.app.app_context(), write() as session:
+        session.add_all(
+            Job(kind="retention", status="completed", trigger="schedule", created_at=utc_now())
+            for _ in range(60)
+        )
+    browser = as_("viewer")
+    page = browser.get("/jobs?kind=retention").text
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    assert older == "/jobs?kind=retention&amp;page=2"
+    second = browser.get(older.replace("&amp;", "&")).text
+    assert "Page 2 of 2" in second
+    assert not set(re.findall(r'href="/jobs/(\d+)"', page)) & set(re.findall(r'href="/jobs/(\d+)"', second))
+
+
+def test_progress_polls_only_while_the_job_is_active(world: World, as_: As) -> None:
+    browser, job_id = as_("viewer"), world.queued_job_id
+    queued = browser.fragment(f"/jobs/{job_id}/progress")
+    assert 'hx-trigger="every 1s"' in queued.text
+    assert "HX-Trigger" not in queued.headers
+    change(world, job_id, status="running", phase="reading", started_at=utc_now() - timedelta(seconds=10),
+           files_done=30, files_total=60, bytes_done=50 * 2**20, bytes_total=100 * 2**20,
+           current_path="/srv/" + "deep/" * 40 + "end.txt")  # fmt: skip
+    running = browser.fragment(f"/jobs/{job_id}/progress").text
+    assert 'value="50"' in running
+    assert "30 of 60" in running
+    assert "50.0 MiB of 100.0 MiB" in running
+    assert "5.0 MiB/s" in running
+    assert re.search(r"<dd>\s*(9|10) s\s*</dd>", running)  # the time left
+    assert "…" in running
+    assert problems_of(running) == []
+    change(world, job_id, status="queued", phase="", started_at=None)
+    with world.app.app_context():
+        ended = run(jobs.get(job_id))
+    last = browser.fragment(f"/jobs/{job_id}/progress")
+    assert "hx-trigger" not in last.text
+    assert ended.summary in last.text
+    assert json.loads(last.headers["HX-Trigger"])["job-ended"] == {"value": job_id}
+
+
+def test_a_waiting_job_says_for_what(world: World, as_: As) -> None:
+    with world.app.app_context():
+        job_id = jobs.create_backup(world.spare_config_id, "manual").id
+    change(world, job_id, phase="waiting", waiting_reason="Another program holds the repository.")
+    page = as_("viewer").get(f"/jobs/{job_id}").text
+    assert "Waiting" in page
+    assert "Another program holds the repository." in page
+    assert "Cancel" not in page  # not for viewers
+    assert f'id="job-{job_id}-cancel"' in as_("operator").get(f"/jobs/{job_id}").text
+
+
+def test_cancelling_works_without_javascript_and_in_place(world: World, as_: As) -> None:
+    with world.app.app_context():
+        job_id = jobs.list_jobs(status="queued", config_id=world.spare_config_id, kind="backup").items[0].id
+    browser = as_("operator")
+    fragment = browser.post(f"/jobs/{job_id}/cancel", htmx=True)
+    assert "Cancelled" in fragment.text
+    again = browser.post(f"/jobs/{job_id}/cancel")
+    assert again.status_code == 409
+    assert "has ended already" in again.text
+
+
+def test_a_running_job_shows_that_it_is_stopping(world: World, as_: As) -> None:
+    with world.app.app_context():
+        job_id = jobs.create_backup(world.spare_config_id, "manual").id
+    change(world, job_id, status="running", started_at=utc_now(), heartbeat_at=utc_now())
+    browser = as_("operator")
+    assert browser.post(f"/jobs/{job_id}/cancel").headers["Location"] == f"/jobs/{job_id}"
+    page = browser.get(f"/jobs/{job_id}").text
+    assert "Stopping" in page
+    assert f'id="job-{job_id}-cancel"' not in page
+    change(world, job_id, status="cancelled", ended_at=utc_now())
+
+
+def test_a_failed_job_says_what_it_means_and_what_to_do(world: World, as_: As) -> None:
+    page = as_("viewer").get(f"/jobs/{world.failed_job_id}").text
+    with world.app.app_context():
+        job = jobs.get(world.failed_job_id)
+        for words in (job.summary, job.meaning, job.advice):
+            assert words
+            assert words.split(":")[0].split("'")[0] in page
+    assert "Technical detail" in page
+
+
+def test_problems_are_listed_apart_and_paged(world: World, as_: As) -> None:
+    with world.app.app_context(), write() as session:
+        session.add(JobLog(job_id=world.job_id, level="info", message="all is well"))
+        session.add_all(
+            JobLog(job_id=world.job_id, level="warning", message="could not be read", path=f"/srv/<{number}>")
+            for number in range(250)
+        )
+    browser = as_("viewer")
+    assert "all is well" in browser.get(f"/jobs/{world.job_id}").text
+    page = browser.get(f"/jobs/{world.job_id}?lines=problems").text
+    assert "all is well" not in page
+    assert "/srv/&lt;0&gt;" in page
+    (older,) = re.findall(r'rel="next" href="([^"]+)"', page)
+    assert "lines=problems" in older
+    assert older.endswith("#log")
+    assert "/srv/&lt;249&gt;" in browser.get(older.replace("&amp;", "&")).text
+
+
+def test_a_restore_shows_where_it_went(world: World, as_: As) -> None:
+    page = as_("viewer").get(f"/jobs/{world.restore_job_id}").text
+    assert str(world.folder / "restored") in page
+    assert "keep what is there" in page

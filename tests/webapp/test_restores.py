@@ -1,0 +1,100 @@
+"""Restores asked for in the browser."""
+
+from __future__ import annotations
+
+import os
+import re
+
+import pytest
+
+from core import jobs, restores
+from core.tokens import token_from_path
+from tests.core.making import run
+from tests.webapp.conftest import As
+from tests.webapp.html import problems_of
+from tests.webapp.world import World
+
+
+def token(world: World, name: str) -> str:
+    return token_from_path(os.fsencode(world.tree / name))
+
+
+def test_what_was_ticked_is_what_the_form_restores(world: World, as_: As) -> None:
+    browser, chosen = as_("admin"), [token(world, "letters/old"), token(world, "empty")]
+    data = {"point_id": world.point_id, "path": chosen}
+    page = browser.post("/restores/new", data).text
+    assert problems_of(page) == []
+    assert sorted(re.findall(r'name="path" value="([^"]+)"', page)) == sorted(chosen)
+    assert 'name="all"' not in page
+    target = world.folder / "chosen"
+    answer = browser.post("/restores", {**data, "target_path": str(target), "conflict": "keep"})
+    job_id = int(answer.headers["Location"].rpartition("/")[2])
+    with world.app.app_context():
+        assert jobs.get(job_id).enqueued_at is not None
+        assert run(jobs.get(job_id)).status == "completed"
+    below = str(world.tree).lstrip("/")
+    assert (target / below / "letters" / "old" / "first.txt").read_text() == "the first letter\n"
+    assert (target / below / "empty").is_dir()
+    assert not (target / below / "letters" / "big.bin").exists()
+
+
+def test_a_path_below_a_chosen_one_is_not_asked_for_twice(world: World, as_: As) -> None:
+    data = {"point_id": world.point_id, "path": [token(world, "letters"), token(world, "letters/old")]}
+    page = as_("admin").post("/restores/new", data).text
+    assert re.findall(r'name="path" value="([^"]+)"', page) == [token(world, "letters")]
+
+
+def test_nothing_ticked_is_never_everything(world: World, as_: As) -> None:
+    browser = as_("admin")
+    answer = browser.post("/restores/new", {"point_id": world.point_id})
+    assert answer.headers["Location"] == f"/points/{world.point_id}"
+    assert "Tick at least one" in browser.get(answer.headers["Location"]).text
+    before = len(_restores(world))
+    data = {"point_id": world.point_id, "target_path": str(world.folder / "all"), "conflict": "keep"}
+    assert browser.post("/restores", data).status_code == 422
+    assert len(_restores(world)) == before
+    assert browser.post("/restores", {**data, "all": "yes"}).status_code == 303
+
+
+def _restores(world: World) -> list[int]:
+    with world.app.app_context():
+        return [one.id for one in restores.list_restores().items]
+
+
+def test_a_path_that_is_none_stops_the_restore(world: World, as_: As) -> None:
+    data = {"point_id": world.point_id, "path": ["%%%", token(world, "letters")]}
+    assert as_("admin").post("/restores/new", data).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [("relative", "from / on"), ("/", "whole machine"), ("{folder}/data/x", "own data folder"),
+     ("{folder}/backups", "keeps backups"), ("", "from / on")],
+)  # fmt: skip
+def test_a_bad_place_comes_back_with_all_that_was_chosen(
+    world: World, as_: As, target: str, words: str
+) -> None:
+    data = {
+        "point_id": world.point_id,
+        "path": token(world, "letters"),
+        "target_path": target.format(folder=world.folder),
+        "conflict": "rename",
+    }
+    response = as_("admin").post("/restores", data)
+    assert response.status_code == 422
+    assert words in response.text
+    assert token(world, "letters") in response.text
+    assert re.search(r'value="rename" checked', response.text)
+    assert problems_of(response.text) == []
+
+
+def test_a_point_that_is_none_is_not_found(world: World, as_: As) -> None:
+    browser = as_("admin")
+    for point_id in ("", "x", "99999", "9" * 40, "²"):
+        assert browser.get(f"/restores/new?point_id={point_id}").status_code == 404
+
+
+def test_restores_are_listed_with_their_result(world: World, as_: As) -> None:
+    page = as_("viewer").get("/restores").text
+    assert f"/jobs/{world.restore_job_id}" in page
+    assert "Completed" in page
