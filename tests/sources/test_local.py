@@ -125,10 +125,12 @@ def test_a_bind_mount_hides_no_protected_place(tree: Path, tmp_path: Path) -> No
     code = (
         "import sys; from sources.local import LocalSource\n"
         "source = LocalSource([sys.argv[2]], always_excluded=[(sys.argv[1], 'ours')])\n"
-        "import os; print(source.list_dir(os.path.dirname(os.fsencode(sys.argv[2]))).excluded)"
+        "import os; print(source.list_dir(os.path.dirname(os.fsencode(sys.argv[2]))).excluded)\n"
+        "inside = LocalSource([sys.argv[2] + '/f'], always_excluded=[(sys.argv[1], 'ours')])\n"
+        "print(inside.list_dir(os.fsencode(sys.argv[2])).excluded)"
     )
     out = in_own_mounts(f'mount --bind "$1" "$2"; {_LIST}', tree / "sub", tmp_path / "mount", Path(code))
-    assert "rule='ours'" in out
+    assert [line.count("rule='ours'") for line in out.splitlines()] == [1, 1]
 
 
 @needs_root

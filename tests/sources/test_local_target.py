@@ -388,3 +388,13 @@ def test_a_hard_link_put_in_the_place_of_a_special_gets_no_metadata(tmp_path: Pa
         os.close(fd)
     after = (tmp_path / "victim").stat()
     assert (after.st_mode, after.st_mtime_ns) == (before.st_mode, before.st_mtime_ns)
+
+
+def test_only_dead_leftovers_are_removed(root: Path) -> None:
+    """A special has no lock: a young one may be on its way to its name. A folder is never ours."""
+    root.mkdir()
+    os.mkfifo(root / ".holdfast-0123456789ab-1")
+    (root / ".holdfast-0123456789ab-2").touch()
+    (root / ".holdfast-0123456789ab-3").mkdir()
+    LocalTarget(root).start_dir(b"/")
+    assert names(root) == [".holdfast-0123456789ab-1", ".holdfast-0123456789ab-3"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,6 +53,14 @@ CASES = [
     (["\\!a"], "/!a", True),
     (["#a"], "/#a", True),
     ([""], "/a", False),
+    # Bytes that are not UTF-8 are one character each; a star may end within a character.
+    (["?"], "/\udcff", True),
+    (["?"], "/\udcff\udcfe", False),
+    (["[^a]"], "/\udcff", True),
+    (["[\ufffd]"], "/\udcff", True),
+    (["[\ufffd]"], "/x", False),
+    (["*??"], "/€", True),
+    (["q*?*??"], "/q😀", False),
     # As restic does it, though one would not expect it: too few ways of filling two ** are tried.
     (["/a/**/b/**/c"], "/a/b/x/c", True),
     (["/a/**/b/**/c"], "/a/x/b/c", False),
@@ -60,7 +70,7 @@ CASES = [
 
 @pytest.mark.parametrize(("patterns", "path", "expected"), CASES)
 def test_a_path_is_matched_as_by_restic(patterns: list[str], path: str, expected: bool) -> None:
-    assert (PatternList(patterns).match(path.encode()) is not None) == expected
+    assert (PatternList(patterns).match(os.fsencode(path)) is not None) == expected
 
 
 def test_the_pattern_that_decided_is_named_as_it_was_written() -> None:
