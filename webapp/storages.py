@@ -47,6 +47,7 @@ def test(storage_id: str) -> ResponseReturnValue:
 
 def _look(storage: Storage) -> Shown:
     try:
+        storages.open_adapter(storage)  # how full it is may be minutes old, whether it is there must not
         return Shown(storage, storages.usage(storage), "")
     except Unreachable as error:
         return Shown(storage, None, str(error))

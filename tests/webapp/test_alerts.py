@@ -44,8 +44,10 @@ def test_a_storage_is_tested_in_place(world: World, as_: As) -> None:
 
 def test_a_storage_that_is_gone_is_said_everywhere_and_comes_back(world: World, as_: As) -> None:
     browser, marker = as_("operator"), world.folder / "backups" / ".holdfast-storage"
+    assert "and it answers" in browser.get("/storages").text
     kept = marker.read_bytes()
     marker.unlink()
+    assert "1 storage cannot be reached" in browser.get("/storages").text
     answer = browser.post(f"/storages/{world.storage_id}/test", htmx=True)
     assert answer.status_code == 200
     assert "Unreachable" in answer.text
