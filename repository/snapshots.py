@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from repository.errors import Damaged, SnapshotNotFound
 from repository.files import LOADERS, FileStore
+from repository.gotext import lossy_text
 from repository.snapshot import Snapshot
 from storage_adapters.errors import ObjectNotFound
 
@@ -67,9 +69,14 @@ def fits(
     """Tell whether a snapshot is of this host, has all these paths and all these tags."""
     return (
         (hostname is None or snapshot.hostname == hostname)
-        and set(paths) <= set(snapshot.paths)
+        and {_as_stored(path) for path in paths} <= set(snapshot.paths)
         and set(tags) <= set(snapshot.tags or ())
     )
+
+
+def _as_stored(path: str) -> str:
+    """Return a path as a snapshot gives it back: JSON has no bytes that are not UTF-8."""
+    return lossy_text(os.fsencode(path))
 
 
 def _find_latest(files: FileStore, hostname: str | None, paths: Sequence[str], tags: Sequence[str]) -> Found:

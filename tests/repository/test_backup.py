@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from repository import lookup
-from repository.backup import BackupOptions, backup
+from repository.backup import PROGRAM_VERSION, BackupOptions, backup
 from repository.check import check
 from repository.entries import Entry, OpenFile, Problem, SourceUnavailable
 from repository.errors import Cancelled, Damaged, LockLost, NothingToBackUp
@@ -22,7 +24,7 @@ from repository.repository import Repository
 from repository.tree import Node
 from sources.local import LocalSource
 from storage_adapters.base import StorageAdapter
-from storage_adapters.errors import StorageError
+from storage_adapters.errors import StorageError, StorageFull
 from storage_adapters.memory import MemoryAdapter
 from tests.conftest import PROJECT, need_program
 from tests.repository.engine import (
@@ -31,6 +33,7 @@ from tests.repository.engine import (
     differences,
     latest,
     make_backup,
+    new_local_repo,
     new_repo,
     restore_to,
 )
@@ -478,3 +481,95 @@ def test_an_unreadable_file_gives_exit_code_3(tree: Path, tmp_path: Path) -> Non
     assert f"unreadable: {tree}/secret" in done.stderr
     assert f"unreadable: {tree}/closed" in done.stderr
     assert "secret" not in run("ls", "latest").stdout
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_full_storage_makes_no_snapshot_and_keeps_no_lock(tree: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", small], check=True)
+    try:
+        repo = new_local_repo(small)
+        with pytest.raises(StorageFull):
+            make_backup(repo, tree)
+        assert repo.list_snapshots() == []
+        assert repo.files.list("locks") == []
+        make_backup(repo, tree / "a")
+        assert check(repo, read_data=True).ok
+    finally:
+        subprocess.run(["umount", small], check=True)
+
+
+def test_many_packs_are_verified_by_one_listing(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repository.backup._STAT_AT_MOST", 0)
+    assert make_backup(new_repo(), tree).problems == []
+    lying = new_repo(Lying())
+    with pytest.raises(Damaged, match="data/"):
+        make_backup(lying, tree)
+    assert lying.list_snapshots() == []
+
+
+def test_two_backups_at_once_into_one_repository(tmp_path: Path) -> None:
+    """Each has its own view; what both store is stored twice, and both snapshots are whole."""
+    storage = MemoryAdapter()
+    new_repo(storage)
+    shared = os.urandom(50_000)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "own").write_bytes(os.urandom(700_000))
+        (tmp_path / name / "shared").write_bytes(shared)
+
+    def work(name: str) -> None:
+        for _ in range(3):
+            make_backup(Repository.open(storage, PASSWORD), name, cwd=tmp_path, force=True)
+
+    with ThreadPoolExecutor(2) as pool:
+        for _ in pool.map(work, ["one", "two"]):
+            pass
+    repo = Repository.open(storage, PASSWORD)
+    assert check(repo, read_data=True).errors == []
+    for number, (_, snapshot) in enumerate(repo.list_snapshots()):
+        assert restore_to(repo, tmp_path / f"out{number}", snapshot)[1] == []
+        name = Path(snapshot.paths[0]).name
+        assert differences(tmp_path / name, tmp_path / f"out{number}" / name) == ""
+
+
+def test_progress_never_goes_back_and_ends_at_the_whole(repo: Repository, tmp_path: Path) -> None:
+    make_nasty_tree(tmp_path / "tree")
+    seen: list[Progress] = []
+    result = make_backup(repo, "tree", cwd=tmp_path, progress=seen.append, expected=(40, 10**8)).result
+    assert {each.phase for each in seen} == {"reading", "saving"}
+    done = [(each.files_done, each.bytes_done, each.bytes_added) for each in seen]
+    assert [files for files, _, _ in done] == sorted(files for files, _, _ in done)
+    assert [size for _, size, _ in done] == sorted(size for _, size, _ in done)
+    assert done[-1] == (result.files_total, result.bytes_processed, result.bytes_added_packed)
+    assert (seen[0].files_total, seen[0].bytes_total) == (40, 10**8)
+
+
+def test_a_path_that_is_not_utf8_finds_its_parent(repo: Repository, tmp_path: Path) -> None:
+    top = tmp_path / os.fsdecode(b"not utf8 \xff")
+    top.mkdir()
+    (top / "file").write_bytes(b"x")
+    first = make_backup(repo, top).result
+    assert make_backup(repo, top).result.parent == first.snapshot_id
+
+
+def test_the_program_version_is_the_projects() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert f"{project['name']} {project['version']}" == PROGRAM_VERSION
+
+
+def test_nodes_say_as_many_bytes_as_their_blobs_hold(repo: Repository, tmp_path: Path) -> None:
+    make_nasty_tree(tmp_path / "tree")
+    make_backup(repo, "tree", cwd=tmp_path)
+    files = [node for node in nodes(repo, Path("/tree")).values() if node.type == "file"]
+    assert len(files) > 25
+    for node in files:
+        lengths = [repo.index.plain_length("data", blob) for blob in node.content or ()]
+        assert sum(length or 0 for length in lengths) == node.size
+
+
+def test_nothing_of_the_password_or_key_shows(repo: Repository) -> None:
+    shown = repr([repo, repo.__dict__, repo.files])
+    assert PASSWORD not in shown
+    assert repr(repo.key.encrypt) not in shown

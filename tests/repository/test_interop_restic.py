@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +29,7 @@ from tests.repository.engine import (
 from tests.repository.nasty import make_nasty_tree
 
 BERLIN = "Europe/Berlin"
+BYTES = [byte for byte in range(1, 256) if byte != ord("/")]
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,28 @@ def test_we_restore_and_check_what_restic_wrote(
 def latest_count(repo: Repository) -> int:
     snapshot = latest(repo)
     return sum(node.type == "file" for _, node in walk(repo, find_node(repo, snapshot, b"/")))
+
+
+def test_names_and_links_of_any_bytes_are_the_same_to_both(restic: str, tmp_path: Path) -> None:
+    """Every byte that may stand in a name, and random ones: neither finds anything new in the other."""
+    tree = os.fsencode(tmp_path / "tree")
+    os.mkdir(tree)
+    numbers = random.Random(1)
+    names = {bytes([byte]) for byte in range(1, 256) if byte not in b"./"}
+    while len(names) < 600:
+        names.add(bytes(numbers.choice(BYTES) for _ in range(numbers.randrange(2, 40))))
+    for name in names - {b".."}:
+        with open(os.path.join(tree, name), "wb"):
+            pass
+    os.symlink('\u00e9 <&> \u2028 \x01\x7f"\\'.encode(), os.path.join(tree, b"link"))
+    repo = new_local_repo(tmp_path / "repo")
+    theirs = Restic(restic, tmp_path / "repo")
+    make_backup(repo, "tree", cwd=tmp_path)
+    assert unchanged(theirs.summary("backup", "tree", cwd=tmp_path))
+    theirs.check()
+    assert unchanged(make_backup(repo, "tree", cwd=tmp_path).result.summary("", ""))
+    restore_to(repo, tmp_path / "out")
+    assert differences(tmp_path / "tree", tmp_path / "out" / "tree") == ""
 
 
 def test_taking_turns_keeps_both_content(restic: str, tmp_path: Path) -> None:
