@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from core import processes
@@ -23,6 +25,9 @@ from repository.progress import Progress
 BEAT_EVERY_S = 5.0
 RETRY_AFTER = timedelta(seconds=60)
 WAIT_AT_MOST = timedelta(hours=1)
+
+
+_log = logging.getLogger(__name__)
 
 
 class AttemptLost(Exception):
@@ -69,8 +74,16 @@ class Attempt:
 
     def hold_lock(self, lock_id: str) -> None:
         """Note the id of the lock file that this job holds, so that it can be removed if we are killed."""
-        with self.context(), write() as session:
-            _update(session, self, lock_id=lock_id)
+        try:
+            with self.context(), write() as session:
+                _update(session, self, lock_id=lock_id)
+        except AttemptLost:
+            self.lost.set()  # the work ends at its next report, and the lock with it
+        except SQLAlchemyError as error:
+            # It may be called by the thread that keeps the lock fresh: that must go on.
+            _log.warning(
+                "job %s holds the lock %s, which could not be noted: %s", self.job_id, lock_id, error
+            )
 
 
 def claim(job_id: int, context: Callable[[], AbstractContextManager[object]] = nullcontext) -> Attempt | None:
@@ -83,7 +96,7 @@ def claim(job_id: int, context: Callable[[], AbstractContextManager[object]] = n
             return None
         job.status = "running"
         job.attempt += 1
-        job.node, job.boot_id, job.pid, job.pid_started = me.node, me.boot_id, me.pid, me.started
+        job.node, job.boot_id, job.pid, job.pid_started = me.node, me.boot_id, me.pid, me.pid_started
         job.started_at = now
         job.heartbeat_at = database_now(session)
         job.not_before, job.phase, job.waiting_reason = None, "starting", ""

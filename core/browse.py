@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Literal, TypeVar
 
 from core import opened, points
@@ -63,8 +64,8 @@ def read_file(point: Point, path: bytes) -> tuple[Row, Iterator[bytes]]:
     node = _find_node(point, path)
     if node.type != "file":
         raise NotFound(f"{printable(path)} is no file in this point.")
-    held, _ = _held(point)
-    return _row(_parent(path), node), Download(held.repo, lambda: engine.read_file(held.repo, node))
+    content = _download(point, lambda repo, snapshot: engine.read_file(repo, node))
+    return _row(_parent(path), node), content
 
 
 def stream_folder(point: Point, path: bytes, form: Literal["tar", "zip"]) -> Iterator[bytes]:
@@ -72,9 +73,7 @@ def stream_folder(point: Point, path: bytes, form: Literal["tar", "zip"]) -> Ite
     if path != b"/":
         _find_node(point, path)
     stream = engine.stream_tar if form == "tar" else engine.stream_zip
-    held, snapshot_id = _held(point)
-    snapshot = held.snapshot(snapshot_id)
-    return Download(held.repo, lambda: stream(held.repo, snapshot, path))
+    return _download(point, lambda repo, snapshot: stream(repo, snapshot, path))
 
 
 def _find_node(point: Point, path: bytes) -> Node:
@@ -91,6 +90,16 @@ def _read(point: Point, use: Callable[[Repository, Snapshot], T], path: bytes) -
     except _GONE:
         held = opened.reload(points.best_copy(point).repository, held)
     return use(held.repo, held.snapshot(snapshot_id))
+
+
+def _download(point: Point, make: Callable[[Repository, Snapshot], Iterator[bytes]]) -> Iterator[bytes]:
+    """Begin a stream; if its first piece is gone, a prune may have moved it: open anew once."""
+    held, snapshot_id = _held(point)
+    try:
+        return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
+    except _GONE:
+        held = opened.reload(points.best_copy(point).repository, held)
+    return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
 
 
 def _held(point: Point) -> tuple[Opened, bytes]:

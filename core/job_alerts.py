@@ -27,6 +27,8 @@ def tell(job_id: int) -> None:
         return
     if job.status == "completed":
         alerts.resolve(_subject(job))
+    elif job.kind == "retention" and job.status == "warning":
+        pass  # what it warns of (the brake, a lost snapshot) has an alert of its own
     elif job.status in _BAD and not _told_before(job):
         _raise(job)
     _mark_told(job_id)

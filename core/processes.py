@@ -1,22 +1,42 @@
-"""Who runs a job: naming a process beyond doubt, and telling whether it is dead."""
+"""Who holds a job or a lock: naming a process beyond doubt, and telling whether it is dead."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Protocol
 
 from core import app_state
-from core.models import Job
+
+
+class Named(Protocol):
+    """Anything that names a process: a ProcessName, or the row of a job that was claimed."""
+
+    @property
+    def node(self) -> str:
+        """The machine."""
+
+    @property
+    def boot_id(self) -> str:
+        """Its boot."""
+
+    @property
+    def pid(self) -> int | None:
+        """The number of the process in its namespace; None if no process had it yet."""
+
+    @property
+    def pid_started(self) -> str:
+        """When it started, in clock ticks, `@`, its pid namespace."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessName:
-    """A process of some machine. `started` is its start time in clock ticks, `@`, its pid namespace."""
+    """The name of a process; see Named."""
 
     node: str
     boot_id: str
     pid: int
-    started: str
+    pid_started: str
 
 
 def this_process() -> ProcessName:
@@ -24,23 +44,23 @@ def this_process() -> ProcessName:
     return ProcessName(app_state.node_id(), app_state.boot_id(), os.getpid(), _started(os.getpid()) or "")
 
 
-def is_dead(job: Job) -> bool:
-    """Tell whether the process that last claimed the job is *proven* dead. False if that cannot be known."""
-    if job.pid is None or job.node != app_state.node_id():
+def is_dead(process: Named) -> bool:
+    """Tell whether the process is *proven* dead. False if that cannot be known."""
+    if process.pid is None or process.node != app_state.node_id():
         return False
-    if job.boot_id != app_state.boot_id():
+    if process.boot_id != app_state.boot_id():
         return True  # this very machine was started anew since
     namespace = _pid_namespace()
-    if job.pid_started.partition("@")[2] != namespace:
+    if process.pid_started.partition("@")[2] != namespace:
         return False  # a container's numbers mean nothing here
-    return _started(job.pid) != job.pid_started
+    return _started(process.pid) != process.pid_started
 
 
-def is_alive(job: Job) -> bool:
-    """Tell whether the process that last claimed the job is seen to run here."""
-    if job.pid is None or job.node != app_state.node_id() or job.boot_id != app_state.boot_id():
+def is_alive(process: Named) -> bool:
+    """Tell whether the process is seen to run here."""
+    if process.pid is None or process.node != app_state.node_id() or process.boot_id != app_state.boot_id():
         return False
-    return bool(job.pid_started) and _started(job.pid) == job.pid_started
+    return bool(process.pid_started) and _started(process.pid) == process.pid_started
 
 
 def _started(pid: int) -> str | None:

@@ -120,7 +120,7 @@ def test_a_job_whose_row_was_taken_from_it_ends_without_writing(install: Flask, 
     me = processes.this_process()
     with write() as session:
         row = session.get_one(Job, job.id)
-        row.attempt, row.pid, row.pid_started = 2, me.pid, me.started
+        row.attempt, row.pid, row.pid_started = 2, me.pid, me.pid_started
     thread.join(15)
     assert not thread.is_alive()
     db.session.rollback()
