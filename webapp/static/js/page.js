@@ -76,7 +76,7 @@
     if (!event.target.matches(".tree input[type=checkbox]")) return;
     follow(event.target);
     const form = event.target.form;
-    const count = form.querySelectorAll(".tree input:checked:enabled").length;
+    const count = [...form.elements].filter((box) => box.checked && !box.disabled).length;
     const label = form.querySelector("[data-selected]");
     if (label) label.textContent = count === 1 ? "1 thing selected" : count + " things selected";
   });
