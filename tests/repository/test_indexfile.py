@@ -106,6 +106,13 @@ def test_hostile_indexes_are_damaged() -> None:
         refuses_or_decodes(decode_index, data)
 
 
+@pytest.mark.parametrize(("offset", "fits"), [(2**32 - 101, True), (2**32 - 100, False)])
+def test_a_blob_must_end_inside_a_pack(offset: int, fits: bool) -> None:
+    text = encode_index({PACK: [PackedBlob("data", PACK, 0, 50), PackedBlob("data", PACK, offset, 100)]})
+    for decode in (decode_index, listed_in_columns):
+        assert bool(refuses_or_decodes(decode, text)) == fits
+
+
 def listed_in_columns(data: bytes) -> list[PackListing]:
     """Decode in columns; return each pack's data blobs, then its tree blobs."""
     packs = []

@@ -73,7 +73,7 @@ def test_a_file_that_says_much_in_few_bytes_does_not_reserve_room_for_others_lik
     other = encode_index({os.urandom(32): [] for _ in range(5000)})
     repo = new_repo()
     repo.files.save("index", other)
-    while not (first := repo.files.save("index", dense)).id == repo.files.list("index")[0].id:
+    while (first := repo.files.save("index", dense)).id != repo.files.list("index")[0].id:
         repo.files.remove("index", first.id)
     repo.load_index()
     assert len(repo.index.lookup("data", b"b" * 32)) == 1
