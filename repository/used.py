@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from repository.errors import BlobNotFound, Damaged
@@ -52,21 +52,33 @@ class BlobSet:
 
 
 def find_used(repo: Repository, roots: Iterable[bytes], progress: ProgressCallback) -> BlobSet:
-    """Return every blob that these trees reach, with the trees. The index is loaded.
+    """Return every blob that these trees reach, with the trees. The index is loaded. Raises as walk_trees."""
+    used = BlobSet()
+    for done, (_, nodes) in enumerate(walk_trees(repo, roots, lambda tree: used.add("tree", tree)), 1):
+        for node in nodes:
+            for blob in node.content or ():
+                used.add("data", blob)
+        if done % _AT_ONCE == 0:
+            progress(Progress("looking", done))
+    return used
+
+
+def walk_trees(
+    repo: Repository, roots: Iterable[bytes], is_new: Callable[[bytes], bool]
+) -> Iterator[tuple[bytes, list[Node]]]:
+    """Yield (id, nodes) of every tree that these reach and that `is_new` says so of; some are loaded at once.
 
     Raises Damaged or BlobNotFound for a tree that cannot be read: what it needs would be unknown.
     """
-    used = BlobSet()
-    waiting = [root for root in roots if used.add("tree", root)]
-    done = 0
+    waiting = [root for root in roots if is_new(root)]
     with ThreadPoolExecutor(LOADERS, "trees") as pool:
         while waiting:
             batch, waiting = waiting[-_AT_ONCE:], waiting[:-_AT_ONCE]
-            for nodes in pool.map(lambda tree: load_tree(repo, tree), batch):
-                waiting += _take_in(used, nodes)
-            done += len(batch)
-            progress(Progress("looking", done))
-    return used
+            for tree, nodes in zip(batch, pool.map(lambda tree: load_tree(repo, tree), batch), strict=True):
+                yield tree, nodes
+                waiting += [
+                    node.subtree for node in nodes if node.subtree is not None and is_new(node.subtree)
+                ]
 
 
 def load_tree(repo: Repository, tree: bytes) -> list[Node]:
@@ -81,14 +93,3 @@ def load_tree(repo: Repository, tree: bytes) -> list[Node]:
         if node.type == "dir" and node.subtree is None:
             raise Damaged(f"the tree {tree.hex()} does not say what the folder {node.name!r} holds")
     return nodes
-
-
-def _take_in(used: BlobSet, nodes: Iterable[Node]) -> list[bytes]:
-    """Take in what nodes need; return the trees that are new."""
-    trees = []
-    for node in nodes:
-        for blob in node.content or ():
-            used.add("data", blob)
-        if node.subtree is not None and used.add("tree", node.subtree):
-            trees.append(node.subtree)
-    return trees

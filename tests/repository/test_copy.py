@@ -1,0 +1,206 @@
+"""Copy: the same snapshots elsewhere, sealed with another key; what is there already is not sent."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from repository.check import check
+from repository.copy import CopyResult, copy
+from repository.errors import BlobNotFound, LockLost, SnapshotNotFound
+from repository.indexfile import encode_index
+from repository.locks import lock_repository
+from repository.repository import Repository
+from storage_adapters.errors import StorageError
+from storage_adapters.memory import MemoryAdapter
+from tests.repository.engine import (
+    PASSWORD,
+    FaultyAdapter,
+    Restic,
+    differences,
+    make_backup,
+    new_local_repo,
+    new_repo,
+    open_local,
+    restore_to,
+)
+from tests.repository.nasty import make_nasty_tree
+
+
+@pytest.fixture(autouse=True)
+def locks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repository.locks.SETTLE_S", 0)
+
+
+def run_copy(source: Repository, destination: Repository, *snapshot_ids: bytes) -> CopyResult:
+    wanted = snapshot_ids or [snapshot_id for snapshot_id, _ in source.list_snapshots()]
+    with lock_repository(source) as source_lock, lock_repository(destination) as lock:
+        return copy(source, destination, wanted, (source_lock, lock))
+
+
+def blobs_of(repo: Repository) -> set[tuple[str, bytes]]:
+    repo.load_index()
+    return {(kind, blob) for kind, blob, _ in repo.index.places()}
+
+
+def back_up(repo: Repository, folder: Path) -> bytes:
+    return make_backup(repo, folder.name, cwd=folder.parent).result.snapshot_id
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "source" / "below").mkdir(parents=True)
+    for number in range(8):
+        (tmp_path / "source" / "below" / f"{number}").write_bytes(b"%d" % number * 2_000)
+    return tmp_path / "source"
+
+
+def test_everything_comes_along(tmp_path: Path, restic: str) -> None:
+    make_nasty_tree(tmp_path / "nasty")
+    source, destination = new_local_repo(tmp_path / "one"), new_local_repo(tmp_path / "two")
+    first = back_up(source, tmp_path / "nasty")
+    (tmp_path / "nasty" / "small").write_bytes(b"more")
+    second = back_up(source, tmp_path / "nasty")
+    result = run_copy(source, destination)
+    assert [each[0] for each in result.copied] == [first, second]
+    assert blobs_of(source) == blobs_of(destination)
+    assert result.blobs_added == len(blobs_of(source))
+    fresh = open_local(tmp_path / "two")
+    assert check(fresh, read_data=True).errors == []
+    restore_to(fresh, tmp_path / "out", fresh.load_snapshot(result.copied[1][1]))
+    assert differences(tmp_path / "nasty", tmp_path / "out" / "nasty") == ""
+    Restic(restic, tmp_path / "two").check()
+
+
+def test_a_copy_names_its_original_and_no_parent(folder: Path) -> None:
+    source, middle, end = new_repo(), new_repo(), new_repo()
+    back_up(source, folder)
+    (folder / "new").write_bytes(b"new")
+    second = back_up(source, folder)
+    before = source.load_snapshot(second)
+    assert before.parent is not None
+    ((_, in_middle),) = run_copy(source, middle, second).copied
+    assert middle.load_snapshot(in_middle) == replace(before, parent=None, original=second)
+    ((_, in_end),) = run_copy(middle, end, in_middle).copied
+    assert end.load_snapshot(in_end).original == second
+    assert run_copy(source, end, second).skipped == [(second, in_end)]
+
+
+def test_a_second_copy_sends_nothing(folder: Path) -> None:
+    source, destination = new_repo(), new_repo()
+    back_up(source, folder)
+    first = run_copy(source, destination)
+    again = run_copy(source, destination)
+    assert (again.copied, again.skipped, again.bytes_added) == ([], first.copied, 0)
+
+
+def test_a_snapshot_that_was_tagged_anew_is_copied_anew(folder: Path) -> None:
+    source, destination = new_repo(), new_repo()
+    old = back_up(source, folder)
+    run_copy(source, destination)
+    tagged = source.save_snapshot(replace(source.load_snapshot(old), tags=["new"], original=old))
+    result = run_copy(source, destination, tagged)
+    assert (len(result.copied), result.blobs_added) == (1, 0)
+
+
+def test_what_restic_copied_is_not_copied_again(folder: Path, tmp_path: Path, restic: str) -> None:
+    source, destination = new_local_repo(tmp_path / "one"), new_local_repo(tmp_path / "two")
+    back_up(source, folder)
+    real = Restic(restic, tmp_path / "two")
+    real.run("copy", "--from-repo", tmp_path / "one", RESTIC_FROM_PASSWORD=PASSWORD)
+    assert len(run_copy(source, destination).skipped) == 1
+    (folder / "new").write_bytes(b"new")
+    back_up(source, folder)
+    assert len(run_copy(source, destination).copied) == 1
+    real.run("copy", "--from-repo", tmp_path / "one", RESTIC_FROM_PASSWORD=PASSWORD)
+    assert len(json.loads(real.run("snapshots", "--json").stdout)) == 2
+    real.check()
+
+
+def make_version_1(path: Path, restic: str) -> Repository:
+    Restic(restic, path).run("init", "--repository-version", "1")
+    return open_local(path)
+
+
+@pytest.mark.parametrize("version", [(1, 2), (2, 1)])
+def test_between_the_versions_of_the_format(
+    folder: Path, tmp_path: Path, restic: str, version: tuple[int, int]
+) -> None:
+    repos = [
+        make_version_1(tmp_path / str(each), restic) if each == 1 else new_local_repo(tmp_path / str(each))
+        for each in version
+    ]
+    snapshot_id = back_up(repos[0], folder)
+    ((_, copied),) = run_copy(repos[0], repos[1], snapshot_id).copied
+    repos[1].load_index()
+    compressed = [place.uncompressed_length is not None for _, _, place in repos[1].index.places()]
+    assert all(compressed) if version[1] == 2 else not any(compressed)
+    restore_to(repos[1], tmp_path / "out", repos[1].load_snapshot(copied))
+    assert differences(folder, tmp_path / "out" / "source") == ""
+    Restic(restic, tmp_path / str(version[1])).check()
+
+
+def test_it_goes_on_where_it_was_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repository.copy._BATCH_BLOBS", 3)
+    source, storage = new_repo(), MemoryAdapter()
+    new_repo(storage)
+    back_up(source, folder)
+    cut = Repository.open(FaultyAdapter(storage, 9), PASSWORD)
+    with pytest.raises(StorageError):
+        run_copy(source, cut)
+    for key in [key for key in storage.objects if key.startswith("locks/")]:
+        storage.delete(key)
+    fresh = Repository.open(storage, PASSWORD)
+    there = blobs_of(fresh)
+    assert 0 < len(there) < len(blobs_of(source))
+    assert fresh.list_snapshots() == []
+    result = run_copy(source, fresh)
+    assert result.blobs_added == len(blobs_of(source) - there)
+    assert check(fresh, read_data=True).errors == []
+
+
+def test_a_damaged_blob_is_never_passed_on(folder: Path) -> None:
+    storage = MemoryAdapter()
+    source, destination = new_repo(storage), new_repo()
+    back_up(source, folder)
+    for key in [key for key in storage.objects if key.startswith("data/")]:
+        storage.objects[key] = storage.objects[key][:40] + b"\0" + storage.objects[key][41:]
+    with pytest.raises(Exception, match="cannot be read") as raised:
+        run_copy(source, destination)
+    assert "pack" in str(raised.value)
+    assert destination.list_snapshots() == []
+
+
+def test_a_blob_that_no_index_names_stops_it(folder: Path) -> None:
+    source, destination = new_repo(), new_repo()
+    back_up(source, folder)
+    (old,) = source.files.list("index")
+    packs = source.load_index_file(old.id).packs
+    source.files.save("index", encode_index({p: blobs for p, blobs in packs if blobs[0].type == "tree"}))
+    source.files.remove("index", old.id)
+    with pytest.raises(BlobNotFound, match="of the source"):
+        run_copy(source, destination)
+    assert destination.list_snapshots() == []
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_lost_lock_on_either_side_stops_it(folder: Path, side: int) -> None:
+    repos = new_repo(), new_repo()
+    snapshot_id = back_up(repos[0], folder)
+    with lock_repository(repos[0]) as source_lock, lock_repository(repos[1]) as lock:
+        locks = (source_lock, lock)
+        repos[side].files.remove("locks", locks[side].id)
+        with pytest.raises(LockLost):
+            locks[side].refresh()
+        with pytest.raises(LockLost):
+            copy(*repos, [snapshot_id], locks)
+    assert repos[1].list_snapshots() == []
+
+
+def test_an_unknown_snapshot_is_refused_before_anything_is_sent() -> None:
+    source, destination = new_repo(), new_repo()
+    with pytest.raises(SnapshotNotFound):
+        run_copy(source, destination, bytes(32))
