@@ -1,0 +1,112 @@
+"""Passwords: a new one is proven before an old one goes, and the one in use never does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from repository.errors import DamagedKey, RepositoryError, WrongPassword
+from repository.files import list_files
+from repository.key_commands import add_key, change_password, find_key, list_keys, remove_key
+from repository.locks import lock_repository
+from repository.repository import Repository
+from storage_adapters.memory import MemoryAdapter
+from tests.repository.engine import CHEAP, PASSWORD, Restic, make_backup, new_local_repo, new_repo
+
+
+@pytest.fixture(autouse=True)
+def locks_without_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("repository.locks.SETTLE_S", 0)
+
+
+def ids(repo: Repository) -> set[bytes]:
+    return {file.id for file in list_files(repo.storage, "keys")}
+
+
+class Shortening(MemoryAdapter):
+    """Keeps less of a key than it says, once `lies`."""
+
+    lies = False
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        super().put(key, data[:-20] if self.lies and key.startswith("keys/") else data)
+
+
+def test_both_passwords_open_after_one_is_added() -> None:
+    repo = new_repo()
+    first = find_key(repo, PASSWORD)
+    second = add_key(repo, "second", CHEAP)
+    assert find_key(repo, "second") == second != first
+    assert Repository.open(repo.storage, "second").key == Repository.open(repo.storage, PASSWORD).key
+    assert [each.id for each in list_keys(repo)] == sorted([first, second])
+    assert all(each.created and each.username and each.hostname for each in list_keys(repo))
+
+
+def test_a_changed_password_opens_and_the_old_one_does_not() -> None:
+    repo = new_repo()
+    old = find_key(repo, PASSWORD)
+    with lock_repository(repo, exclusive=True) as lock:
+        new = change_password(repo, old, "new", lock, CHEAP)
+    assert ids(repo) == {new}
+    Repository.open(repo.storage, "new")
+    with pytest.raises(WrongPassword):
+        Repository.open(repo.storage, PASSWORD)
+
+
+def test_the_old_key_stays_if_the_new_one_is_not_kept_whole() -> None:
+    storage = Shortening()
+    repo = new_repo(storage)
+    old = find_key(repo, PASSWORD)
+    storage.lies = True
+    with (
+        lock_repository(repo, exclusive=True) as lock,
+        pytest.raises(DamagedKey, match="no password changed"),
+    ):
+        change_password(repo, old, "new", lock, CHEAP)
+    assert ids(repo) == {old}
+
+
+def test_a_key_is_removed_but_never_the_one_in_use() -> None:
+    repo = new_repo()
+    first, second = find_key(repo, PASSWORD), add_key(repo, "second", CHEAP)
+    with lock_repository(repo, exclusive=True) as lock:
+        with pytest.raises(RepositoryError, match="in use"):
+            remove_key(repo, first, first, lock)
+        with pytest.raises(RepositoryError, match="no key 00000000"):
+            remove_key(repo, bytes(32), first, lock)
+        remove_key(repo, second, first, lock)
+    assert ids(repo) == {first}
+
+
+def test_removing_needs_an_exclusive_lock() -> None:
+    repo = new_repo()
+    first = find_key(repo, PASSWORD)
+    second = add_key(repo, "second", CHEAP)
+    with lock_repository(repo) as lock:
+        with pytest.raises(RepositoryError, match="exclusive"):
+            remove_key(repo, second, first, lock)
+        with pytest.raises(RepositoryError, match="exclusive"):
+            change_password(repo, first, "third", lock, CHEAP)
+    assert ids(repo) == {first, second}
+
+
+def test_a_damaged_key_is_listed_as_such() -> None:
+    repo = new_repo()
+    repo.storage.put(f"keys/{'0' * 64}", b"{}")
+    damaged = next(each for each in list_keys(repo) if each.id == bytes(32))
+    assert "does not fit its name" in damaged.damaged
+    assert find_key(repo, PASSWORD) != bytes(32)
+
+
+def test_restic_opens_with_it_and_we_with_its_own(tmp_path: Path, restic: str) -> None:
+    repo, real = new_local_repo(tmp_path / "repo"), Restic(restic, tmp_path / "repo")
+    (tmp_path / "file").write_bytes(b"x")
+    make_backup(repo, tmp_path / "file")
+    with lock_repository(repo, exclusive=True) as lock:
+        change_password(repo, find_key(repo, PASSWORD), "ümläut", lock, CHEAP)
+    (tmp_path / "new").write_text("of restic")
+    real.run("key", "passwd", "--new-password-file", tmp_path / "new", RESTIC_PASSWORD="ümläut")
+    opened = Repository.open(repo.storage, "of restic")
+    assert ids(opened) == {find_key(opened, "of restic")}
+    assert real.run("check", RESTIC_PASSWORD="of restic").returncode == 0
