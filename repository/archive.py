@@ -73,19 +73,16 @@ def stream_zip(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iter
     sink = _Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED)
     used: set[str] = set()
-    finished = False
     try:
         with closing(_read_ahead(repo, snapshot, path)) as members:
             for name, node in members:
                 if node.type in _ZIP_TYPES:
                     info = _zip_info(_zip_name(name, used), node)
                     yield from _zip_member(archive, sink, info, node, members)
-        finished = True
     finally:
         # Also after an error, or it would be tried when the object is collected; what it writes is not sent.
         archive.close()
-    if finished:
-        yield sink.drain()
+    yield sink.drain()
 
 
 def _zip_member(

@@ -12,22 +12,20 @@ from datetime import UTC, tzinfo
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
 from repository.entries import Problem, Source
-from repository.errors import Damaged, NothingToBackUp
-from repository.files import list_packs, local_identity
+from repository.errors import BlobNotFound, Damaged, NothingToBackUp, SnapshotNotFound
+from repository.files import local_identity
 from repository.gotext import LocalZone, format_time
 from repository.locks import Lock
 from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
+from repository.stored import require_stored
 from repository.tally import Tally
 from repository.tree import Node, decode_tree
 from repository.writer import WriteOptions
-from storage_adapters.errors import ObjectNotFound
 
 PROGRAM_VERSION = "holdfast 0.1.0"
-# Above this many packs, one listing is cheaper than asking for each.
-_STAT_AT_MOST = 64
 
 logger = logging.getLogger(__name__)
 
@@ -100,9 +98,9 @@ def backup(
         result.parent = parent[0] if parent else None
         progress(result.progress("saving", options.expected))
         repo.flush()
-        _verify_written(repo, writer.written)
+        _require_indexed(repo, writer.written)
         lock.check()
-        result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
+        result.snapshot_id = _save_snapshot(repo, _snapshot(source, options, result, started_ns))
     finally:
         repo.stop_writing()
     result.duration_s = time.monotonic() - started
@@ -171,7 +169,7 @@ def _holds_files(repo: Repository, snapshot: Snapshot) -> bool:
     while trees:
         try:
             nodes: list[Node] = decode_tree(repo.load_blob("tree", trees.pop()))
-        except Damaged:
+        except (BlobNotFound, Damaged):
             return True
         if any(node.type != "dir" for node in nodes):
             return True
@@ -179,30 +177,21 @@ def _holds_files(repo: Repository, snapshot: Snapshot) -> bool:
     return False
 
 
-def _verify_written(repo: Repository, written: dict[str, int]) -> None:
-    """Ask the storage for the sizes of all that this run stored: one that lies is met before the snapshot."""
-    sizes = _stored_sizes(repo, written)
-    wrong = [key for key, size in written.items() if sizes.get(key) != size]
-    if wrong:
-        raise Damaged(
-            f"the storage took {len(wrong)} files and does not have them, or not whole, "
-            f"so no snapshot was made: {', '.join(wrong[:10])}"
-        )
+def _save_snapshot(repo: Repository, snapshot: Snapshot) -> bytes:
+    """Store a snapshot and read it back; one that cannot be read was not made, and does not stay."""
+    snapshot_id = repo.save_snapshot(snapshot)
+    try:
+        repo.load_snapshot(snapshot_id)
+    except (Damaged, SnapshotNotFound):
+        repo.remove_snapshot(snapshot_id)
+        raise
+    return snapshot_id
 
 
-def _stored_sizes(repo: Repository, written: dict[str, int]) -> dict[str, int]:
-    if len(written) > _STAT_AT_MOST:
-        packs = {
-            f"data/{pack.hex()[:2]}/{pack.hex()}": size for pack, size in list_packs(repo.storage).items()
-        }
-        return packs | {f"index/{file.id.hex()}": file.size_bytes for file in repo.files.list("index")}
-    sizes = {}
-    for key in written:
-        try:
-            sizes[key] = repo.storage.stat(key).size_bytes
-        except ObjectNotFound:
-            continue  # stays without a size: named by the caller
-    return sizes
+def _require_indexed(repo: Repository, written: dict[str, int]) -> None:
+    """Ask the storage for the index files of this run; the packs were asked for before they were indexed."""
+    indexes = {key: size for key, size in written.items() if key.startswith("index/")}
+    require_stored(repo.files, indexes, "no snapshot was made")
 
 
 def _snapshot(source: Source, options: BackupOptions, result: BackupResult, started_ns: int) -> Snapshot:

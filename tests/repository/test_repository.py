@@ -18,6 +18,7 @@ from repository.errors import (
     WrongPassword,
 )
 from repository.ids import hash_bytes
+from repository.indexfile import encode_index
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from storage_adapters.memory import MemoryAdapter
@@ -108,6 +109,21 @@ def test_a_blob_is_durable_after_flush(storage: MemoryAdapter, repo: Repository)
     again.load_index()
     assert again.load_blob("data", saved.id) == again.load_blob("tree", saved.id) == b"content"
     assert again.save_blob("data", b"content").is_new is False
+
+
+def test_an_index_that_mixes_blobs_up_harms_nothing(storage: MemoryAdapter, repo: Repository) -> None:
+    """Every seal is whole; only the id tells."""
+    one, two = repo.save_blob("data", b"content one").id, repo.save_blob("data", b"content two").id
+    repo.flush()
+    (file,) = repo.files.list("index")
+    ((pack, blobs),) = repo.load_index_file(file.id).packs
+    swapped = [blobs[0]._replace(id=blobs[1].id), blobs[1]._replace(id=blobs[0].id)]
+    repo.files.save("index", encode_index({pack: swapped}))
+    repo.files.remove("index", file.id)
+    repo.load_index()
+    for blob in (one, two):
+        with pytest.raises(Damaged, match=f"{blob.hex()} cannot be read: pack {pack.hex()}"):
+            repo.load_blob("data", blob)
 
 
 def test_trees_are_compressed_in_every_mode_and_data_when_it_helps(storage: MemoryAdapter) -> None:
