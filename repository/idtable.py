@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Iterator
 
@@ -9,6 +10,7 @@ from repository.ids import ID_BYTES, split_ids
 
 NONE = 0  # the row of no id
 
+_ID = struct.Struct(f"{ID_BYTES}s")
 _FIRST_SLOTS = 1 << 8
 _CHUNK_ROWS = 1 << 13
 
@@ -47,7 +49,8 @@ class IdTable:
 
     def id_of(self, row: int) -> bytes:
         """Return the id of a row."""
-        return bytes(self._ids[row * ID_BYTES : (row + 1) * ID_BYTES])
+        found: tuple[bytes] = _ID.unpack_from(self._ids, row * ID_BYTES)
+        return found[0]
 
     def append(self, new: bytes) -> int:
         """Add a row and return its number; an id that has one already keeps its first for `find`."""

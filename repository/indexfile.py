@@ -69,7 +69,7 @@ class _Document(msgspec.Struct):
 
 _document = msgspec.json.Decoder(_Document | list[msgspec.Raw])
 _packs = msgspec.json.Decoder(list[_Pack])
-_BATCH = 512  # packs that are objects at a time
+_BATCH_BYTES = 1 << 20  # of JSON text that is objects at a time; a pack is never split
 
 
 def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
@@ -89,7 +89,7 @@ def decode_index(json: bytes) -> IndexFile:
 
 
 def decode_columns(json: bytes) -> Iterator[IndexColumns]:
-    """Read an index file as decode_index does, several times as fast, a few hundred packs at a time.
+    """Read an index file as decode_index does, several times as fast, some thousand blobs at a time.
 
     Raises Damaged, also when some were yielded before.
     """
@@ -114,10 +114,20 @@ def _parse(json: bytes) -> _Document:
 
 
 def _batches(document: _Document) -> Iterator[list[_Pack]]:
-    raw = document.packs or []
-    for start in range(0, len(raw), _BATCH):
-        text = b"[" + b",".join(raw[start : start + _BATCH]) + b"]"
-        yield _decode(_packs, text, f"the index ($ is its packs from number {start} on)")
+    batch: list[msgspec.Raw] = []
+    size = 0
+    for number, raw in enumerate(document.packs or (), 1):
+        batch.append(raw)
+        size += memoryview(raw).nbytes
+        if size >= _BATCH_BYTES:
+            yield _decode_batch(batch, number)
+            batch, size = [], 0
+    yield _decode_batch(batch, len(document.packs or ()))
+
+
+def _decode_batch(batch: list[msgspec.Raw], end: int) -> list[_Pack]:
+    text = b"[" + b",".join(batch) + b"]"
+    return _decode(_packs, text, f"the index ($ is its packs from number {end - len(batch)} on)")
 
 
 def _decode(decoder: msgspec.json.Decoder[_Decoded], json: bytes, what: str) -> _Decoded:

@@ -19,6 +19,7 @@ _SAFELY = 0.95
 
 # As stored; as text they are four times as large. An index file of 50,000 blobs has some 2 MB.
 _AHEAD_BYTES = 4 * 1024 * 1024
+_FREED_BYTES = 16 * 1024 * 1024  # of text done with, before it is given back
 
 
 def load_index(files: FileStore) -> Index:
@@ -26,12 +27,18 @@ def load_index(files: FileStore) -> Index:
     index = Index()
     listed = files.list("index")
     total = sum(file.size_bytes for file in listed)
+    freed = 0
     with ThreadPoolExecutor(LOADERS, "index") as pool:
         for file, json in _in_turn(pool, lambda file: _load(files, file), listed):
-            if json is not None:
-                _add(index, file, json)
-                if file is listed[0]:
-                    index.expect(_SAFELY * total / file.size_bytes, total // ID_BYTES)
+            if json is None:
+                continue
+            _add(index, file, json)
+            if file is listed[0]:
+                index.expect(_SAFELY * total / file.size_bytes, total // ID_BYTES)
+            freed += len(json)
+            if freed > _FREED_BYTES:
+                _return_freed_memory()
+                freed = 0
     _return_freed_memory()
     return index
 
