@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import socket
@@ -14,11 +15,14 @@ from repository.crypto import MasterKey, seal, unseal
 from repository.errors import Damaged
 from repository.ids import hash_bytes, is_hex_id, parse_id
 from storage_adapters.base import StorageAdapter
+from storage_adapters.errors import StorageError
 
 FileKind = Literal["index", "snapshots", "locks", "keys"]
 
 # Small files are fetched side by side: on a remote storage each waits for a round trip.
 LOADERS = 8
+
+logger = logging.getLogger(__name__)
 
 
 class StoredFile(NamedTuple):
@@ -57,19 +61,35 @@ class FileStore:
     def save(self, kind: FileKind, json: bytes) -> StoredFile:
         """Seal and store a document; return its id and size as stored.
 
-        A storage that kept less than it said is met here: a part of an index would keep everybody out.
+        When it raises, nothing is stored, as far as the storage allows: also where that kept a part, with an
+        error or without.
         """
         data = seal(self.key, encode_unpacked(json, self.version))
         if decode_unpacked(unseal(self.key, data), self.version) != json:
             raise Damaged(f"a {kind} file does not read back as it was written; check this machine's memory")
         file_id = hash_bytes(data)
         name = f"{kind}/{file_id.hex()}"
-        self.storage.put(name, data)
-        kept = self.storage.stat(name).size_bytes
-        if kept != len(data):
-            self.storage.delete(name)
-            raise Damaged(f"the storage took {len(data)} bytes as {name} but kept {kept}; removed it")
+        try:
+            self.storage.put(name, data)
+            self._require_kept(name, len(data))
+        except (StorageError, Damaged):
+            # A part of an index or a snapshot would keep everybody out.
+            self._discard(name)
+            raise
         return StoredFile(file_id, len(data))
+
+    def _require_kept(self, name: str, size_bytes: int) -> None:
+        kept = self.storage.stat(name).size_bytes
+        if kept != size_bytes:
+            raise Damaged(
+                f"the storage took {size_bytes} bytes as {name} but kept {kept}; nothing relies on it"
+            )
+
+    def _discard(self, name: str) -> None:
+        try:
+            self.storage.delete(name)
+        except StorageError as error:
+            logger.warning("%s was not stored well and could not be removed: %s", name, error)
 
     def remove(self, kind: FileKind, file_id: bytes) -> None:
         """Delete a file; a missing one is done."""

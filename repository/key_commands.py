@@ -64,22 +64,8 @@ def opens(repo: Repository, key_id: bytes, password: str) -> bool:
 
 
 def add_key(repo: Repository, password: str, kdf: KdfParams = DEFAULT_KDF) -> bytes:
-    """Store a key file for one more password and return its id, once what is stored is seen to open.
-
-    Raises DamagedKey if it does not; it is taken away again then, because restic gives up at a key file
-    that it cannot read.
-    """
-    key_id = keys.add_key(repo.storage, repo.key, password, kdf)
-    try:
-        proven = opens(repo, key_id, password)
-    except (Damaged, ObjectNotFound):
-        proven = False
-    if not proven:
-        repo.storage.delete(_name(key_id))
-        raise DamagedKey(
-            "the storage did not keep the new key file whole, so it was removed; no password changed"
-        )
-    return key_id
+    """Store a key file for one more password and return its id; raises as keys.add_key."""
+    return keys.add_key(repo.storage, repo.key, password, kdf)
 
 
 def remove_key(repo: Repository, key_id: bytes, in_use: bytes, lock: Lock) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from datetime import UTC, datetime
 
@@ -11,7 +12,9 @@ from repository.files import list_files, local_identity
 from repository.ids import hash_bytes
 from repository.keyfile import KdfParams, make_key_file, open_key_file
 from storage_adapters.base import StorageAdapter
-from storage_adapters.errors import ObjectNotFound
+from storage_adapters.errors import ObjectNotFound, StorageError
+
+logger = logging.getLogger(__name__)
 
 MAX_KEYS_TRIED = 20  # as restic: each try costs the price of scrypt
 
@@ -33,15 +36,33 @@ def require_vacant(storage: StorageAdapter) -> None:
 
 
 def add_key(storage: StorageAdapter, master: MasterKey, password: str, kdf: KdfParams) -> bytes:
-    """Store a key file that opens `master` with `password`, prove that it does, and return its id."""
+    """Store a key file that opens `master` with `password`, prove that it does, and return its id.
+
+    When it raises (StorageError, DamagedKey), no key file is left, as far as the storage allows: restic gives
+    up at one that it cannot read.
+    """
     hostname, username = local_identity()
     created = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
     data = make_key_file(master, password, kdf, username=username, hostname=hostname, created=created)
     if open_key_file(data, password) != master:
         raise DamagedKey("a new key file does not open as it was written; nothing was stored")
     key_id = hash_bytes(data)
-    storage.put(f"keys/{key_id.hex()}", data)
+    name = f"keys/{key_id.hex()}"
+    try:
+        storage.put(name, data)
+        if storage.get(name) != data:
+            raise DamagedKey(f"the storage did not keep {name} whole; no password changed")
+    except (StorageError, DamagedKey):
+        _discard(storage, name)
+        raise
     return key_id
+
+
+def _discard(storage: StorageAdapter, name: str) -> None:
+    try:
+        storage.delete(name)
+    except StorageError as error:
+        logger.warning("%s was not stored well and could not be removed: %s", name, error)
 
 
 def find_key(storage: StorageAdapter, password: str) -> MasterKey:
