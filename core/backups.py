@@ -29,6 +29,7 @@ from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tally import Tally
+from sources.preview import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,7 @@ class _Task:
     record_id: str
     compression: Mode
     full_read: bool
+    last_time: Totals | None
 
 
 def perform_backup(attempt: Attempt) -> Outcome:
@@ -85,7 +87,13 @@ def _task(attempt: Attempt) -> _Task:
         config.destinations[0].repository_id,
         config.compression,  # type: ignore[arg-type]  # checked by ConfigInput
         _full_read_is_due(config),
+        _last_time(config),
     )
+
+
+def _last_time(config: Config) -> Totals | None:
+    last = points.latest(config.id)
+    return None if last is None else Totals(last.files, last.bytes)
 
 
 def _full_read_is_due(config: Config) -> bool:
@@ -128,7 +136,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         read_all=task.full_read,
     )
     source = open_source(task.source)
-    with Expected(open_source(task.source)) as expected:
+    with Expected(open_source(task.source), task.last_time) as expected:
         db.session.rollback()
         result = backup(
             repo,
@@ -158,7 +166,8 @@ def _read_back(repo: Repository, task: _Task, result: BackupResult) -> Snapshot:
     """Find the new snapshot in a fresh listing; read it and a sample of what it holds from the storage."""
     if result.snapshot_id not in {file.id for file in repo.files.list("snapshots")}:
         raise Damaged("the storage took the snapshot and does not list it, so this backup does not count")
-    repo.load_index()
+    if result.data_blobs or result.tree_blobs:
+        repo.load_index()  # as stored, not as remembered
     try:
         snapshot, _ = read_back(repo, result.snapshot_id)
     except RepositoryError:

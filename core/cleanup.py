@@ -13,14 +13,17 @@ from core import alerts, attempts, clock, jobs, points, retention, storages, wor
 from core.attempts import Attempt
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
-from core.errors import Refused
+from core.errors import HoldfastError, Refused
 from core.models import Config, Copy, Destination, Job, Point
 from core.outcomes import Outcome
 from core.reconcile import reconcile
+from repository.errors import Cancelled, Locked, RepositoryError
+from repository.files import list_files
 from repository.forget import forget
 from repository.locks import lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
+from storage_adapters.errors import StorageError
 
 DAILY = timedelta(hours=24)
 
@@ -53,9 +56,13 @@ def perform_retention(attempt: Attempt) -> Outcome:
     job = attempts.current(attempt)
     confirmed = bool(job.parameters.get("confirmed"))
     done = _Done()
-    for repository_id, config_ids in _places(job.config_id).items():
-        attempt.check()
-        _clean_repository(attempt, repository_id, config_ids, confirmed, done)
+    errors = [
+        error
+        for repository_id, config_ids in _places(job.config_id).items()
+        if (error := _try_repository(attempt, repository_id, config_ids, confirmed, done))
+    ]
+    if errors:  # a lock is waited for only if nothing worse happened
+        raise min(errors, key=lambda error: isinstance(error, Locked))
     outcome = _outcome(done)
     attempts.finish(attempt, outcome)
     return outcome
@@ -82,6 +89,21 @@ def _places(config_id: str | None) -> dict[str, list[str]]:
     for repository_id, found in db.session.execute(query):
         places.setdefault(repository_id, []).append(found)
     return places
+
+
+def _try_repository(
+    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
+) -> Exception | None:
+    """Clean one repository; return what kept it from that, so that one dead storage stops no other."""
+    attempt.check()
+    try:
+        _clean_repository(attempt, repository_id, config_ids, confirmed, done)
+    except Cancelled:
+        raise
+    except (HoldfastError, RepositoryError, StorageError) as error:
+        attempt.log.add("error", str(error))
+        return error
+    return None
 
 
 def _clean_repository(
@@ -155,6 +177,9 @@ def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _
     if not snapshot_ids:
         return
     remove_dead_locks(repo)
+    if _in_use_by_us(repo):
+        attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
+        return
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
         attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
         forget(repo, [bytes.fromhex(name) for name in snapshot_ids], lock)
@@ -163,6 +188,15 @@ def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _
                 if copy.repository_id == repository_id:
                     copy.forgotten_at = utc_now()
     done.removed += len(snapshot_ids)
+
+
+def _in_use_by_us(repo: Repository) -> bool:
+    """Tell whether jobs of ours hold locks, and nobody else: they will be done before the next run."""
+    held = {file.id.hex() for file in list_files(repo.storage, "locks")}
+    running = select(Job.lock_id).where(Job.lock_id.in_(held), Job.status == "running")
+    ours = set(db.session.scalars(running))
+    db.session.rollback()
+    return bool(held) and held == ours
 
 
 def _tell_brake(subject: str, config: Config, leaving: int, total: int) -> None:

@@ -1,4 +1,4 @@
-"""How much a backup will have to read: counted beside it, so that it need not wait for the totals."""
+"""How much a backup will have to read: as much as last time, or counted beside it the first time."""
 
 from __future__ import annotations
 
@@ -12,26 +12,28 @@ from sources.preview import Totals, measure
 
 
 class Expected:
-    """Count a source in a thread of its own, and add the totals to the progress once they are known.
+    """Add totals to the progress: those given, or what a thread counts in the source, once it is done.
 
     The source must be one that nobody else uses: listing keeps folders open.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, last_time: Totals | None) -> None:
         self._source = source
-        self._totals: Totals | None = None
+        self._totals = last_time
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._count, name="expected", daemon=True)
 
     def __enter__(self) -> Expected:
-        self._thread.start()
+        if self._totals is None:
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
     def fill(self, progress: Progress) -> Progress:
         """Return the progress with totals; never less than what is done already."""

@@ -54,8 +54,6 @@ def _raise(job: Job) -> None:
 
 
 def _subject(job: Job) -> str:
-    if job.kind == "restore":
-        return f"restore:{job.id}"
     return f"{job.kind}:{job.config_id or 'all'}"
 
 

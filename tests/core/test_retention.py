@@ -10,10 +10,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from core import alerts, cleanup, clock, clock_watch, configs, jobs, points, retention
+from core import (
+    alerts,
+    attempts,
+    cleanup,
+    clock,
+    clock_watch,
+    configs,
+    jobs,
+    points,
+    retention,
+    storage_setup,
+    storages,
+)
 from core.db import utc_now, write
 from core.models import Config, Copy, Job, Point
+from core.outcomes import Outcome
 from core.retention import Rule
+from repository import locks
+from repository.locks import lock_repository
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic, run
 
 NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
@@ -75,8 +90,9 @@ def test_the_brake_holds_when_more_than_half_go(removed: int, total: int, braked
 
 
 @pytest.fixture
-def many(tmp_path: Path, context: object) -> str:
+def many(tmp_path: Path, context: object, monkeypatch: pytest.MonkeyPatch) -> str:
     """Return the id of a config with eight points, a day apart, of which the rule keeps all."""
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)  # nobody else is there; it is a fifth of a second a backup
     make_storage(tmp_path)
     config = make_config(make_tree(tmp_path / "tree"), retention={"days": None, "max_backups": None})
     config_id = config.id
@@ -217,6 +233,32 @@ class TestClock:
         clock.accept(clock.Reading(NOW, 100.0, "boot"))
         assert clock.jump(clock.Reading(NOW + timedelta(days=400), 160.0, "boot")) is not None
         assert clock.jump(clock.Reading(NOW + timedelta(seconds=90), 190.0, "boot")) is None
+
+
+def test_the_trash_is_not_emptied_under_a_running_backup(many: str, tmp_path: Path) -> None:
+    set_rule(many, max_backups=6)
+    clean(many)
+    age_trash(8)
+    running = attempts.claim(jobs.create_backup(many, "manual").id)
+    assert running is not None
+    repo = storages.open_repository(storages.list_repositories()[0])
+    with lock_repository(repo, on_lock_id=running.hold_lock):
+        job = clean(many)
+        assert (job.status, job.counts["removed"]) == ("completed", 0)
+    with lock_repository(repo):  # somebody else's
+        assert clean(many).phase == "waiting"
+    repo.close()
+    attempts.finish(running, Outcome("completed", "Done."))
+
+
+def test_one_dead_storage_does_not_starve_the_others(many: str, tmp_path: Path) -> None:
+    set_rule(many, max_backups=6)
+    storage_setup.create_local("Second", str(tmp_path / "second"), "another password")
+    (tmp_path / "second").rename(tmp_path / "away")
+    job = clean(None)
+    assert job.status == "failed"
+    assert "Second" in job.summary
+    assert len(points.good_points(many)) == 6
 
 
 def test_the_daily_run_is_made_once(many: str) -> None:

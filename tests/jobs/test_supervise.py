@@ -168,3 +168,12 @@ def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, val
     assert told in errors
     assert "Traceback" not in errors
     assert errors.count("\n") == 1
+
+
+def test_what_cannot_be_kept_running_ends_all_with_its_words(start: Start, port: str, install: Flask) -> None:
+    supervisor = start("jobs.supervise", PORT=port, GUNICORN_CMD_ARGS="--no-such-option")
+    output, errors = supervisor.communicate(timeout=60)
+    assert supervisor.returncode == 1
+    assert output == ""
+    assert "The web server cannot be kept running" in errors
+    assert errors.rindex("--no-such-option") > errors.index("cannot be kept running")
