@@ -1,10 +1,12 @@
-"""The places of the blobs of one type: a row of numbers each, in columns, not an object."""
+"""The places of the blobs of one type: a row of five numbers each, not an object."""
 
 from __future__ import annotations
 
+import struct
 from array import array
 from collections.abc import Iterator
-from itertools import accumulate, islice
+from itertools import accumulate, chain, islice
+from operator import itemgetter
 from typing import NamedTuple
 
 from repository.crypto import OVERHEAD
@@ -12,6 +14,10 @@ from repository.ids import split_ids
 from repository.idtable import NONE, IdTable
 
 _CROWD = 16
+_CHUNK_ROWS = 1 << 13
+_ROW = struct.Struct("=5I")  # a Place, and the number of the next row of the same blob
+_NEXT = struct.Struct("=I")
+_NEXT_AT = _ROW.size - _NEXT.size
 
 
 class Place(NamedTuple):
@@ -46,10 +52,7 @@ class BlobTable(IdTable):
 
     def __init__(self) -> None:
         super().__init__()
-        # Row 0 is nobody's. The whole of a column is below 4 GiB: so is whatever is in a pack.
-        self._packs, self._offsets, self._lengths, self._plains, self._next = (
-            array("I", [0]) for _ in range(5)
-        )
+        self._rows = bytearray(_ROW.size)  # row 0 is nobody's
         self._by_pack: tuple[array[int], array[int]] | None = None
         self._crowds: dict[int, set[Place]] = {}
 
@@ -57,44 +60,42 @@ class BlobTable(IdTable):
         """Add one place of a blob; nothing changes if it is known."""
         if (first := self.find(blob_id)) and self._is_known(first, place):
             return
-        columns = (self._packs, self._offsets, self._lengths, self._plains, self._next)
-        for column, value in zip(columns, (*place, NONE), strict=True):
-            column.append(value)
+        self._rows += _ROW.pack(*place, NONE)
         row = self.append(blob_id)
         if first:
             self._link(first, row)
 
     def add_columns(self, new: Columns) -> None:
         """Add many at once, ten times as fast. None of the packs may have been there before."""
-        self._packs += new.packs
-        self._offsets += new.offsets
-        self._lengths += new.lengths
-        self._plains += new.plains
-        self._next += array("I", bytes(4)) * len(new.packs)
+        rows = array("I", bytes(_ROW.size)) * len(new.packs)
+        for number, column in enumerate((new.packs, new.offsets, new.lengths, new.plains)):
+            rows[number::5] = column
+        self._rows += rows.tobytes()
         for first, row in self.extend(new.ids):
             if self._is_known(first, self.place(row)):
-                self._packs[row] = self._lengths[row] = 0  # no place is like this: the row is void
+                # No place is like this: the row is void.
+                _ROW.pack_into(self._rows, row * _ROW.size, 0, 0, 0, 0, NONE)
             else:
                 self._link(first, row)
 
     def place(self, row: int) -> Place:
         """Return what a row says."""
-        return Place(self._packs[row], self._offsets[row], self._lengths[row], self._plains[row])
+        return Place(*_ROW.unpack_from(self._rows, row * _ROW.size)[:4])
 
     def places_of(self, blob_id: bytes) -> list[tuple[int, int, int, int]]:
         """Return the places of a blob, the first one in front; bare tuples, for they are asked for often."""
-        packs, offsets, lengths, plains = self._packs, self._offsets, self._lengths, self._plains
         row, places = self.find(blob_id), []
         while row:
-            places.append((packs[row], offsets[row], lengths[row], plains[row]))
-            row = self._next[row]
+            pack, offset, length, plain, row = _ROW.unpack_from(self._rows, row * _ROW.size)
+            places.append((pack, offset, length, plain))
         return places
 
     def rows(self) -> Iterator[tuple[bytes, Place]]:
         """Yield all rows; such as are added meanwhile may be left out."""
-        columns = (self._packs, self._offsets, self._lengths, self._plains)
-        places = map(Place, *(islice(column, 1, self.end) for column in columns))
-        return ((each, place) for each, place in zip(self.ids(), places, strict=False) if place.length)
+        # A row is there before its id.
+        for blob_id, (pack, offset, length, plain, _) in zip(self.ids(), self._all_rows(), strict=False):
+            if length:
+                yield blob_id, Place(pack, offset, length, plain)
 
     def rows_in(self, pack: int) -> array[int]:
         """Return the rows of a pack. Sorts all rows by pack if some were added since the last time."""
@@ -105,11 +106,16 @@ class BlobTable(IdTable):
 
     def plain_length(self, row: int) -> int:
         """Return the length of the content of a row's blob."""
-        return self._plains[row] or self._lengths[row] - OVERHEAD
+        _, _, length, plain, _ = _ROW.unpack_from(self._rows, row * _ROW.size)
+        return int(plain or length - OVERHEAD)
 
     def _link(self, first: int, row: int) -> None:
-        self._next[row] = self._next[first]
-        self._next[first] = row
+        # The new row first: who follows the rows meanwhile finds them all.
+        _NEXT.pack_into(self._rows, row * _ROW.size + _NEXT_AT, self._next(first))
+        _NEXT.pack_into(self._rows, first * _ROW.size + _NEXT_AT, row)
+
+    def _next(self, row: int) -> int:
+        return int(_NEXT.unpack_from(self._rows, row * _ROW.size + _NEXT_AT)[0])
 
     def _is_known(self, first: int, place: Place) -> bool:
         """Tell whether one of the rows that start with `first` is at this place.
@@ -130,11 +136,18 @@ class BlobTable(IdTable):
     def _chain(self, row: int) -> Iterator[int]:
         while row:
             yield row
-            row = self._next[row]
+            row = self._next(row)
+
+    def _all_rows(self) -> Iterator[tuple[int, ...]]:
+        start, size = _ROW.size, _CHUNK_ROWS * _ROW.size
+        # A copy: a bytearray that somebody holds a view of cannot grow.
+        while chunk := bytes(self._rows[start : start + size]):
+            yield from _ROW.iter_unpack(chunk)
+            start += len(chunk)
 
     def _sort_by_pack(self) -> tuple[array[int], array[int]]:
         """Return (starts, rows): the rows of pack p are rows[starts[p]:starts[p + 1]]."""
-        packs = self._packs
+        packs = array("I", chain((0,), map(itemgetter(0), self._all_rows())))
         counts = array("I", bytes(4)) * (max(packs) + 1)
         for pack in packs:
             counts[pack] += 1
