@@ -43,14 +43,22 @@ class Board:
 
 def board() -> Board:
     """Return the Overview's facts."""
-    shown = cards()
+    shown, verdict = cards(), states.verdict()
     return Board(
-        states.verdict(),
-        alerts.list_open(),
+        verdict,
+        [alert for alert in alerts.list_open() if not _is_said(alert, verdict)],
         shown,
         any(card.state.word == "Running" for card in shown),
         not recovery.confirmed(),
     )
+
+
+def _is_said(alert: Alert, verdict: states.Verdict) -> bool:
+    """Tell whether the verdict's reasons name this trouble already."""
+    if alert.kind not in ("failure", "missed", "interrupted", "unreachable"):
+        return False
+    about = {(reason.config_id, reason.storage_id) for reason in verdict.reasons}
+    return (alert.config_id, None) in about or (None, alert.storage_id) in about
 
 
 def cards() -> list[Card]:
@@ -80,6 +88,8 @@ def show_page(config: Config) -> ResponseReturnValue:
 def points_part(config: Config) -> dict[str, Any]:
     """Return the time axis and one page of points, each with what retention does with it and why."""
     found = points.list_for(config.id)
+    # Decided from the rows that are here: a config may have thousands of points, read them once.
+    plan = _plan(config, found)
     return {
         "config": config,
         "axis": timeline.draw(found, request.args.get("range", "30")),
@@ -87,9 +97,9 @@ def points_part(config: Config) -> dict[str, Any]:
         "page": points.list_page(
             config_id=config.id, page=request.args.get("page", 1, type=int), per_page=POINTS_AT_ONCE
         ),
-        "reasons": _reasons(config, found),
+        "reasons": _reasons(found, plan),
         "picked": points.latest(config.id),
-        "removal": None if config.deleted_at else retention.preview(config),
+        "removal": retention.preview(config) if any(not one.keep for one in plan) else None,
     }
 
 
@@ -142,12 +152,18 @@ def _with_defaults(form: Form) -> Form:
     return Form(offered.all() | typed)
 
 
-def _reasons(config: Config, found: Sequence[Point]) -> dict[int, str]:
+def _plan(config: Config, found: Sequence[Point]) -> list[retention.Decision]:
+    if config.deleted_at is not None:
+        return []
+    return retention.decide([one for one in found if points.is_good(one)], retention.rule_of(config))
+
+
+def _reasons(found: Sequence[Point], plan: Sequence[retention.Decision]) -> dict[int, str]:
     """Return, by point, why retention keeps it, will remove it, or has."""
     reasons = {
         one.id: f"removed: {copy.trash_reason}" for one in found for copy in one.copies if copy.trashed_at
     }
-    for decision in [] if config.deleted_at else retention.plan(config):
+    for decision in plan:
         before = "" if decision.keep else "goes to the trash next: "
         reasons[decision.point.id] = before + decision.reason
     return reasons

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from flask import Flask
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from core.db import utc_now
 
@@ -140,6 +140,13 @@ def listing(words: list[str], limit: int = 3) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
+def prose(text: str) -> Markup:
+    """Return a sentence as HTML, with what stands in backticks as code."""
+    parts = [Markup("<code>{}</code>").format(part) if odd % 2 else escape(part)
+             for odd, part in enumerate(text.split("`"))]  # fmt: skip
+    return Markup("").join(parts)
+
+
 def register(app: Flask) -> None:
     """Give the templates these filters."""
     for function in (
@@ -156,5 +163,6 @@ def register(app: Flask) -> None:
         exact,
         shorten,
         listing,
+        prose,
     ):
         app.add_template_filter(function)

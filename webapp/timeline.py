@@ -16,6 +16,7 @@ RANGES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("all", "All"
 _MARGIN = 2.5  # percent left free on both sides, so that a dot at an end is whole
 _SMALLEST, _LARGEST = 5.0, 11.0
 _TICKS = 5
+_PLACES = 240  # dots beside one another; more could be neither told apart nor hit
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,18 @@ def draw(found: Sequence[Point], chosen: str, now: datetime | None = None) -> Ti
     start = min(oldest, now - timedelta(days=1)) if chosen == "all" else now - timedelta(days=int(chosen))
     shown = sorted((point for point in found if point.taken_at >= start), key=lambda point: point.taken_at)
     most = max((point.bytes_added for point in shown), default=0)
+    shown = _thinned(shown, start, now)
     dots = [
         Dot(one, _place(one.taken_at, start, now), _radius(one.bytes_added, most), _kind(one))
         for one in shown
     ]
     return Timeline(dots, _ticks(start, now), chosen)
+
+
+def _thinned(shown: list[Point], start: datetime, end: datetime) -> list[Point]:
+    """Leave one point where many would stand on one another: of each place the newest; the list has all."""
+    places = {int((point.taken_at - start) / (end - start) * _PLACES): point for point in shown}
+    return list(places.values())
 
 
 def _place(moment: datetime, start: datetime, end: datetime) -> float:

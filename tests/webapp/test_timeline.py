@@ -46,3 +46,10 @@ def test_a_dot_says_what_its_point_is() -> None:
 
 def test_a_point_from_a_clock_that_was_ahead_stays_on_the_axis() -> None:
     assert timeline.draw([point(-5)], "30", NOW).dots[0].x == 97.5
+
+
+def test_a_crowd_is_thinned_to_its_newest() -> None:
+    crowd = [point(number / 100) for number in range(3000)]
+    dots = timeline.draw(crowd, "30", NOW).dots
+    assert 200 < len(dots) <= 241
+    assert dots[-1].point is crowd[0]

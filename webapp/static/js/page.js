@@ -103,6 +103,12 @@
   document.addEventListener("announce", (event) => announce(event.detail.value));
   document.addEventListener("notice", (event) => notice(event.detail.value));
 
+  // A tab that nobody looks at does not ask; it catches up when it is looked at.
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const polled = event.detail.requestConfig.verb === "get" && !event.detail.requestConfig.triggeringEvent;
+    if (document.hidden && polled) event.preventDefault();
+  });
+
   document.addEventListener("htmx:sendError", () => {
     announce("Holdfast does not answer. The page shows what was known last.");
     document.documentElement.dataset.offline = "true";
