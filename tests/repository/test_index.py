@@ -134,6 +134,15 @@ def _check_packs(index: Index, packs: set[bytes], expected: Counter[tuple[str, b
     assert not listed
 
 
+def test_a_pack_that_lists_a_blob_twice_at_one_place_has_it_once() -> None:
+    index, blob = Index(), PackedBlob("data", BLOB, 5, 100, 300)
+    for columns in decode_columns(encode_index({PACK: [blob, blob]})):
+        index.add_columns(columns)
+    assert list(index.places()) == [("data", BLOB, Location(PACK, 5, 100, 300))]
+    assert index.blobs_in(PACK) == [blob]
+    assert index.lookup("data", BLOB) == [Location(PACK, 5, 100, 300)]
+
+
 def test_blobs_in_sees_what_was_added_since() -> None:
     index = Index()
     blob, more = PackedBlob("data", BLOB, 0, 100), PackedBlob("data", MORE, 100, 100)
@@ -164,6 +173,8 @@ def test_a_million_blobs_take_less_than_80_mb() -> None:
     used, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert len(kept[0]["data"]) == count
+    assert [(blob, place.offset) for _, blob, place in index.places()] == [(b.id, b.offset) for b in blobs]
+    assert [blob for _, listed in index.blobs_by_pack() for blob in listed] == blobs
     assert used / count < 80
 
 
