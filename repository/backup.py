@@ -12,7 +12,7 @@ from datetime import UTC, tzinfo
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
 from repository.entries import Problem, Source
-from repository.errors import BlobNotFound, Damaged, NothingToBackUp, SnapshotNotFound
+from repository.errors import BlobNotFound, Damaged, NothingToBackUp
 from repository.files import local_identity
 from repository.gotext import LocalZone, format_time
 from repository.locks import Lock
@@ -20,7 +20,6 @@ from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
-from repository.stored import require_stored
 from repository.tally import Tally
 from repository.tree import Node, decode_tree
 from repository.writer import WriteOptions
@@ -90,17 +89,16 @@ def backup(
     result = BackupResult()
     parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
     repo.load_index()
-    writer = repo.start_writing(
+    repo.start_writing(
         WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
     )
     try:
         result.tree = _save_tree(repo, source, options, parent, result, progress, report)
         result.parent = parent[0] if parent else None
         progress(result.progress("saving", options.expected))
-        repo.flush()
-        _require_indexed(repo, writer.written)
+        repo.flush()  # asks the storage whether it kept each pack, then each index file, whole
         lock.check()
-        result.snapshot_id = _save_snapshot(repo, _snapshot(source, options, result, started_ns))
+        result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
     finally:
         repo.stop_writing()
     result.duration_s = time.monotonic() - started
@@ -175,23 +173,6 @@ def _holds_files(repo: Repository, snapshot: Snapshot) -> bool:
             return True
         trees.extend(node.subtree for node in nodes if node.subtree)
     return False
-
-
-def _save_snapshot(repo: Repository, snapshot: Snapshot) -> bytes:
-    """Store a snapshot and read it back; one that cannot be read was not made, and does not stay."""
-    snapshot_id = repo.save_snapshot(snapshot)
-    try:
-        repo.load_snapshot(snapshot_id)
-    except (Damaged, SnapshotNotFound):
-        repo.remove_snapshot(snapshot_id)
-        raise
-    return snapshot_id
-
-
-def _require_indexed(repo: Repository, written: dict[str, int]) -> None:
-    """Ask the storage for the index files of this run; the packs were asked for before they were indexed."""
-    indexes = {key: size for key, size in written.items() if key.startswith("index/")}
-    require_stored(repo.files, indexes, "no snapshot was made")
 
 
 def _snapshot(source: Source, options: BackupOptions, result: BackupResult, started_ns: int) -> Snapshot:

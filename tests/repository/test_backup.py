@@ -10,6 +10,7 @@ import time
 import tomllib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,7 @@ from repository.indexfile import encode_index
 from repository.locks import list_locks, lock_repository, remove_stale_locks
 from repository.progress import Progress
 from repository.repository import Repository
-from repository.tree import Node
+from repository.tree import Node, encode_tree
 from sources.local import LocalSource
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageError, StorageFull
@@ -144,6 +145,18 @@ def test_a_parent_that_lacks_content_is_not_trusted(tree: Path) -> None:
     assert (result.files_changed, result.files_unmodified, result.tree_blobs) == (2, 0, 0)
     assert check(repo, read_data=True).errors == []
     assert content(repo, nodes(repo, tree)[b"/a"]) == b"content of a"
+
+
+def test_a_parent_that_lies_about_a_length_is_not_trusted(repo: Repository, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"the content")
+    made = make_backup(repo, "file", cwd=tmp_path).result
+    (node,) = lookup.list_dir(repo, latest(repo))
+    node.content = [repo.save_blob("data", b"too short").id]
+    wrong = replace(repo.load_snapshot(made.snapshot_id), tree=repo.save_blob("tree", encode_tree([node])).id)
+    repo.flush()
+    parent = repo.save_snapshot(wrong)
+    result = make_backup(repo, "file", cwd=tmp_path, parent=parent).result
+    assert (result.files_unmodified, result.tree) == (0, made.tree)
 
 
 def test_the_parent_is_the_newest_of_this_host_and_paths(repo: Repository, tree: Path) -> None:

@@ -318,6 +318,47 @@ def test_names_that_lead_out_are_refused_and_told(repo: Repository, tmp_path: Pa
     assert names(tmp_path) == ["deep", "deep/out", "deep/out/good"]
 
 
+def test_names_of_one_inode_with_other_content_stay_apart(repo: Repository, tmp_path: Path) -> None:
+    """The file changed between the reading of its two names; each gets what its own name held."""
+    nodes = [file_node(repo, b"one", b"before"), file_node(repo, b"two", b"after")]
+    for node in nodes:
+        node.links, node.inode, node.device_id = 2, 7, 7
+    result, problems = restore_to(repo, tmp_path / "out", hand_made(repo, nodes))
+    assert (result.files, problems) == (2, [])
+    assert [(tmp_path / "out" / name).read_bytes() for name in ("one", "two")] == [b"before", b"after"]
+
+
+def test_the_plan_never_asks_the_target_while_a_file_is_written(
+    repo: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A target may hold a folder open for the file; reading ahead must wait with its questions."""
+    monkeypatch.setattr("repository.prefetch.BATCH_ITEMS", 2)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "a large").write_bytes(os.urandom(9_000_000))
+    for number in range(50):
+        (tree / f"{number}").write_bytes(b"%d" % number)
+    make_backup(repo, "tree", cwd=tmp_path)
+    repo.load_index()
+    writing: list[bytes] = []
+
+    class Watched(LocalTarget):
+        def existing(self, path: bytes) -> Entry | None:
+            assert writing == []
+            return super().existing(path)
+
+        def write_file(self, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
+            writing.append(path)
+            problems = super().write_file(path, entry, chunks)
+            writing.clear()
+            return problems
+
+    (tmp_path / "out").mkdir()
+    target = Watched(str(tmp_path / "out"))
+    result = restore(repo, latest(repo), target, RestoreOptions(strip=b"/tree", conflict="keep"))
+    assert result.files == 51
+
+
 def test_a_size_that_is_not_the_contents_is_told(repo: Repository, tmp_path: Path) -> None:
     nodes = [file_node(repo, b"long", b"1234", size=3), file_node(repo, b"short", b"123", size=4)]
     result, problems = restore_to(repo, tmp_path / "out", hand_made(repo, nodes))
