@@ -1,0 +1,84 @@
+"""Make the pictures of the README: start Holdfast on a throw-away folder and do what a person does.
+
+Run by `make screenshots`; needs chromium.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+PROJECT = Path(__file__).parent.parent
+sys.path.insert(0, str(PROJECT))
+
+from playwright.sync_api import Browser, Page  # noqa: E402
+
+from tests.e2e import walk  # noqa: E402
+from tests.e2e.installed import Installed, setup_link  # noqa: E402
+
+IMAGES = PROJECT / "docs" / "images"
+WIDE = {"width": 1280, "height": 800}
+CONFIGS = {"Team documents": "/usr/share/doc", "Server settings": "/etc", "Shared programs": "/usr/share"}
+
+
+def main() -> None:
+    """Make all pictures anew."""
+    IMAGES.mkdir(exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="holdfast-screenshots-"))
+    holdfast = Installed(PROJECT, {"HOLDFAST_DATA_DIR": str(home / "data")})
+    holdfast.start()
+    try:
+        with walk.chromium(shutil.which("chromium") or "/usr/bin/chromium") as browser:
+            take_all(browser, holdfast, home)
+    finally:
+        holdfast.stop()
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def take_all(browser: Browser, holdfast: Installed, home: Path) -> None:
+    """Set up, back up, and take each picture on the way."""
+    context = browser.new_context(viewport=WIDE)
+    page = context.new_page()
+    walk.set_up(page, setup_link(holdfast.lines), home / "backups")
+    for name, path in CONFIGS.items():
+        if page.url != f"{holdfast.url}/setup/config":
+            page.goto(f"{holdfast.url}/configs/new")
+        walk.first_config(page, name, [path])
+        if name == "Shared programs":
+            wait_for_half(page)
+            take(page, "job-light")
+        walk.watch_job(page)
+    page.goto(holdfast.url)
+    take(page, "overview-light")
+    dark = browser.new_context(viewport=WIDE, color_scheme="dark", storage_state=context.storage_state())
+    take_browser_of_point(dark.new_page(), holdfast.url)
+
+
+def wait_for_half(page: Page) -> None:
+    """Wait until the bar of the running job is well on its way."""
+    share = f"document.querySelector('{walk.PROGRESS} progress')?.position ?? 1"
+    while 0 <= page.evaluate(share) < 0.3 or page.evaluate(share) == -1:
+        page.wait_for_timeout(100)
+
+
+def take_browser_of_point(page: Page, url: str) -> None:
+    """Look into the newest point, a few folders deep."""
+    page.goto(f"{url}/points")
+    page.locator("tr", has_text="Shared programs").get_by_role("link").first.click()
+    walk.open_folder(page, "common-licenses")
+    page.get_by_text("common-licenses").first.scroll_into_view_if_needed()
+    page.evaluate("window.scrollBy(0, -120)")
+    take(page, "browse-dark")
+
+
+def take(page: Page, name: str) -> None:
+    """Keep what the window shows."""
+    page.wait_for_timeout(400)
+    page.screenshot(path=str(IMAGES / f"{name}.png"))
+    print(f"docs/images/{name}.png")  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
