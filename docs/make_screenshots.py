@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from playwright.sync_api import Browser, Page  # noqa: E402
+from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
 from tests.e2e import walk  # noqa: E402
 from tests.e2e.installed import Installed, setup_link  # noqa: E402
@@ -58,6 +58,7 @@ def take_all(browser: Browser, holdfast: Installed, home: Path) -> None:
 
 def wait_for_half(page: Page) -> None:
     """Wait until the bar of the running job is well on its way."""
+    expect(page.locator(walk.PROGRESS)).to_contain_text("Running", timeout=20_000)
     share = f"document.querySelector('{walk.PROGRESS} progress')?.position ?? 1"
     while 0 <= page.evaluate(share) < 0.3 or page.evaluate(share) == -1:
         page.wait_for_timeout(100)
