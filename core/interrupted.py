@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
-from core import attempts, job_alerts, processes
+from core import attempts, job_alerts, outcomes, processes
 from core.db import db, utc_now, write
+from core.joblog import storable
 from core.models import Job
 
 # After such a silence a process is taken for dead: one that nobody can see, one that is seen to run.
@@ -30,31 +31,24 @@ def mark_interrupted() -> list[int]:
 def interrupt(job_id: int, attempt: int, why: str, detail: str = "") -> bool:
     """Mark one attempt as interrupted, if it is still said to run; raise the alert. Tell whether it was."""
     with write() as session:
-        query = update(Job).where(Job.id == job_id, Job.attempt == attempt, Job.status == "running")
-        done = session.execute(
-            query.values(
-                status="interrupted",
-                ended_at=utc_now(),
-                phase="",
-                current_path="",
-                summary=f"The job was interrupted: {why}.",
-                meaning="It made no new point, unless the list shows one. Every earlier point is whole.",
-                advice="Run it again. What was stored already is not stored a second time.",
-                detail=detail,
-            )
-        )
-        if done.rowcount != 1:  # type: ignore[attr-defined]
+        job = session.get(Job, job_id, with_for_update=True)
+        if job is None or job.attempt != attempt or job.status != "running":
             return False
+        job.status, job.ended_at, job.phase, job.current_path = "interrupted", utc_now(), "", ""
+        job.summary = f"The job was interrupted: {why}."
+        job.meaning = outcomes.half_done(job.kind)
+        job.advice = "Run it again. What was stored already is not stored a second time."
+        job.detail = storable(detail)
     _log.warning("job %s was interrupted: %s", job_id, why)
     job_alerts.tell(job_id)
     return True
 
 
-def _why_lost(job: Job, now: object) -> str:
+def _why_lost(job: Job, now: datetime) -> str:
     if processes.is_dead(job):
         return "its process ended without a word (killed, out of memory, or the machine was restarted)"
     beat = job.heartbeat_at or job.started_at
     limit = SILENT_THOUGH_ALIVE if processes.is_alive(job) else SILENT_FOR
-    if beat is None or now - beat > limit:  # type: ignore[operator]
+    if beat is None or now - beat > limit:
         return f"its process has not been heard of for more than {int(limit.total_seconds() // 60)} minutes"
     return ""

@@ -55,7 +55,7 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     except AttemptLost:
         raise
     except Cancelled as error:
-        outcome = _cancelled(attempt, stopped=isinstance(error, Stopped))
+        outcome = _cancelled(attempt, kind, stopped=isinstance(error, Stopped))
     except outcomes.EXPECTED as error:
         outcome = outcomes.explain(error, _meaning(kind, config_id, error))
     except Exception as error:  # noqa: BLE001  (whatever it is, the row must say that the job failed)
@@ -66,10 +66,10 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     return outcome
 
 
-def _cancelled(attempt: Attempt, *, stopped: bool) -> Outcome:
+def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:
     asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
     db.session.rollback()
-    meaning = "No new point was made. What was stored already is not stored a second time by the next run."
+    meaning = outcomes.half_done(kind)
     if stopped and db.session.scalar(asked) is None:
         return Outcome(
             "interrupted",

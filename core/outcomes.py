@@ -106,6 +106,19 @@ _SUMMARY: tuple[tuple[type[Exception], str], ...] = (
 EXPECTED = (HoldfastError, RepositoryError, StorageError, SourceUnavailable, TargetError)
 
 
+# What it means that a job of this kind ended before it was done.
+_HALF_DONE = {
+    "backup": "It made no new point, unless the list shows one. Earlier points are as good as before.",
+    "restore": "What was restored so far is at the target, the rest is not. The backup was not changed.",
+    "retention": "What it had moved to the trash stays there. Nothing else was removed.",
+}
+
+
+def half_done(kind: str) -> str:
+    """Say what it means for the data that a job was cancelled or interrupted."""
+    return _HALF_DONE.get(kind, "It is not known how far it came.")
+
+
 def explain(error: Exception, meaning: str) -> Outcome:
     """Turn an error that ended a job into a failed outcome; `meaning` says what it means for the data."""
     return Outcome("failed", sentence(_say(error)), meaning, _advise(error), _chain(error))

@@ -140,7 +140,10 @@ def _judge(result: RestoreResult, missing: int, task: _Task) -> Outcome:
             "warning", f"Nothing was written: {done}", "What was there already was left as it is, unchecked.",
             "Choose another rule or another folder to get the files as they were backed up.",
         )  # fmt: skip
-    return Outcome("completed", done, "Every file was written and checked against the backup.")
+    meaning = "Every file was written and checked against the backup."
+    if result.kept:
+        meaning = "What was missing was written and checked. What was kept was not looked into."
+    return Outcome("completed", done, meaning)
 
 
 def _done(result: RestoreResult, target: str) -> str:

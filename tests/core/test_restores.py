@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import jobs, points, restores
+from core import attempts, job_kinds, jobs, points, restores
 from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point
@@ -162,3 +162,13 @@ def spoil_pack(repository: Path, *, data: bool) -> None:
         content = bytearray(pack.read_bytes())
         content[40] ^= 0xFF
         pack.write_bytes(content)
+
+
+def test_a_restore_that_is_stopped_says_what_that_means(point: Point, tmp_path: Path) -> None:
+    given = {"point_id": point.id, "target_path": str(tmp_path / "out")}
+    attempt = attempts.claim(restores.create(restores.validate(given)).id)
+    assert attempt is not None
+    attempt.cancelled.set()
+    job_kinds.perform(attempt)
+    job = jobs.get(attempt.job_id)
+    assert (job.status, "at the target" in job.meaning) == ("cancelled", True)
