@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from repository import keys
-from repository.errors import Damaged, DamagedKey, RepositoryError, WrongPassword
+from repository.errors import Damaged, DamagedKey, RepositoryError
 from repository.files import list_files
 from repository.ids import hash_bytes
-from repository.keyfile import DEFAULT_KDF, KdfParams, KeyFile, open_key_file
+from repository.keyfile import DEFAULT_KDF, KdfParams, KeyFile
 from repository.locks import Lock
 from repository.repository import Repository
 from storage_adapters.errors import ObjectNotFound
@@ -40,41 +40,20 @@ def list_keys(repo: Repository) -> list[KeyInfo]:
     return found
 
 
-def find_key(repo: Repository, password: str) -> bytes:
-    """Return the id of the key file that this password opens; each one tried costs a scrypt.
-
-    Raises WrongPassword if none is this repository's.
-    """
-    for file in sorted(list_files(repo.storage, "keys")):
-        try:
-            if opens(repo, file.id, password):
-                return file.id
-        except (DamagedKey, ObjectNotFound):
-            continue
-    raise WrongPassword("the password opens none of the keys of this repository")
-
-
-def opens(repo: Repository, key_id: bytes, password: str) -> bool:
-    """Tell whether a key file as stored gives this master key. Raises DamagedKey, ObjectNotFound."""
-    data = repo.storage.get(_name(key_id))
-    try:
-        return hash_bytes(data) == key_id and open_key_file(data, password) == repo.key
-    except WrongPassword:
-        return False
-
-
 def add_key(repo: Repository, password: str, kdf: KdfParams = DEFAULT_KDF) -> bytes:
     """Store a key file for one more password and return its id; raises as keys.add_key."""
     return keys.add_key(repo.storage, repo.key, password, kdf)
 
 
-def remove_key(repo: Repository, key_id: bytes, in_use: bytes, lock: Lock) -> None:
-    """Delete a key file, never the one in use, under an exclusive lock that the caller holds.
+def remove_key(repo: Repository, key_id: bytes, lock: Lock) -> None:
+    """Delete a key file, under an exclusive lock that the caller holds.
 
-    Raises RepositoryError for the key in use and for one that does not exist.
+    Raises RepositoryError for the key that `repo` was opened with, and for one that does not exist.
     """
     _require_exclusive(lock)
-    if key_id == in_use:
+    if not repo.key_id:
+        raise RepositoryError("it is not known which key is in use, so none is removed; open with a password")
+    if key_id == repo.key_id:
         raise RepositoryError(
             f"the key {key_id.hex()[:8]} is the one in use. To remove it, open with another password"
         )
@@ -84,18 +63,17 @@ def remove_key(repo: Repository, key_id: bytes, in_use: bytes, lock: Lock) -> No
     repo.storage.delete(_name(key_id))
 
 
-def change_password(
-    repo: Repository, in_use: bytes, password: str, lock: Lock, kdf: KdfParams = DEFAULT_KDF
-) -> bytes:
+def change_password(repo: Repository, password: str, lock: Lock, kdf: KdfParams = DEFAULT_KDF) -> bytes:
     """Put a key for a new password in the place of the one in use, under an exclusive lock; return its id.
 
     The old one goes only after the new one was seen to open; killed in between, both open. The data is not
     encrypted anew: whoever has kept the old key file and password can still read it.
     """
     _require_exclusive(lock)
-    new_id = add_key(repo, password, kdf)
-    remove_key(repo, in_use, new_id, lock)
-    return new_id
+    old_id = repo.key_id
+    repo.key_id = add_key(repo, password, kdf)
+    remove_key(repo, old_id, lock)
+    return repo.key_id
 
 
 def _require_exclusive(lock: Lock) -> None:

@@ -65,8 +65,8 @@ def _discard(storage: StorageAdapter, name: str) -> None:
         logger.warning("%s was not stored well and could not be removed: %s", name, error)
 
 
-def find_key(storage: StorageAdapter, password: str) -> MasterKey:
-    """Return the master key from the first key file that opens.
+def find_key(storage: StorageAdapter, password: str) -> tuple[bytes, MasterKey]:
+    """Return the id of the first key file that opens, and the master key in it.
 
     A damaged key file does not keep the others from being tried. Raises NoRepository if there is none,
     WrongPassword if none opens, DamagedKey if that may be because one is damaged.
@@ -77,7 +77,7 @@ def find_key(storage: StorageAdapter, password: str) -> MasterKey:
     damaged = []
     for key_id in ids[:MAX_KEYS_TRIED]:
         try:
-            return _open_key(storage, key_id, password)
+            return key_id, _open_key(storage, key_id, password)
         except DamagedKey as error:
             damaged.append(error)
         except (WrongPassword, ObjectNotFound):

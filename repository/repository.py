@@ -29,6 +29,7 @@ class Repository:
     ) -> None:
         self.storage = storage
         self.key = key
+        self.key_id = b""  # the key file that was opened; unknown where only the master key was given
         self.config = config
         self.id = config.id
         self.compression: Mode = compression
@@ -52,20 +53,24 @@ class Repository:
         """
         keys.require_vacant(storage)
         master, config = new_master_key(), new_config(chunker_polynomial)
-        keys.add_key(storage, master, password, kdf)
+        key_id = keys.add_key(storage, master, password, kdf)
         storage.put("config", seal(master, config.encode()))
-        return cls(storage, master, config, compression)
+        repo = cls(storage, master, config, compression)
+        repo.key_id = key_id
+        return repo
 
     @classmethod
     def open(cls, storage: StorageAdapter, password: str, *, compression: Mode = "auto") -> Repository:
         """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet."""
         sealed = _load_config(storage)
-        master = keys.find_key(storage, password)
+        key_id, master = keys.find_key(storage, password)
         try:
             config = RepositoryConfig.decode(unseal(master, sealed))
         except Damaged as error:
             raise Damaged(f"the file config is damaged: {error}") from error
-        return cls(storage, master, config, compression)
+        repo = cls(storage, master, config, compression)
+        repo.key_id = key_id
+        return repo
 
     def load_index(self) -> None:
         """Load all index files, in place of whatever was loaded before. Raises Damaged, naming the file."""

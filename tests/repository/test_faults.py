@@ -13,7 +13,7 @@ from repository.check import check
 from repository.copy import copy
 from repository.errors import RepositoryError, WrongPassword
 from repository.forget import forget
-from repository.key_commands import change_password, find_key
+from repository.key_commands import change_password
 from repository.locks import lock_repository
 from repository.lookup import read_file, walk
 from repository.packer import PACK_TARGET_BYTES, Packer
@@ -134,15 +134,8 @@ def run_rebuild(world: World, repo: Repository) -> None:
 
 def run_passwd(world: World, repo: Repository) -> None:
     with lock_repository(repo, exclusive=True) as lock:
-        new = change_password(repo, find_any_key(repo), "new", lock, CHEAP)
-        change_password(repo, new, PASSWORD, lock, CHEAP)
-
-
-def find_any_key(repo: Repository) -> bytes:
-    try:
-        return find_key(repo, PASSWORD)
-    except WrongPassword:
-        return find_key(repo, "new")
+        change_password(repo, "new", lock, CHEAP)
+        change_password(repo, PASSWORD, lock, CHEAP)
 
 
 OPERATIONS: dict[str, Operation] = {

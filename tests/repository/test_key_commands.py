@@ -8,7 +8,7 @@ import pytest
 
 from repository.errors import DamagedKey, RepositoryError, WrongPassword
 from repository.files import list_files
-from repository.key_commands import add_key, change_password, find_key, list_keys, remove_key
+from repository.key_commands import add_key, change_password, list_keys, remove_key
 from repository.locks import lock_repository
 from repository.repository import Repository
 from storage_adapters.memory import MemoryAdapter
@@ -35,9 +35,9 @@ class Shortening(MemoryAdapter):
 
 def test_both_passwords_open_after_one_is_added() -> None:
     repo = new_repo()
-    first = find_key(repo, PASSWORD)
+    first = repo.key_id
     second = add_key(repo, "second", CHEAP)
-    assert find_key(repo, "second") == second != first
+    assert Repository.open(repo.storage, "second").key_id == second != first
     assert Repository.open(repo.storage, "second").key == Repository.open(repo.storage, PASSWORD).key
     assert [each.id for each in list_keys(repo)] == sorted([first, second])
     assert all(each.created and each.username and each.hostname for each in list_keys(repo))
@@ -45,9 +45,8 @@ def test_both_passwords_open_after_one_is_added() -> None:
 
 def test_a_changed_password_opens_and_the_old_one_does_not() -> None:
     repo = new_repo()
-    old = find_key(repo, PASSWORD)
     with lock_repository(repo, exclusive=True) as lock:
-        new = change_password(repo, old, "new", lock, CHEAP)
+        new = change_password(repo, "new", lock, CHEAP)
     assert ids(repo) == {new}
     Repository.open(repo.storage, "new")
     with pytest.raises(WrongPassword):
@@ -57,37 +56,45 @@ def test_a_changed_password_opens_and_the_old_one_does_not() -> None:
 def test_the_old_key_stays_if_the_new_one_is_not_kept_whole() -> None:
     storage = Shortening()
     repo = new_repo(storage)
-    old = find_key(repo, PASSWORD)
+    old = repo.key_id
     storage.lies = True
     with (
         lock_repository(repo, exclusive=True) as lock,
         pytest.raises(DamagedKey, match="no password changed"),
     ):
-        change_password(repo, old, "new", lock, CHEAP)
+        change_password(repo, "new", lock, CHEAP)
     assert ids(repo) == {old}
 
 
 def test_a_key_is_removed_but_never_the_one_in_use() -> None:
     repo = new_repo()
-    first, second = find_key(repo, PASSWORD), add_key(repo, "second", CHEAP)
+    first, second = repo.key_id, add_key(repo, "second", CHEAP)
     with lock_repository(repo, exclusive=True) as lock:
         with pytest.raises(RepositoryError, match="in use"):
-            remove_key(repo, first, first, lock)
+            remove_key(repo, first, lock)
         with pytest.raises(RepositoryError, match="no key 00000000"):
-            remove_key(repo, bytes(32), first, lock)
-        remove_key(repo, second, first, lock)
+            remove_key(repo, bytes(32), lock)
+        remove_key(repo, second, lock)
     assert ids(repo) == {first}
+
+
+def test_no_key_is_removed_while_it_is_not_known_which_is_in_use() -> None:
+    repo = new_repo()
+    nameless = Repository(repo.storage, repo.key, repo.config)
+    with lock_repository(nameless, exclusive=True) as lock, pytest.raises(RepositoryError, match="not known"):
+        remove_key(nameless, repo.key_id, lock)
+    assert ids(repo) == {repo.key_id}
 
 
 def test_removing_needs_an_exclusive_lock() -> None:
     repo = new_repo()
-    first = find_key(repo, PASSWORD)
+    first = repo.key_id
     second = add_key(repo, "second", CHEAP)
     with lock_repository(repo) as lock:
         with pytest.raises(RepositoryError, match="exclusive"):
-            remove_key(repo, second, first, lock)
+            remove_key(repo, second, lock)
         with pytest.raises(RepositoryError, match="exclusive"):
-            change_password(repo, first, "third", lock, CHEAP)
+            change_password(repo, "third", lock, CHEAP)
     assert ids(repo) == {first, second}
 
 
@@ -96,7 +103,7 @@ def test_a_damaged_key_is_listed_as_such() -> None:
     repo.storage.put(f"keys/{'0' * 64}", b"{}")
     damaged = next(each for each in list_keys(repo) if each.id == bytes(32))
     assert "does not fit its name" in damaged.damaged
-    assert find_key(repo, PASSWORD) != bytes(32)
+    assert Repository.open(repo.storage, PASSWORD).key_id == repo.key_id != bytes(32)
 
 
 def test_restic_opens_with_it_and_we_with_its_own(tmp_path: Path, restic: str) -> None:
@@ -104,9 +111,9 @@ def test_restic_opens_with_it_and_we_with_its_own(tmp_path: Path, restic: str) -
     (tmp_path / "file").write_bytes(b"x")
     make_backup(repo, tmp_path / "file")
     with lock_repository(repo, exclusive=True) as lock:
-        change_password(repo, find_key(repo, PASSWORD), "ümläut", lock, CHEAP)
+        change_password(repo, "ümläut", lock, CHEAP)
     (tmp_path / "new").write_text("of restic")
     real.run("key", "passwd", "--new-password-file", tmp_path / "new", RESTIC_PASSWORD="ümläut")
     opened = Repository.open(repo.storage, "of restic")
-    assert ids(opened) == {find_key(opened, "of restic")}
+    assert ids(opened) == {opened.key_id}
     assert real.run("check", RESTIC_PASSWORD="of restic").returncode == 0
