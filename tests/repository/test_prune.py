@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from repository.check import check
+from repository.crypto import seal
 from repository.errors import BlobNotFound, Damaged, RepositoryError
 from repository.files import list_packs, pack_key
 from repository.forget import forget
+from repository.ids import hash_bytes
 from repository.index import Index
 from repository.indexfile import encode_index
 from repository.locks import lock_repository
@@ -207,6 +209,43 @@ def test_it_refuses_with_an_index_file_missing(single: Repository) -> None:
             return
         single.storage.put(found.key, data)
     pytest.fail("no index file listed the root")
+
+
+def test_it_refuses_if_no_index_names_data_that_is_needed(single: Repository) -> None:
+    packs = {}
+    for file in single.files.list("index"):
+        packs |= dict(single.load_index_file(file.id).packs)
+        single.files.remove("index", file.id)
+    single.files.save(
+        "index", encode_index({p: blobs for p, blobs in packs.items() if blobs[0].type == "tree"})
+    )
+    for pack, blobs in packs.items():
+        if blobs[0].type == "data":
+            single.storage.delete(pack_key(pack))  # or they would go, as they may: no index names them
+    assert_refuses(single, BlobNotFound, "data .* Nothing was deleted")
+
+
+def test_it_refuses_to_copy_content_that_does_not_fit_its_id(tmp_path: Path) -> None:
+    """Sealed well, but something else: only the hash can tell."""
+    repo, data = new_repo(), random.Random(1).randbytes(5_000)
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "file").write_bytes(data)
+    back_up(repo, tmp_path / "source")
+    repo.load_index()
+    (place,) = repo.index.lookup("data", hash_bytes(data))
+    packer = Packer("data")
+    packer.add(hash_bytes(data), seal(repo.key, data[::-1]), None)
+    packer.add(hash_bytes(b"x"), seal(repo.key, b"x"), None)  # nobody's, so that the pack is copied
+    pack = packer.finish(repo.key)
+    repo.storage.put(pack_key(pack.id), pack.data)
+    (old,) = repo.files.list("index")
+    packs = dict(repo.load_index_file(old.id).packs)
+    del packs[place.pack]
+    repo.files.save("index", encode_index({**packs, pack.id: pack.blobs}))
+    repo.files.remove("index", old.id)
+    with pytest.raises(Damaged, match="does not fit its id"):
+        run_prune(repo)
+    assert pack.id in list_packs(repo.storage)
 
 
 @pytest.mark.parametrize("blob_type", ["data", "tree"])
