@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from core import alerts, configs, jobs, points, recovery, retention, states
+from core import alerts, configs, jobs, nodes, points, recovery, retention, states
 from core.errors import Invalid
 from core.models import Alert, Config, Point
 from webapp import config_form, config_words, folders, progress, timeline
@@ -39,6 +39,7 @@ class Board:
     cards: list[Card]
     active: bool
     key_unconfirmed: bool
+    worker_lives: bool
 
 
 def board() -> Board:
@@ -50,6 +51,7 @@ def board() -> Board:
         shown,
         any(card.state.word == "Running" for card in shown),
         not recovery.confirmed(),
+        nodes.worker_lives(),
     )
 
 

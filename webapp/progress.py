@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from core import nodes
 from core.db import utc_now
 from core.models import Job
 from core.models.job import PENDING
@@ -33,6 +34,7 @@ class Live:
     rate: float | None
     left: timedelta | None
     took: timedelta | None
+    hint: str
 
 
 def of(job: Job) -> Live:
@@ -46,7 +48,19 @@ def of(job: Job) -> Live:
         rate=rate if job.bytes_done else None,
         left=_left(job, took, rate),
         took=took,
+        hint=_hint(job),
     )
+
+
+def _hint(job: Job) -> str:
+    """Say why a queued job does not run yet."""
+    if job.status != "queued":
+        return ""
+    if job.waiting_reason:
+        return job.waiting_reason
+    if not nodes.worker_lives():
+        return "No worker is running, so it does not start. Start Holdfast again, or look into its log."
+    return "It starts as soon as a worker is free."
 
 
 def _phase(job: Job) -> str:

@@ -6,7 +6,7 @@ import json
 import re
 from datetime import timedelta
 
-from core import jobs
+from core import jobs, nodes
 from core.db import utc_now, write
 from core.models import Job, JobLog
 from tests.core.making import run
@@ -70,6 +70,20 @@ def test_progress_polls_only_while_the_job_is_active(world: World, as_: As) -> N
     assert "hx-trigger" not in last.text
     assert ended.summary in last.text
     assert json.loads(last.headers["HX-Trigger"])["job-ended"] == {"value": job_id}
+
+
+def test_a_queue_without_a_worker_says_so(world: World, as_: As) -> None:
+    browser, job_id = as_("viewer"), world.queued_job_id
+    change(world, job_id, status="queued", ended_at=None)
+    words = ("No worker is running, so it does not start", "No worker is running, so nothing is backed up")
+    assert words[0] in browser.get(f"/jobs/{job_id}").text
+    assert words[1] in browser.get("/").text
+    with world.app.app_context():
+        nodes.beat("worker")
+    assert "as soon as a worker is free" in browser.get(f"/jobs/{job_id}").text
+    assert words[1] not in browser.get("/").text
+    with world.app.app_context():
+        jobs.request_cancel(job_id)
 
 
 def test_a_waiting_job_says_for_what(world: World, as_: As) -> None:
