@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from repository import cli_backup, cli_commands, cli_restore
+from repository import cli_backup, cli_commands, cli_forget, cli_prune, cli_restore, cli_upkeep
 from repository.cli_output import Output
 from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
@@ -35,8 +35,14 @@ COMMANDS: dict[str, Command] = {
     "ls": cli_commands.ls,
     "restore": cli_restore.restore_command,
     "check": cli_commands.check_command,
-    "forget": cli_commands.forget_command,
     "unlock": cli_commands.unlock,
+    "forget": cli_forget.forget_command,
+    "prune": cli_prune.prune_command,
+    "copy": cli_upkeep.copy_command,
+    "key": cli_upkeep.key_command,
+    "tag": cli_upkeep.tag_command,
+    "rebuild-index": cli_prune.rebuild_command,
+    "repair": cli_prune.rebuild_command,
 }
 
 

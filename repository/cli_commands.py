@@ -1,4 +1,4 @@
-"""The short commands: init, snapshots, ls, check, forget, unlock."""
+"""The short commands: init, snapshots, ls, check, unlock."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from typing import Any
 from repository.check import CheckResult, check
 from repository.cli_output import printable, size_text
 from repository.cli_session import Session
-from repository.forget import forget
 from repository.gotext import lossy_text
-from repository.locks import lock_repository, remove_stale_locks
+from repository.locks import remove_stale_locks
 from repository.lookup import find_node, list_dir, walk
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -84,18 +83,6 @@ def check_command(session: Session, args: argparse.Namespace) -> int:
     out.text(f"{result.snapshots} snapshots, {result.trees} folders, {result.packs} packs{read}")
     out.text("no errors were found" if result.ok else f"{len(result.errors)} errors were found")
     return 0 if result.ok else 1
-
-
-def forget_command(session: Session, args: argparse.Namespace) -> int:
-    """Remove snapshots by id."""
-    repo = session.open()
-    with lock_repository(repo, exclusive=True) as lock:
-        ids = [repo.find_snapshot(wanted)[0] for wanted in args.ids]
-        result = forget(repo, ids, lock)
-    for snapshot_id in result.removed:
-        session.output.text(f"snapshot {snapshot_id.hex()[:8]} removed")
-    session.output.data({"message_type": "summary", "removed": [each.hex() for each in result.removed]})
-    return 0
 
 
 def unlock(session: Session, args: argparse.Namespace) -> int:

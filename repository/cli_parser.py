@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from repository import cli_parser_upkeep
+
 EXIT_CODES = """exit codes:
   0    done
   1    failed
@@ -20,6 +22,7 @@ environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
 
 # What may be given several times, also between options.
 _LISTS = {"backup": "paths", "ls": "folders", "snapshots": "ids", "forget": "ids"}
+_LISTS |= {"copy": "ids", "tag": "ids"}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -49,9 +52,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_snapshots(_command(commands, "snapshots", "list the snapshots"))
     _add_ls(_command(commands, "ls", "list what is in a snapshot"))
     _add_check(_command(commands, "check", "find out whether everything is there and whole"))
-    _add_forget(_command(commands, "forget", "remove snapshots; their data stays until a prune"))
     _add_unlock(_command(commands, "unlock", "remove locks that were left behind"))
     _command(commands, "init", "make a new repository")
+    cli_parser_upkeep.add_commands(lambda name, text: _command(commands, name, text))
     return parser
 
 
@@ -136,10 +139,6 @@ def _add_ls(parser: argparse.ArgumentParser) -> None:
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-data", action="store_true", help="read every byte that is stored")
     _add_no_lock(parser)
-
-
-def _add_forget(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("ids", nargs="+", metavar="ID")
 
 
 def _add_unlock(parser: argparse.ArgumentParser) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from repository.errors import BlobNotFound, Damaged, RepositoryError
@@ -54,19 +54,27 @@ class PruneResult:
 
 
 def prune(
-    repo: Repository, options: PruneOptions, lock: Lock, progress: ProgressCallback = ignore_progress
+    repo: Repository,
+    options: PruneOptions,
+    lock: Lock,
+    progress: ProgressCallback = ignore_progress,
+    *,
+    as_if_forgotten: Collection[bytes] = (),
 ) -> PruneResult:
     """Delete packs that no snapshot needs, and copy what is needed out of those that hold much else.
 
     Under an exclusive lock that the caller holds. Nothing is deleted unless all of the index, every snapshot
     and every tree can be read and all that they need is there: raises Damaged or BlobNotFound, which say what
     is not. Raises also LockLost, StorageError, and Cancelled from `progress`. Stopped at any moment, every
-    snapshot is intact, and the next prune goes on.
+    snapshot is intact, and the next prune goes on. A dry run may be told to look away from snapshots: to
+    say what forgetting them would free.
     """
     if not lock.exclusive:
         raise RepositoryError("a prune needs an exclusive lock, and this one is shared")
+    if as_if_forgotten and not options.dry_run:
+        raise ValueError("only a dry run may look away from snapshots that are there")
     index = _load_index(repo)
-    used = find_used(repo, _roots(repo), progress)
+    used = find_used(repo, _roots(repo, as_if_forgotten), progress)
     stored = list_packs(repo.storage)
     progress(Progress("deciding"))
     plan = make_plan(repo.index, used, stored, options, repo.config.version)
@@ -100,7 +108,7 @@ def _load_index(repo: Repository) -> _IndexFiles:
     return loaded
 
 
-def _roots(repo: Repository) -> list[bytes]:
+def _roots(repo: Repository, as_if_forgotten: Collection[bytes]) -> list[bytes]:
     """Return the trees of all snapshots. Raises Damaged if one cannot be read, whatever the reason."""
     listed = {file.id for file in repo.files.list("snapshots")}
     found = dict(repo.list_snapshots())
@@ -109,7 +117,7 @@ def _roots(repo: Repository) -> list[bytes]:
             f"the snapshot {snapshot_id.hex()} is listed but cannot be read; another program removed it, or "
             "the storage's listing is behind. Nothing was deleted. Try again later"
         )
-    return [snapshot.tree for snapshot in found.values()]
+    return [snapshot.tree for key, snapshot in found.items() if key not in as_if_forgotten]
 
 
 def _expect(plan: Plan, used: BlobSet, stored: Mapping[bytes, int], *, dry_run: bool) -> PruneResult:
