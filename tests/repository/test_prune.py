@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import time
 from pathlib import Path
 
 import pytest
 
 from repository.check import check
 from repository.crypto import seal
-from repository.errors import BlobNotFound, Damaged, RepositoryError
+from repository.errors import BlobNotFound, Damaged, Locked, LockLost, RepositoryError
 from repository.files import list_packs, pack_key
 from repository.forget import forget
 from repository.ids import hash_bytes
@@ -19,10 +21,12 @@ from repository.indexfile import encode_index
 from repository.locks import lock_repository
 from repository.packer import Packer
 from repository.packfile import BlobType, PackedBlob
+from repository.progress import Progress
 from repository.prune import PruneResult, prune
 from repository.prune_plan import PruneOptions, Unused
 from repository.repository import Repository
 from repository.writer import BlobWriter, WriteOptions
+from storage_adapters.errors import PermissionDenied
 from storage_adapters.local import LocalAdapter
 from tests.repository.engine import Restic, make_backup, new_local_repo, new_repo, open_local, restore_to
 
@@ -422,3 +426,86 @@ def test_it_frees_what_restic_frees(tmp_path: Path, restic: str) -> None:
         for entry in source.iterdir():
             entry.unlink()
     assert sizes[0] == pytest.approx(sizes[1], rel=0.02)
+
+
+# Beside others
+
+
+def test_restic_does_not_prune_beside_our_backup(tmp_path: Path, restic: str) -> None:
+    repo, real = new_local_repo(tmp_path / "repo"), Restic(restic, tmp_path / "repo")
+    fill(tmp_path / "source", 1, files=3)
+    tried = []
+
+    def prune_meanwhile(progress: Progress) -> None:
+        if not tried:
+            tried.append(real.run("prune", check=False))
+
+    kept = make_backup(repo, "source", cwd=tmp_path, progress=prune_meanwhile).result.snapshot_id
+    assert tried[0].returncode != 0
+    assert "already locked" in tried[0].stderr
+    assert_restores(repo, kept, tmp_path / "source", tmp_path / "out")
+
+
+def test_we_do_not_prune_beside_a_backup_of_restic(tmp_path: Path, restic: str) -> None:
+    repo, real = new_local_repo(tmp_path / "repo"), Restic(restic, tmp_path / "repo")
+    command = [restic, "-r", str(real.repo), "--no-cache", "backup", "--stdin"]
+    with subprocess.Popen(
+        command, env=real.env(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL
+    ) as backup:
+        assert backup.stdin is not None
+        backup.stdin.write(b"x" * 2_000_000)
+        deadline = time.monotonic() + 30
+        while not list(repo.storage.list("locks/")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        with pytest.raises(Locked, match="locked by"):
+            run_prune(repo)
+        backup.stdin.close()
+    assert backup.returncode == 0
+    run_prune(repo)
+    real.check()
+
+
+def test_no_step_is_taken_after_the_lock_is_lost(pruned_of_two: tuple[Repository, bytes, Path]) -> None:
+    repo, _, _ = pruned_of_two
+    before = {found.key for found in repo.storage.list("")}
+    with lock_repository(repo, exclusive=True) as lock:
+        repo.files.remove("locks", lock.id)
+        with pytest.raises(LockLost):
+            lock.refresh()
+        with pytest.raises(LockLost):
+            prune(repo, NOTHING_UNUSED, lock)
+    assert {found.key for found in repo.storage.list("")} == before
+
+
+def test_a_pack_that_cannot_be_deleted_is_left_to_the_next_prune(
+    pruned_of_two: tuple[Repository, bytes, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo, _, _ = pruned_of_two
+    delete = repo.storage.delete
+
+    def refuse_packs(key: str) -> None:
+        if key.startswith("data/"):
+            raise PermissionDenied(f"not {key}")
+        delete(key)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repo.storage, "delete", refuse_packs)
+        result = run_prune(repo)
+    assert len(result.undeleted) == result.packs_deleted + result.packs_repacked > 0
+    assert all("prune removes it" in hint for hint in check(repo).hints)
+    assert run_prune(repo).packs_unindexed == len(result.undeleted)
+    assert_clean(repo)
+
+
+def test_a_dry_run_may_look_away_from_a_snapshot(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 1)
+    kept = back_up(repo, tmp_path / "source")
+    dry = PruneOptions(max_unused=Unused(size_bytes=0), dry_run=True)
+    with lock_repository(repo, exclusive=True) as lock:
+        assert prune(repo, dry, lock).bytes_freed == 0
+        all_of_it = prune(repo, dry, lock, as_if_forgotten=[kept])
+        assert all_of_it.bytes_freed == all_of_it.bytes_before > 0
+        with pytest.raises(ValueError, match="dry run"):
+            prune(repo, NOTHING_UNUSED, lock, as_if_forgotten=[kept])
