@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +22,13 @@ from tests.repository.engine import (
     FaultyAdapter,
     Restic,
     differences,
-    make_backup,
     new_local_repo,
     new_repo,
     open_local,
     restore_to,
 )
 from tests.repository.nasty import make_nasty_tree
+from tests.repository.upkeep import back_up, contents
 
 
 @pytest.fixture(autouse=True)
@@ -44,10 +45,6 @@ def run_copy(source: Repository, destination: Repository, *snapshot_ids: bytes) 
 def blobs_of(repo: Repository) -> set[tuple[str, bytes]]:
     repo.load_index()
     return {(kind, blob) for kind, blob, _ in repo.index.places()}
-
-
-def back_up(repo: Repository, folder: Path) -> bytes:
-    return make_backup(repo, folder.name, cwd=folder.parent).result.snapshot_id
 
 
 @pytest.fixture
@@ -141,6 +138,21 @@ def test_between_the_versions_of_the_format(
     restore_to(repos[1], tmp_path / "out", repos[1].load_snapshot(copied))
     assert differences(folder, tmp_path / "out" / "source") == ""
     Restic(restic, tmp_path / str(version[1])).check()
+
+
+@pytest.mark.parametrize("name", ["v1", "v2modes", "mig", "oddnames"])
+def test_what_restic_made_comes_along(
+    unpack: Callable[[str], Path], tmp_path: Path, restic: str, name: str
+) -> None:
+    source, destination = open_local(unpack(name)), new_local_repo(tmp_path / "copy")
+    copied = run_copy(source, destination).copied
+    assert len(copied) == len(source.list_snapshots())
+    for old, new in copied:
+        one, other = source.load_snapshot(old), destination.load_snapshot(new)
+        assert other == replace(one, parent=None, original=one.original or old)
+        assert contents(destination, other) == contents(source, one)
+    assert blobs_of(destination) <= blobs_of(source)
+    Restic(restic, tmp_path / "copy").check()
 
 
 def test_it_goes_on_where_it_was_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

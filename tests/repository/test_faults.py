@@ -15,24 +15,20 @@ from repository.errors import RepositoryError, WrongPassword
 from repository.forget import forget
 from repository.key_commands import change_password
 from repository.locks import lock_repository
-from repository.lookup import read_file, walk
 from repository.packer import PACK_TARGET_BYTES, Packer
 from repository.prune import prune
 from repository.prune_plan import PruneOptions, Unused
 from repository.rebuild import rebuild_index
 from repository.repository import Repository
-from repository.snapshot import Snapshot
 from repository.tag import TagChange, tag
-from repository.tree import Node
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageError
 from storage_adapters.local import LocalAdapter, create_root
 from storage_adapters.memory import MemoryAdapter
 from tests.repository.engine import CHEAP, PASSWORD, Restic, make_backup, new_repo
 from tests.repository.faults import MODES, FaultyStorage, Mode
-from tests.repository.test_prune import make_odd
+from tests.repository.upkeep import Contents, contents, make_odd
 
-Contents = dict[bytes, object]
 LEFTOVERS = ("is in no index file: left by", "stands in several index files")
 SMALL_PACK = 20_000
 
@@ -61,15 +57,6 @@ class World:
         twin = MemoryAdapter()
         twin.objects = dict(self.storage.objects)
         return twin
-
-
-def contents(repo: Repository, snapshot: Snapshot) -> Contents:
-    repo.load_index()
-    root = Node(b"", "dir", subtree=snapshot.tree)
-    return {
-        path: (node.mode, node.mtime, b"".join(read_file(repo, node)) if node.type == "file" else b"")
-        for path, node in walk(repo, root)
-    }
 
 
 def write_files(folder: Path, seed: int) -> None:

@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,19 +17,18 @@ from repository.errors import BlobNotFound, Damaged, Locked, LockLost, Repositor
 from repository.files import list_packs, pack_key
 from repository.forget import forget
 from repository.ids import hash_bytes
-from repository.index import Index
 from repository.indexfile import encode_index
 from repository.locks import lock_repository
 from repository.packer import Packer
-from repository.packfile import BlobType, PackedBlob
+from repository.packfile import BlobType
 from repository.progress import Progress
 from repository.prune import PruneResult, prune
 from repository.prune_plan import PruneOptions, Unused
 from repository.repository import Repository
-from repository.writer import BlobWriter, WriteOptions
 from storage_adapters.errors import PermissionDenied
 from storage_adapters.local import LocalAdapter
 from tests.repository.engine import Restic, make_backup, new_local_repo, new_repo, open_local, restore_to
+from tests.repository.upkeep import back_up, contents, every_blob, fill, make_odd, store_pack
 
 NOTHING_UNUSED = PruneOptions(max_unused=Unused(size_bytes=0))
 
@@ -46,20 +46,6 @@ def run_prune(repo: Repository, options: PruneOptions = NOTHING_UNUSED) -> Prune
 def run_forget(repo: Repository, *snapshot_ids: bytes) -> None:
     with lock_repository(repo, exclusive=True) as lock:
         forget(repo, snapshot_ids, lock)
-
-
-def fill(folder: Path, seed: int, files: int = 12) -> None:
-    """Write files that are random, compressible, or both kinds of large."""
-    chance = random.Random(seed)
-    folder.mkdir(parents=True, exist_ok=True)
-    for number in range(files):
-        size = chance.choice([10, 3_000, 40_000, 700_000])
-        text = b"%d again and " % chance.getrandbits(60) * (size // 8)
-        (folder / f"{seed}-{number}").write_bytes(chance.choice([text, chance.randbytes(size)]))
-
-
-def back_up(repo: Repository, folder: Path) -> bytes:
-    return make_backup(repo, folder.name, cwd=folder.parent).result.snapshot_id
 
 
 def assert_restores(repo: Repository, snapshot_id: bytes, expected: Path, out: Path) -> None:
@@ -294,46 +280,6 @@ def test_a_damaged_blob_that_would_be_copied_stops_it(pruned_of_two: tuple[Repos
 # Odd states that others leave
 
 
-def store_pack(repo: Repository, blobs: list[tuple[BlobType, bytes]], *, indexed: bool) -> bytes:
-    """Store blobs again in a pack of their own, mixed as they come, not compressed where they were not."""
-    packer, parts = Packer("data"), []
-    for kind, blob_id in blobs:
-        place = repo.index.lookup(kind, blob_id)[0]
-        sealed = repo.storage.get(pack_key(place.pack), place.offset, place.length)
-        parts.append(
-            PackedBlob(kind, blob_id, sum(b.length for b in parts), place.length, place.uncompressed_length)
-        )
-        packer.add(blob_id, sealed, place.uncompressed_length)
-    packer._blobs = parts  # the types that a pack of ours would not mix
-    pack = packer.finish(repo.key)
-    repo.storage.put(pack_key(pack.id), pack.data)
-    if indexed:
-        repo.files.save("index", encode_index({pack.id: parts}))
-    return pack.id
-
-
-def every_blob(repo: Repository) -> list[tuple[BlobType, bytes]]:
-    repo.load_index()
-    return sorted((kind, blob) for kind, blob, _ in repo.index.places())
-
-
-def make_odd(repo: Repository, seed: int) -> None:
-    """Add duplicates, mixed and unindexed packs, a pack listed twice, blobs that nobody needs."""
-    chance = random.Random(seed)
-    blobs = every_blob(repo)
-    store_pack(repo, chance.sample(blobs, len(blobs) // 2), indexed=True)
-    store_pack(repo, chance.sample(blobs, len(blobs) // 3), indexed=True)
-    store_pack(repo, [each for each in blobs if each[0] == "data"][:3], indexed=True)
-    store_pack(repo, chance.sample(blobs, 2), indexed=False)
-    (first, *_) = repo.files.list("index")
-    repo.files.save("index", encode_index(dict(repo.load_index_file(first.id).packs)))
-    writer = BlobWriter(repo.files, repo.key, Index(), WriteOptions(compression="off"))
-    for number in range(5):
-        writer.save("data", b"%d nobody's" % number * 500)
-    writer.flush()
-    writer.stop()
-
-
 @pytest.mark.parametrize("first", ["ours", "restic"])
 def test_ping_pong_with_restic(tmp_path: Path, restic: str, first: str) -> None:
     path, source = tmp_path / "repo", tmp_path / "source"
@@ -359,6 +305,24 @@ def test_ping_pong_with_restic(tmp_path: Path, restic: str, first: str) -> None:
         make_odd(repo, turn)
         fill(source, 10 + turn, files=3)
         run_forget(repo, back_up(repo, source))
+
+
+@pytest.mark.parametrize("name", ["v1", "v2modes", "mig", "oddnames"])
+def test_what_restic_made_stays_whole(unpack: Callable[[str], Path], restic: str, name: str) -> None:
+    path = unpack(name)
+    repo, real = open_local(path), Restic(restic, path)
+    before = {each.tree: contents(repo, each) for _, each in repo.list_snapshots()}
+    sizes = [sum(list_packs(repo.storage).values())]
+    make_odd(repo, 1)
+    run_prune(repo)
+    sizes.append(sum(list_packs(repo.storage).values()))
+    assert_clean(repo)
+    assert sizes[1] <= sizes[0] + 1_000
+    assert {each.tree: contents(repo, each) for _, each in repo.list_snapshots()} == before
+    real.check()
+    assert "total prune:           0 blobs" in real.run("prune", "--dry-run", "--max-unused", "0").stdout
+    if repo.config.version == 2:
+        assert all(place.uncompressed_length for kind, _, place in repo.index.places() if kind == "tree")
 
 
 def test_duplicates_go_and_one_of_each_stays(tmp_path: Path) -> None:
