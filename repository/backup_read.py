@@ -24,6 +24,7 @@ READ_BYTES = 4 * 1024 * 1024
 _TELL_EVERY_S = 0.25
 
 Report = Callable[[Problem], None]
+Finished = Callable[["FileTask"], None]
 
 
 @dataclass(slots=True, eq=False)
@@ -77,12 +78,20 @@ class FileReader:
         self._told_at = time.monotonic()
         self._progress(self._tally.progress(phase, self._expected, path, self._bytes_read))
 
-    def read(self, tasks: Sequence[FileTask], report: Report) -> None:
-        """Read these files and store their content. Those that changed meanwhile are read once more."""
+    def read(self, tasks: Sequence[FileTask], report: Report, finished: Finished) -> None:
+        """Read these files and store their content. Those that changed meanwhile are read once more.
+
+        `finished` is called for each of them in this thread: now, or during a later `read` or `drain`.
+        """
         self._bytes_read = 0
         again = self._read_all(tasks, report, last_try=False)
         self._read_all(again, report, last_try=True)
         self._bytes_read = 0
+        for task in tasks:
+            finished(task)
+
+    def drain(self) -> None:
+        """Wait until every file handed in before is finished."""
 
     def _read_all(self, tasks: Sequence[FileTask], report: Report, *, last_try: bool) -> list[FileTask]:
         """Read files once; return those to be read again."""

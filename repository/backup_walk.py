@@ -57,6 +57,7 @@ class TreeWalk:
             self._builder.listed(frame)
         while self._batch:
             self._read_batch()
+            self._reader.drain()  # may bring hard links that must be read for themselves
         return root.tree
 
     def _walk(self, root: Frame, read_all: bool) -> Iterator[Frame]:
@@ -135,13 +136,15 @@ class TreeWalk:
 
     def _read_batch(self) -> None:
         batch, self._batch, self._batch_bytes = self._batch, [], 0
-        self._reader.read(batch, self._report)
-        for task in batch:
-            task.pending = False
-            task.on_finish()
-            followers, task.followers = task.followers, []
-            for follower in followers:
-                self._follow(task, follower)
+        self._reader.read(batch, self._report, self._take_read)
+
+    def _take_read(self, task: FileTask) -> None:
+        """Take note that a file was read, or could not be; the reader says so at once or at a later call."""
+        task.pending = False
+        task.on_finish()
+        followers, task.followers = task.followers, []
+        for follower in followers:
+            self._follow(task, follower)
 
     def _follow(self, first: FileTask, task: FileTask) -> None:
         """Give a hard link the content of the name read before; if that one failed, this one may not."""

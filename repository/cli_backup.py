@@ -33,6 +33,7 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
             excludes=[_text(pattern) for pattern in rules.exclude + rules.iexclude],
             time_ns=time_ns,
             zone=session.zone,
+            self_check=not args.no_self_check,
             refuse_empty=not args.allow_empty,
         )
         result = _run(session, repo, source, options, lock)

@@ -105,6 +105,7 @@ def _add_backup(parser: argparse.ArgumentParser) -> None:
     add("-f", "--force", action="store_true", help="compare with none: read every file")
     add("--time", metavar="TIME", help="time of the snapshot, as 2026-01-31 14:00:00 (default: now)")
     add("--allow-empty", action="store_true", help="also if the source is empty and was not before")
+    add("--no-self-check", action="store_true", help="do not open again what was sealed; saves some time")
 
 
 def _add_restore(parser: argparse.ArgumentParser) -> None:
