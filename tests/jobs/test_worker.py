@@ -35,7 +35,7 @@ def test_a_killed_worker_neither_stops_nor_doubles_its_job(
     install: Flask, start: Start, tmp_path: Path
 ) -> None:
     make_storage(tmp_path)
-    config = make_config(make_slow_tree(tmp_path / "tree", gib=6))
+    config = make_config(make_slow_tree(tmp_path / "tree", gib=3))
     first = start("jobs.worker", "main")
     until(nodes.worker_lives)
     job_id = jobs.create_backup(config.id, "manual").id
