@@ -56,7 +56,9 @@ def draw(found: Sequence[Point], chosen: str, now: datetime | None = None) -> Ti
 
 
 def _thinned(shown: list[Point], start: datetime, end: datetime) -> list[Point]:
-    """Leave one point where many would stand on one another: of each place the newest; the list has all."""
+    """Of a crowd, leave one point where many would stand on one another, the newest; the list has all."""
+    if len(shown) <= _PLACES:
+        return shown
     places = {int((point.taken_at - start) / (end - start) * _PLACES): point for point in shown}
     return list(places.values())
 

@@ -11,7 +11,7 @@ from core import setup
 from tests.webapp.conftest import As
 from tests.webapp.html import parse, problems_of
 from tests.webapp.test_access import ROUTES, address, methods
-from tests.webapp.world import NASTY, ROLES, Browser, World
+from tests.webapp.world import NASTY, NASTY_FOLDER, ROLES, Browser, World
 from webapp.security import CONTENT_SECURITY_POLICY
 
 FRAGMENTS = (
@@ -119,7 +119,12 @@ def test_names_of_files_and_people_are_only_text(world: World, as_: As) -> None:
     browser = as_("admin")
     tree = browser.get(f"/points/{world.point_id}").text
     assert "<script>alert" not in tree
-    assert NASTY in " ".join(parse(tree).itertext())
+    assert "<img" not in tree
+    assert "<b>nowhere" not in tree
+    words = " ".join(parse(tree).itertext())
+    assert NASTY in words
+    assert NASTY_FOLDER in words
+    assert "<b>nowhere</b>" in words
     assert "latin-\\xe9.txt" in tree
     assert "<b>spare</b>" not in browser.get("/settings").text
 

@@ -95,6 +95,15 @@ def test_what_was_typed_is_not_lost_and_passwords_are_not_sent_back(fresh: Flask
     assert 'value="short"' not in response.text
 
 
+def test_two_passwords_that_differ_make_nobody(fresh: Flask) -> None:
+    data = {"token": token_of(fresh), "name": "anna", "password": PASSWORD, "again": PASSWORD + "x"}
+    response = Browser(fresh).post("/setup", data)
+    assert response.status_code == 422
+    assert "The two passwords differ." in response.text
+    with fresh.app_context():
+        assert not users.any_admin()
+
+
 def test_a_new_admin_is_led_to_the_storage(fresh: Flask) -> None:
     browser = make_admin(Browser(fresh))
     assert browser.get("/").headers["Location"] == "/setup/storage"

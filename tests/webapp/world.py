@@ -22,6 +22,8 @@ ROLES = ("viewer", "operator", "admin")
 # A name that a careless page would break on, or run; its slash is one that may stand in a name.
 NASTY = "<script>alert(1)<∕script> & \"quotes\" 'single' Ü.txt"
 
+NASTY_FOLDER = "<img src=x onerror=alert(1)>"
+
 
 @dataclass
 class World:
@@ -104,9 +106,11 @@ def make_tree(folder: Path) -> Path:
     (folder / "letters" / "big.bin").write_bytes(os.urandom(12_000_000))
     (folder / NASTY).write_text("nasty\n")
     (folder / "empty").mkdir()
+    (folder / NASTY_FOLDER).mkdir()
     with open(os.fsencode(folder) + b"/latin-\xe9.txt", "wb") as file:
         file.write(b"not UTF-8\n")
     os.symlink("letters", folder / "link")
+    os.symlink("<b>nowhere</b>", folder / "astray")
     return folder
 
 
