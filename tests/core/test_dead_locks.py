@@ -1,0 +1,111 @@
+"""Locks of dead jobs are removed, and only those."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from core import attempts, jobs, storages
+from core.attempts import Attempt
+from core.db import db, utc_now, write
+from core.dead_locks import remove_dead_locks
+from core.models import Job
+from repository import locks
+from repository.locks import Lock, lock_repository
+from repository.repository import Repository
+from tests.core.making import make_config, make_storage, make_tree
+
+
+@pytest.fixture
+def repo(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repository]:
+    """Return the repository of a small install."""
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
+    make_storage(tmp_path)
+    opened = storages.open_repository(storages.list_repositories()[0])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def attempt(repo: Repository, context: Flask, tmp_path: Path) -> Attempt:
+    """Return a job that this very process has claimed."""
+    job_id = jobs.create_backup(make_config(make_tree(tmp_path / "tree")).id, "manual").id
+    found = attempts.claim(job_id, context.app_context)
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def lock(repo: Repository, attempt: Attempt) -> Iterator[Lock]:
+    """Return a lock that the job holds."""
+    with lock_repository(repo, on_lock_id=attempt.hold_lock) as held:
+        yield held
+
+
+def change(attempt: Attempt, **values: object) -> None:
+    """Change the row of the job."""
+    with write() as session:
+        for name, value in values.items():
+            setattr(session.get_one(Job, attempt.job_id), name, value)
+
+
+def test_the_row_follows_the_lock_when_it_is_refreshed_in_another_thread(
+    lock: Lock, attempt: Attempt
+) -> None:
+    first = lock.id.hex()
+    assert jobs.get(attempt.job_id).lock_id == first
+    thread = threading.Thread(target=lock.refresh)
+    thread.start()
+    thread.join()
+    db.session.rollback()
+    assert jobs.get(attempt.job_id).lock_id == lock.id.hex() != first
+
+
+def test_the_lock_of_a_living_job_stays(lock: Lock, attempt: Attempt, repo: Repository) -> None:
+    change(attempt, heartbeat_at=utc_now() - timedelta(hours=5))
+    assert remove_dead_locks(repo) == []
+
+
+def test_the_lock_of_a_job_that_ended_and_whose_process_lives_stays(
+    lock: Lock, attempt: Attempt, repo: Repository
+) -> None:
+    change(attempt, status="interrupted")
+    assert remove_dead_locks(repo) == []
+
+
+@pytest.mark.parametrize("status", ["running", "interrupted", "completed"])
+def test_the_lock_of_a_dead_process_is_removed(
+    lock: Lock, attempt: Attempt, repo: Repository, status: str
+) -> None:
+    dead = jobs.get(attempt.job_id).pid_started.replace("@", "0@")
+    change(attempt, status=status, pid_started=dead)
+    assert remove_dead_locks(repo) == [lock.id.hex()]
+
+
+@pytest.mark.parametrize(("minutes", "removed"), [(29, 0), (31, 1)])
+def test_elsewhere_only_a_long_silence_proves_it(
+    lock: Lock, attempt: Attempt, repo: Repository, minutes: int, removed: int
+) -> None:
+    change(attempt, node="another", heartbeat_at=utc_now() - timedelta(minutes=minutes))
+    assert len(remove_dead_locks(repo)) == removed
+
+
+def test_a_lock_on_no_row_stays_whatever_it_says(repo: Repository, attempt: Attempt) -> None:
+    with lock_repository(repo) as foreign:
+        change(attempt, lock_id="0" * 64, boot_id="an earlier boot")
+        assert remove_dead_locks(repo) == []
+        change(attempt, lock_id=foreign.id.hex())
+        assert remove_dead_locks(repo) == [foreign.id.hex()]
+
+
+def test_an_attempt_that_lost_its_row_notes_no_lock(repo: Repository, attempt: Attempt) -> None:
+    old = replace(attempt, number=attempt.number - 1)
+    with lock_repository(repo, on_lock_id=old.hold_lock):
+        assert old.lost.is_set()
+        assert jobs.get(attempt.job_id).lock_id == ""
