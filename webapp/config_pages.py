@@ -73,6 +73,11 @@ def card_of(config: Config) -> Card:
     return Card(config, states.state(config), states.facts(config), states.strip(config))
 
 
+def all_names() -> list[Config]:
+    """Return all configs to choose from in a filter, the deleted ones last: their points and jobs stay."""
+    return [*configs.list_all(), *configs.list_all(deleted=True)]
+
+
 def show_page(config: Config) -> ResponseReturnValue:
     """Render a config's page; of a deleted one, only its points."""
     pending = jobs.pending_of(config.id)

@@ -8,9 +8,9 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from core import configs, jobs, restores
+from core import jobs, restores
 from core.models import Job
-from webapp import access, answers, progress
+from webapp import access, answers, config_pages, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -33,7 +33,7 @@ def index() -> ResponseReturnValue:
         "jobs/index.html",
         page=found,
         chosen=chosen,
-        configs=configs.list_all(),
+        configs=config_pages.all_names(),
         kinds=KINDS,
         running=jobs.count_running(),
     )

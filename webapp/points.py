@@ -11,9 +11,9 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import browse, configs, points, tokens
+from core import browse, points, tokens
 from core.models import Point
-from webapp import access, answers
+from webapp import access, answers, config_pages
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
@@ -39,7 +39,9 @@ def index() -> ResponseReturnValue:
     """List points, of one config or all."""
     config_id = request.args.get("config", "")
     found = points.list_page(config_id=config_id, page=request.args.get("page", 1, type=int))
-    return render_template("points/index.html", page=found, chosen=config_id, configs=configs.list_all())
+    return render_template(
+        "points/index.html", page=found, chosen=config_id, configs=config_pages.all_names()
+    )
 
 
 @blueprint.get("/<int:point_id>")

@@ -102,3 +102,4 @@ def test_points_of_a_deleted_config_stay_in_sight(world: World, as_: As) -> None
     browser = as_("viewer")
     assert browser.get("/configs").text.count("Deleted") >= 1
     assert browser.get(f"/points?config={world.config_id}").text.count('href="/points/') >= 2
+    assert "Deleted (deleted)</option>" in browser.get("/points").text

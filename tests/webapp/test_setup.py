@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
+from pathlib import Path
 
 from flask import Flask
 
 from core import configs, jobs, recovery, setup, users
+from core.db import db
+from core.settings import load
 from tests.webapp.html import problems_of
-from tests.webapp.world import PASSWORD, Browser
-from webapp import access
+from tests.webapp.world import PASSWORD, Browser, environ
+from webapp import access, create_app
 
 
 def token_of(app: Flask) -> str:
@@ -189,3 +192,27 @@ def test_a_login_cookie_is_not_for_scripts(fresh: Flask) -> None:
     assert cookie is not None
     assert cookie.http_only
     assert cookie.same_site == "Lax"
+
+
+def test_a_key_from_the_environment_is_typed_back_whole(tmp_path: Path) -> None:
+    key = "a key of my own, from a safe"
+    settings = load({**environ(tmp_path), "BACKUP_ENCRYPTION_KEY": key})
+    app = create_app(settings)
+    with app.app_context():
+        setup.apply_environment(settings)
+    browser = Browser(app)
+    data = {"token": token_of(app), "name": "anna", "password": PASSWORD, "again": PASSWORD}
+    browser.post("/setup", data)
+    assert browser.get("/setup/storage").headers["Location"] == "/setup/recovery"
+    assert browser.get("/setup/recovery").headers["Location"] == "/setup/recovery/confirm"
+    page = browser.get("/setup/recovery/confirm").text
+    assert "You brought the key yourself" in page
+    assert key not in page
+    assert "recovery key is not confirmed" in browser.get("/").text
+    assert browser.post("/setup/recovery/confirm", {"part_1": "not it"}).status_code == 422
+    answer = browser.post("/setup/recovery/confirm", {"part_1": key})
+    assert answer.headers["Location"] == "/setup/config"
+    assert "recovery key is not confirmed" not in browser.get("/").text
+    with app.app_context():
+        db.session.remove()
+        db.engine.dispose()
