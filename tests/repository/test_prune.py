@@ -13,7 +13,7 @@ import pytest
 
 from repository.check import check
 from repository.crypto import seal
-from repository.errors import BlobNotFound, Damaged, Locked, LockLost, RepositoryError
+from repository.errors import BlobNotFound, Cancelled, Damaged, Locked, LockLost, RepositoryError
 from repository.files import list_packs, pack_key
 from repository.forget import forget
 from repository.ids import hash_bytes
@@ -473,3 +473,22 @@ def test_a_dry_run_may_look_away_from_a_snapshot(tmp_path: Path) -> None:
         assert all_of_it.bytes_freed == all_of_it.bytes_before > 0
         with pytest.raises(ValueError, match="dry run"):
             prune(repo, NOTHING_UNUSED, lock, as_if_forgotten=[kept])
+
+
+@pytest.mark.parametrize("phase", ["looking", "deciding", "repacking", "saving", "deleting"])
+def test_it_can_be_cancelled_in_each_phase(
+    pruned_of_two: tuple[Repository, bytes, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, phase: str
+) -> None:
+    monkeypatch.setattr("repository.used._AT_ONCE", 1)
+    repo, kept, source = pruned_of_two
+
+    def cancel(progress: Progress) -> None:
+        if progress.phase == phase:
+            raise Cancelled("as asked")
+
+    with lock_repository(repo, exclusive=True) as lock, pytest.raises(Cancelled):
+        prune(repo, NOTHING_UNUSED, lock, cancel)
+    assert check(repo, read_data=True).errors == []
+    assert_restores(repo, kept, source, tmp_path / "out")
+    run_prune(repo)
+    assert_clean(repo)
