@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 from repository import indexfile
-from repository.compression import Mode, compress_blob, decompress_blob
-from repository.crypto import MasterKey, seal, unseal
-from repository.errors import Damaged, RepositoryError
+from repository.compression import Mode
+from repository.crypto import MasterKey
+from repository.errors import RepositoryError
 from repository.files import FileStore, pack_key
-from repository.ids import hash_bytes
+from repository.ids import hash_bytes, split_ids
 from repository.index import Index
 from repository.packer import FinishedPack, Packer
 from repository.packfile import BlobType, PackedBlob
+from repository.sealing import BlobSealer
 from repository.stored import require_stored
 
 INDEX_MAX_BLOBS = 50_000
@@ -53,6 +55,7 @@ class BlobWriter:
         self._key = key
         self._index = index
         self._options = options
+        self.sealer = BlobSealer(key, files.version, options.compression, options.self_check)
         self._packers: dict[BlobType, Packer] = {"data": Packer("data"), "tree": Packer("tree")}
         self._mutex = threading.Lock()
         self._room = threading.BoundedSemaphore(_UPLOADS + 1)  # packs kept in memory
@@ -61,6 +64,7 @@ class BlobWriter:
         self._error: BaseException | None = None
         self._unsaved: dict[bytes, list[PackedBlob]] = {}
         self._unsaved_since = 0.0
+        self._owed = 0  # blobs that were claimed for packs made elsewhere and did not come yet
         self.written: dict[str, int] = {}  # what this writer stored: key -> size in bytes
 
     def save(self, blob_type: BlobType, data: bytes) -> SavedBlob:
@@ -69,7 +73,7 @@ class BlobWriter:
         blob_id = hash_bytes(data)
         if not self._index.claim(blob_type, blob_id):
             return SavedBlob(blob_id, False, 0)
-        sealed, uncompressed_length = self._seal(blob_type, data)
+        sealed, uncompressed_length = self.sealer.seal(blob_type, data)
         self._add(blob_type, blob_id, sealed, uncompressed_length)
         return SavedBlob(blob_id, True, len(sealed))
 
@@ -81,20 +85,39 @@ class BlobWriter:
         self._raise_error()
         if not self._index.claim(blob_type, blob_id):
             return SavedBlob(blob_id, False, 0)
-        sealed = seal(self._key, frame)
-        if self._options.self_check:
-            self._check_sealed(sealed, frame, compressed=False)
+        sealed = self.sealer.seal_frame(frame)
         self._add(blob_type, blob_id, sealed, plain_length)
         return SavedBlob(blob_id, True, len(sealed))
+
+    def claim(self, ids: bytes) -> bytes:
+        """Tell which of these data blobs (ids one after the other) the caller must pack: a byte 1 for each.
+
+        Each of those is owed: unless `add_pack` brings it, `flush` refuses.
+        """
+        self._raise_error()
+        claim = self._index.claim
+        answer = bytes(claim("data", blob_id) for blob_id in split_ids(ids))
+        with self._mutex:
+            self._owed += answer.count(1)
+        return answer
+
+    def add_pack(self, pack: FinishedPack) -> None:
+        """Store a pack of claimed blobs that was made elsewhere; waits while enough are on their way."""
+        self._raise_error()
+        with self._mutex:
+            self._owed -= len(pack.blobs)
+        self._submit(lambda: pack)
 
     def flush(self) -> None:
         """Store all open packs, then the index. When it returns, every blob saved so far is durable."""
         self._raise_error()
+        if self._owed:
+            raise RepositoryError(f"{self._owed} blobs were claimed and never packed; no index names them")
         for blob_type in self._packers:
             with self._mutex:
                 packer = self._take(blob_type)
             if not packer.empty:
-                self._submit(packer)
+                self._submit(partial(packer.finish, self._key))
         uploads, self._uploads = self._uploads, []
         for upload in uploads:
             upload.result()
@@ -116,45 +139,18 @@ class BlobWriter:
             packer.add(blob_id, sealed, uncompressed_length)
             full = self._take(blob_type) if packer.full else None
         if full is not None:
-            self._submit(full)
-
-    def _seal(self, blob_type: BlobType, data: bytes) -> tuple[bytes, int | None]:
-        packed = self._compress(blob_type, data)
-        sealed = seal(self._key, data if packed is None else packed)
-        if self._options.self_check:
-            self._check_sealed(sealed, data, compressed=packed is not None)
-        return sealed, None if packed is None else len(data)
-
-    def _compress(self, blob_type: BlobType, data: bytes) -> bytes | None:
-        """Return the frame to store, or None to store the data as it is.
-
-        Tree blobs are compressed in every mode, as restic has it: it would repack others at the next prune.
-        """
-        if self._files.version < 2:
-            return None
-        mode = self._options.compression
-        if blob_type == "tree":
-            return compress_blob(data, "auto" if mode == "off" else mode, always=True)
-        return compress_blob(data, mode)
-
-    def _check_sealed(self, sealed: bytes, data: bytes, *, compressed: bool) -> None:
-        """Open what was just sealed: bad memory and library faults are found while the data is still here."""
-        plain = unseal(self._key, sealed)
-        if compressed:
-            plain = decompress_blob(plain, len(data))
-        if plain != data:
-            raise Damaged("a blob does not read back as it was written; check this machine's memory")
+            self._submit(partial(full.finish, self._key))
 
     def _take(self, blob_type: BlobType) -> Packer:
         packer = self._packers[blob_type]
         self._packers[blob_type] = Packer(blob_type)
         return packer
 
-    def _submit(self, packer: Packer) -> None:
+    def _submit(self, finish: Callable[[], FinishedPack]) -> None:
         """Hand a pack to the upload threads; waits while enough packs are on their way."""
         self._room.acquire()
         try:
-            upload = self._pool.submit(self._upload, packer)
+            upload = self._pool.submit(self._upload, finish)
         except RuntimeError:
             self._room.release()
             self._raise_error()
@@ -164,10 +160,10 @@ class BlobWriter:
             self._uploads = [each for each in self._uploads if not each.done()]
             self._uploads.append(upload)
 
-    def _upload(self, packer: Packer) -> None:
+    def _upload(self, finish: Callable[[], FinishedPack]) -> None:
         try:
             if self._error is None:
-                self._store(packer.finish(self._key))
+                self._store(finish())
         except BaseException as error:
             self._error = self._error or error
             raise

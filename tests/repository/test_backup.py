@@ -412,10 +412,10 @@ def test_a_storage_that_lies_makes_no_backup(tree: Path, kind: str) -> None:
 def test_bad_memory_is_met_before_a_pack_leaves(
     repo: Repository, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from repository import writer
+    from repository import sealing
 
-    seal = writer.seal
-    monkeypatch.setattr(writer, "seal", lambda key, data: seal(key, bytes([data[0] ^ 1]) + data[1:]))
+    seal = sealing.seal
+    monkeypatch.setattr(sealing, "seal", lambda key, data: seal(key, bytes([data[0] ^ 1]) + data[1:]))
     with pytest.raises(Damaged):
         make_backup(repo, tree)
     assert not [key for key in _objects(repo) if key.startswith("data/")]

@@ -1,0 +1,54 @@
+"""Make of a blob's content the bytes that a pack holds: compress, seal, and open again as a check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from repository.compression import Mode, compress_blob, decompress_blob
+from repository.crypto import MasterKey, seal, unseal
+from repository.errors import Damaged
+from repository.packfile import BlobType
+
+
+@dataclass(frozen=True, slots=True)
+class BlobSealer:
+    """How the blobs of one repository are sealed. Safe for several threads, and may be pickled."""
+
+    key: MasterKey
+    version: int
+    compression: Mode = "auto"
+    self_check: bool = True
+
+    def seal(self, blob_type: BlobType, data: bytes) -> tuple[bytes, int | None]:
+        """Return the sealed blob, and the length of `data` if it was compressed. Raises Damaged."""
+        frame = self._compress(blob_type, data)
+        sealed = seal(self.key, data if frame is None else frame)
+        if self.self_check:
+            self._check(sealed, data, compressed=frame is not None)
+        return sealed, None if frame is None else len(data)
+
+    def seal_frame(self, frame: bytes) -> bytes:
+        """Return a frame sealed that is compressed already. Raises Damaged."""
+        sealed = seal(self.key, frame)
+        if self.self_check:
+            self._check(sealed, frame, compressed=False)
+        return sealed
+
+    def _compress(self, blob_type: BlobType, data: bytes) -> bytes | None:
+        """Return the frame to store, or None to store the data as it is.
+
+        Tree blobs are compressed in every mode, as restic has it: it would repack others at the next prune.
+        """
+        if self.version < 2:
+            return None
+        if blob_type == "tree":
+            return compress_blob(data, "auto" if self.compression == "off" else self.compression, always=True)
+        return compress_blob(data, self.compression)
+
+    def _check(self, sealed: bytes, data: bytes, *, compressed: bool) -> None:
+        """Open what was just sealed: bad memory and library faults are found while the data is still here."""
+        plain = unseal(self.key, sealed)
+        if compressed:
+            plain = decompress_blob(plain, len(data))
+        if plain != data:
+            raise Damaged("a blob does not read back as it was written; check this machine's memory")
