@@ -43,6 +43,7 @@ class _Task:
     compression: Mode
     full_read: bool
     last_time: Totals | None
+    allow_empty: bool
 
 
 def perform_backup(attempt: Attempt) -> Outcome:
@@ -75,7 +76,8 @@ def earlier(config_id: str | None) -> str:
 
 
 def _task(attempt: Attempt) -> _Task:
-    config = attempts.current(attempt).config
+    job = attempts.current(attempt)
+    config = job.config
     if config is None or config.deleted_at is not None:
         raise NotFound("The config of this backup was deleted before it began.", "Nothing has to be done.")
     if not config.destinations:
@@ -88,6 +90,7 @@ def _task(attempt: Attempt) -> _Task:
         config.compression,  # type: ignore[arg-type]  # checked by ConfigInput
         _full_read_is_due(config),
         _last_time(config),
+        bool(job.parameters.get("allow_empty")),
     )
 
 
@@ -134,6 +137,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         excludes=[*task.source.exclude, *task.source.iexclude],
         zone=ZoneInfo(app_state.settings().timezone),
         read_all=task.full_read,
+        refuse_empty=not task.allow_empty,
     )
     source = open_source(task.source)
     with Expected(open_source(task.source), task.last_time) as expected:
@@ -201,7 +205,7 @@ def _log_findings(attempt: Attempt, found: Findings) -> None:
 def _outcome(result: BackupResult) -> Outcome:
     stored = (
         f"{words.count(result.files_total, 'file')} ({words.size(result.bytes_processed)}), "
-        f"{words.size(result.bytes_added_packed)} of it new"
+        f"adding {words.size(result.bytes_added_packed)} to the storage"
     )
     counts = {each.name: getattr(result, each.name) for each in fields(Tally)}
     counts["duration_ms"] = round(result.duration_s * 1000)

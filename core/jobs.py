@@ -36,22 +36,35 @@ class Page(Generic[T]):
         return max(1, -(-self.total // self.per_page))
 
 
-def create_backup(config_id: str, trigger: str, due_at: datetime | None = None) -> Job:
+def create_backup(
+    config_id: str, trigger: str, due_at: datetime | None = None, *, allow_empty: bool = False
+) -> Job:
     """Make a queued backup of a config; the caller enqueues it (`jobs.tasks.enqueue`).
 
+    `allow_empty`: a source that is empty where it was full before is meant to be so.
     Raises NotFound, and Conflict while another job of this config is queued or running.
     """
     with write() as session:
-        return add_backup(session, config_id, trigger, due_at)
+        return add_backup(session, config_id, trigger, due_at, allow_empty=allow_empty)
 
 
-def add_backup(session: Session, config_id: str, trigger: str, due_at: datetime | None = None) -> Job:
+def add_backup(
+    session: Session,
+    config_id: str,
+    trigger: str,
+    due_at: datetime | None = None,
+    *,
+    allow_empty: bool = False,
+) -> Job:
     """Do the same inside a writing transaction that the caller has open."""
     config = session.get(Config, config_id, with_for_update=True)
     if config is None or config.deleted_at is not None:
         raise NotFound(f"There is no config {config_id!r}.", "It may have been deleted meanwhile.")
     _refuse_second(session, config)
-    return _add(session, kind="backup", trigger=trigger, config_id=config_id, due_at=due_at)
+    parameters = {"allow_empty": True} if allow_empty else {}
+    return _add(
+        session, kind="backup", trigger=trigger, config_id=config_id, due_at=due_at, parameters=parameters
+    )
 
 
 def create_retention(trigger: str, config_id: str | None = None, *, confirmed: bool = False) -> Job:

@@ -47,7 +47,8 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     ),
     (
         NothingToBackUp,
-        "See that the source is really there and readable: a disk that is not mounted looks like this.",
+        "See that the source is really there and readable: a disk that is not mounted looks like this. "
+        "If it is meant to be empty, run `flask backup files --allow-empty --wait --config NAME` once.",
     ),
     (
         Unreachable,

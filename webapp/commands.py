@@ -22,6 +22,7 @@ from webapp.command_users import user as user
 backup = Group("backup", help="Back up, restore and look after backups.")
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
+_ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="A source that is empty is meant to be.")
 _MAX_WAIT = click.option(
     "--max-wait", type=click.IntRange(0), default=60, show_default=True, metavar="SECONDS",
     help="How long to wait for somebody else's lock.",
@@ -31,21 +32,26 @@ _WAIT = click.option("--wait", is_flag=True, help="Wait until it has ended; work
 
 
 @backup.command("files")
+@_CONFIG
+@_ALLOW_EMPTY
 @_WAIT
 @_MAX_WAIT
 @_JSON
-def files(wait: bool, max_wait: int, as_json: bool) -> None:
+def files(config_name: str | None, allow_empty: bool, wait: bool, max_wait: int, as_json: bool) -> None:
     """Back up all enabled configs of type files."""
-    _run_configs("files", wait, max_wait, as_json)
+    prepare()
+    _run_configs(_wanted("files", config_name), allow_empty, wait, max_wait, as_json)
 
 
 @backup.command("all")
+@_ALLOW_EMPTY
 @_WAIT
 @_MAX_WAIT
 @_JSON
-def every(wait: bool, max_wait: int, as_json: bool) -> None:
+def every(allow_empty: bool, wait: bool, max_wait: int, as_json: bool) -> None:
     """Back up all enabled configs."""
-    _run_configs(None, wait, max_wait, as_json)
+    prepare()
+    _run_configs(_wanted(None, None), allow_empty, wait, max_wait, as_json)
 
 
 @backup.command("cleanup")
@@ -120,14 +126,22 @@ def restore(
     _answer([job.id], max_wait, as_json)
 
 
-def _run_configs(kind: str | None, wait: bool, max_wait: int, as_json: bool) -> None:
-    prepare()
+def _wanted(kind: str | None, config_name: str | None) -> Sequence[Config]:
+    """Return the configs to run: the one named, even if it is paused, or all enabled ones of a type."""
+    if config_name:
+        return [_find_config(config_name)]
     wanted = [each for each in configs.list_all() if each.enabled and kind in (None, each.type)]
     if not wanted:
-        raise NotFound(
-            f"There is no enabled config{f' of type {kind}' if kind else ''}.", "Make one, or enable it."
-        )
-    job_ids = [job_id for config in wanted if (job_id := _start(config, take_queued=wait))]
+        of_type = f" of type {kind}" if kind else ""
+        raise NotFound(f"There is no enabled config{of_type}.", "Make one, or enable it.")
+    return wanted
+
+
+def _run_configs(
+    wanted: Sequence[Config], allow_empty: bool, wait: bool, max_wait: int, as_json: bool
+) -> None:
+    started = [_start(config, allow_empty, take_queued=wait) for config in wanted]
+    job_ids = [job_id for job_id in started if job_id is not None]
     refused = len(job_ids) < len(wanted)
     if wait:
         _answer(job_ids, max_wait, as_json, refused=refused)
@@ -141,10 +155,10 @@ def _run_configs(kind: str | None, wait: bool, max_wait: int, as_json: bool) -> 
     sys.exit(1 if refused else 0)
 
 
-def _start(config: Config, *, take_queued: bool) -> int | None:
+def _start(config: Config, allow_empty: bool, *, take_queued: bool) -> int | None:
     """Return a new backup job of a config; one that is queued already will do if it is waited for."""
     try:
-        return jobs.create_backup(config.id, "command").id
+        return jobs.create_backup(config.id, "command", allow_empty=allow_empty).id
     except Conflict as error:
         pending = jobs.pending_of(config.id)
         if take_queued and pending is not None and pending.status == "queued":

@@ -104,6 +104,18 @@ def test_the_worst_of_several_configs_is_the_exit_code(flask: Run, config: Confi
     assert points.latest(missing.id) is None
 
 
+def test_a_source_that_is_meant_to_be_empty_can_be_allowed(
+    flask: Run, config: Config, tmp_path: Path
+) -> None:
+    back_up(config.id)
+    subprocess.run(["rm", "-r", str(tmp_path / "tree" / "sub")], check=True)
+    done = flask("backup", "files", "--wait", "--config", "Wiki")
+    assert done.returncode == 1
+    assert "--allow-empty" in done.stdout
+    done = flask("backup", "files", "--wait", "--config", "Wiki", "--allow-empty")
+    assert (done.returncode, "Stored 0 files" in done.stdout) == (0, True), done.stdout
+
+
 def test_no_enabled_config_is_a_sentence(flask: Run, config: Config) -> None:
     configs.set_enabled(config.id, False)
     done = flask("backup", "files", "--wait")
