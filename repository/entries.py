@@ -133,6 +133,14 @@ class Source(Protocol):
         """
 
 
+class SplittableSource(Source, Protocol):
+    """A source of which a pickled copy opens the same files in another process; `splittable` says it can."""
+
+    @property
+    def splittable(self) -> bool:
+        """Tell whether a copy in another process reads just what this object reads."""
+
+
 class Target(Protocol):
     """A place that a tree is written to. Never follows a symbolic link below its root."""
 

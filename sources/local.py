@@ -61,6 +61,11 @@ class LocalSource:
         """The machine the data is on."""
         return self._hostname
 
+    @property
+    def splittable(self) -> bool:
+        """Tell whether a pickled copy reads what this object reads: that of a subclass would not."""
+        return type(self) is LocalSource
+
     def check(self) -> None:
         """Raise SourceUnavailable if any of the paths is missing, with what to do."""
         for path in self._real:
