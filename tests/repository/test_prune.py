@@ -325,6 +325,20 @@ def test_what_restic_made_stays_whole(unpack: Callable[[str], Path], restic: str
         assert all(place.uncompressed_length for kind, _, place in repo.index.places() if kind == "tree")
 
 
+def test_a_pack_that_two_index_files_list_in_part_stays_whole(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 8)
+    kept = back_up(repo, tmp_path / "source")
+    (old,) = repo.files.list("index")
+    packs = dict(repo.load_index_file(old.id).packs)
+    repo.files.save("index", encode_index({pack: blobs[::2] for pack, blobs in packs.items()}))
+    repo.files.save("index", encode_index({pack: blobs[1::2] for pack, blobs in packs.items()}))
+    repo.files.remove("index", old.id)
+    assert run_prune(repo).packs_repacked == 0
+    assert_clean(repo)
+    assert_restores(repo, kept, tmp_path / "source", tmp_path / "out")
+
+
 def test_duplicates_go_and_one_of_each_stays(tmp_path: Path) -> None:
     repo = new_repo()
     fill(tmp_path / "source", 8)
