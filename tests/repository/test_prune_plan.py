@@ -58,11 +58,13 @@ def test_used_packs_stay_and_unused_ones_go() -> None:
     assert (names(plan.repack), names(plan.unindexed)) == (["partly"], ["unindexed"])
 
 
-def test_what_an_interrupted_prune_has_copied_is_kept_in_the_copy() -> None:
+@pytest.mark.parametrize("first", ["old", "new"])
+def test_what_an_interrupted_prune_has_copied_is_kept_in_the_copy(first: str) -> None:
     """A prune has copied A and C to a new pack and was stopped: the old one just goes."""
     packs = Packs()
-    packs.add("old", ("A", 6), ("b", 4), ("C", 6))
-    packs.add("new", ("A", 6), ("C", 6))
+    listed = {"old": [("A", 6), ("b", 4), ("C", 6)], "new": [("A", 6), ("C", 6)]}
+    for name in sorted(listed, key=lambda name: name != first):
+        packs.add(name, *listed[name])
     plan = packs.plan()
     assert (names(plan.kept), names(plan.unused), names(plan.repack)) == (["new"], ["old"], [])
 
