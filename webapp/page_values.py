@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import zoneinfo
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(_path_of_token, "path_of_token")
     app.add_template_filter(_clock, "clock")
     app.add_template_filter(tokens.printable, "printable")
+    app.add_template_filter(shlex.quote, "shell")
 
 
 def _rail_counts() -> RailCounts:
