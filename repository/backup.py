@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
+from repository.crew import Crew
 from repository.entries import Problem, Source
 from repository.errors import BlobNotFound, Damaged, NothingToBackUp
 from repository.files import local_identity
@@ -22,7 +23,9 @@ from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
 from repository.tally import Tally
 from repository.tree import Node, decode_tree
-from repository.writer import WriteOptions
+from repository.tree_cache import NO_TREE_CACHE, TreeCache
+from repository.worker import Setup, affordable
+from repository.writer import BlobWriter, WriteOptions
 
 PROGRAM_VERSION = "holdfast 0.1.0"
 
@@ -38,7 +41,8 @@ class BackupOptions:
     has applied the rules. `time_ns`, `hostname`, `username` default to now, the source's and this process's.
     `zone` is the zone that times are written in: another one makes other trees. `expected`: (files, bytes)
     in total, for the progress. `refuse_empty`: raise NothingToBackUp where the parent held files and the
-    source has none.
+    source has none. `workers`: how many processes read small files beside this one, where the source lets
+    them; None is as many as this machine's processors are good for.
     """
 
     tags: list[str] = field(default_factory=list)
@@ -53,6 +57,7 @@ class BackupOptions:
     read_all: bool = False
     refuse_empty: bool = True
     expected: tuple[int, int] | None = None
+    workers: int | None = None
 
 
 @dataclass(slots=True)
@@ -77,6 +82,7 @@ def backup(
     lock: Lock,
     progress: ProgressCallback = ignore_progress,
     report: Callable[[Problem], None] = lambda problem: None,
+    cache: TreeCache = NO_TREE_CACHE,
 ) -> BackupResult:
     """Store the source's tree and make a snapshot of it, under a lock that the caller holds.
 
@@ -89,16 +95,21 @@ def backup(
     result = BackupResult()
     parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
     repo.load_index()
-    repo.start_writing(
+    parent_id = parent[0] if parent else None
+    cache.begin(repo, parent_id, options.zone, program=PROGRAM_VERSION, read_all=options.read_all)
+    writer = repo.start_writing(
         WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
     )
+    crew = _crew(repo, source, options, writer, result)
     try:
-        result.tree = _save_tree(repo, source, options, parent, result, progress, report)
-        result.parent = parent[0] if parent else None
+        reader = FileReader(repo, source, result, progress, options.expected, crew)
+        result.tree = _save_tree(repo, source, options, parent, result, reader, report, cache)
+        result.parent = parent_id
         progress(result.progress("saving", options.expected))
         repo.flush()  # asks the storage whether it kept each pack, then each index file, whole
         lock.check()
         result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
+        cache.save(result.snapshot_id)
     finally:
         repo.stop_writing()
     result.duration_s = time.monotonic() - started
@@ -111,8 +122,9 @@ def _save_tree(
     options: BackupOptions,
     parent: Found | None,
     tally: Tally,
-    progress: ProgressCallback,
+    reader: FileReader,
     report: Callable[[Problem], None],
+    cache: TreeCache,
 ) -> bytes:
     """Store everything below the root; return the root's tree id."""
     zone = LocalZone(options.zone)
@@ -121,11 +133,22 @@ def _save_tree(
         tally.count_problem(problem)
         report(problem)
 
-    with FileReader(repo, source, tally, progress, options.expected) as reader:
-        walk = TreeWalk(repo, source, reader, tally, zone, count_and_report)
+    with reader:
+        walk = TreeWalk(repo, source, reader, tally, zone, count_and_report, cache)
         tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
+        reader.finish()
     _require_content(repo, tree, tally, parent if options.refuse_empty else None)
     return tree
+
+
+def _crew(
+    repo: Repository, source: Source, options: BackupOptions, writer: BlobWriter, tally: Tally
+) -> Crew | None:
+    """Return the workers, none of them started yet, or None if this backup must do without."""
+    workers = affordable() if options.workers is None else options.workers
+    if not workers or not getattr(source, "splittable", False):
+        return None
+    return Crew(Setup(source, repo.config.chunker_polynomial, writer.sealer), writer, tally, workers)
 
 
 def _find_parent(repo: Repository, source: Source, options: BackupOptions) -> Found | None:

@@ -1,52 +1,34 @@
-"""Read files: cut into chunks, seal them beside the reading, notice changes meanwhile."""
+"""Read the files of a backup and store their content: here, or in worker processes where it is worth it."""
 
 from __future__ import annotations
 
 import os
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from types import TracebackType
 
 from repository.chunker import Chunker
-from repository.entries import Entry, OpenFile, Problem, Source
+from repository.content_reader import ContentReader, Reading
+from repository.crew import Crew
+from repository.entries import Problem, Source
+from repository.file_task import FileTask, Finished, Report
 from repository.progress import ProgressCallback
 from repository.repository import Repository
 from repository.tally import Tally
-from repository.tree import Node
 from repository.writer import SavedBlob
 
 # Below this, handing a chunk to another thread costs more than sealing it.
 INLINE_BYTES = 16 * 1024
-READ_BYTES = 4 * 1024 * 1024
 _TELL_EVERY_S = 0.25
-
-Report = Callable[[Problem], None]
-Finished = Callable[["FileTask"], None]
-
-
-@dataclass(slots=True, eq=False)
-class FileTask:
-    """A file to be read, and what became of it: `content` stays None if it could not be read.
-
-    `read_as` is its metadata when it was opened, `size` the bytes read. `followers` are hard links to it.
-    """
-
-    path: bytes
-    entry: Entry
-    previous: Node | None = None
-    on_finish: Callable[[], None] = lambda: None
-    pending: bool = True
-    read_as: Entry | None = None
-    content: list[bytes] | None = None
-    size: int = 0
-    followers: list[FileTask] = field(default_factory=list)
 
 
 class FileReader:
-    """Read batches of files in the calling thread, seal their chunks in a few others. A context manager."""
+    """Read batches of files in the calling thread, seal their chunks in a few others. A context manager.
+
+    With a crew, small files are read by its worker processes as soon as there are many.
+    """
 
     def __init__(
         self,
@@ -55,13 +37,15 @@ class FileReader:
         tally: Tally,
         progress: ProgressCallback,
         expected: tuple[int, int] | None = None,
+        crew: Crew | None = None,
     ) -> None:
-        self._source = source
         self._tally = tally
         self._progress = progress
         self._expected = expected
-        self._chunker = Chunker(repo.config.chunker_polynomial)
+        self._crew = crew
         self._sealer = _Sealer(repo)
+        chunker = Chunker(repo.config.chunker_polynomial)
+        self._content = ContentReader(source, chunker, self._save, self._count_read)
         self._told_at = 0.0
         self._bytes_read = 0  # of files that are not counted yet
 
@@ -71,6 +55,8 @@ class FileReader:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._crew:
+            self._crew.stop()
         self._sealer.stop()
 
     def tell(self, phase: str, path: bytes) -> None:
@@ -83,106 +69,60 @@ class FileReader:
 
         `finished` is called for each of them in this thread: now, or during a later `read` or `drain`.
         """
-        self._bytes_read = 0
-        again = self._read_all(tasks, report, last_try=False)
-        self._read_all(again, report, last_try=True)
-        self._bytes_read = 0
+        if self._crew:
+            tasks = self._crew.offer(tasks, report, finished, self._wait)
+        self._read_here(tasks, report)
         for task in tasks:
             finished(task)
 
     def drain(self) -> None:
         """Wait until every file handed in before is finished."""
+        if self._crew:
+            self._crew.drain(self._wait)
 
-    def _read_all(self, tasks: Sequence[FileTask], report: Report, *, last_try: bool) -> list[FileTask]:
-        """Read files once; return those to be read again."""
+    def finish(self) -> None:
+        """Hand over everything to the writer: no file comes any more."""
+        if self._crew:
+            self._crew.finish(self._wait)
+
+    def _wait(self) -> None:
+        """Take note that time passes while workers read."""
+        if time.monotonic() - self._told_at >= _TELL_EVERY_S:
+            self.tell("reading", b"")
+
+    def _read_here(self, tasks: Sequence[FileTask], report: Report) -> None:
+        self._bytes_read = 0
         waiting = {task.path: task for task in tasks}
-        readings: list[tuple[FileTask, _Reading]] = []
-        again: list[FileTask] = []
-        for file in self._open(list(waiting)):
-            task = waiting.pop(file.path)
-            if isinstance(file, Problem):
-                report(file)
-                continue
-            reading = self._read_file(file)
-            if not last_try and reading.altered:
-                again.append(task)
+        readings = []
+        for path, reading in self._content.read(list(waiting)):
+            if isinstance(reading, Problem):
+                report(reading)
             else:
-                readings.append((task, reading))
-        for path in waiting:
-            report(Problem(path, "unreadable", "the source did not deliver it; the next backup tries again"))
+                readings.append((waiting[path], reading))
         for task, reading in readings:
             self._settle(task, reading, report)
-        return again
+        self._bytes_read = 0
 
-    def _open(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
-        if not paths:
-            return
-        opened = self._source.open_files(paths)
-        try:
-            yield from opened
-        finally:
-            if isinstance(opened, Generator):
-                opened.close()  # a source may hold a connection or open folders
+    def _save(self, chunk: bytes) -> tuple[SavedBlob | Future[SavedBlob], int]:
+        return self._sealer.save(chunk), len(chunk)
 
-    def _read_file(self, file: OpenFile) -> _Reading:
-        reading = _Reading(file.entry)
-        try:
-            for chunk in self._chunker.cut(lambda buffer: self._readinto(file, buffer, reading)):
-                reading.blobs.append((self._sealer.save(chunk), len(chunk)))
-            reading.now = file.entry_now()
-        except OSError as error:
-            reading.error = error.strerror or str(error)
-        finally:
-            file.close()
-        return reading
-
-    def _readinto(self, file: OpenFile, buffer: memoryview, reading: _Reading) -> int:
-        # Slices, so that a slow source is heard of (and can be cancelled) before a large buffer is full.
-        count = file.readinto(buffer[:READ_BYTES])
-        reading.size += count
+    def _count_read(self, path: bytes, count: int) -> None:
         self._bytes_read += count
         if time.monotonic() - self._told_at >= _TELL_EVERY_S:
-            self.tell("reading", file.path)
-        return count
+            self.tell("reading", path)
 
-    def _settle(self, task: FileTask, reading: _Reading, report: Report) -> None:
+    def _settle(
+        self, task: FileTask, reading: Reading[tuple[SavedBlob | Future[SavedBlob], int]], report: Report
+    ) -> None:
         """Wait until a file's chunks are saved, and take note of what it is now."""
-        blobs = [(_saved(blob), length) for blob, length in reading.blobs]
+        blobs = [(_saved(blob), length) for blob, length in reading.chunks]
         for saved, length in blobs:
             self._tally.count_blob("data", saved, length)
         self._bytes_read -= reading.size
-        if reading.error:
-            report(Problem(task.path, "unreadable", f"reading failed: {reading.error}"))
-            return
-        task.read_as, task.size = reading.entry, reading.size
-        task.content = [saved.id for saved, _ in blobs]
-        if reading.shrank:
-            lost = f"only {reading.size} of {reading.entry.size} bytes could be read, twice; stored as read"
-            report(Problem(task.path, "shrank", lost))
-        elif reading.altered:
-            report(Problem(task.path, "changed", "it changed while it was read, twice; stored as read"))
-
-
-@dataclass(slots=True)
-class _Reading:
-    """One pass over a file: its chunks, the bytes read, and its metadata before and after."""
-
-    entry: Entry
-    blobs: list[tuple[SavedBlob | Future[SavedBlob], int]] = field(default_factory=list)
-    size: int = 0
-    now: Entry | None = None
-    error: str = ""
-
-    @property
-    def shrank(self) -> bool:
-        return self.size < self.entry.size
-
-    @property
-    def altered(self) -> bool:
-        """Tell whether what was read may mix two states of the file."""
-        if self.now is None:
-            return False
-        return self.shrank or _version(self.now) != _version(self.entry)
+        if problem := reading.problem(task.path):
+            report(problem)
+        if not reading.error:
+            task.settle(reading.entry, [saved.id for saved, _ in blobs], reading.size)
 
 
 class _Sealer:
@@ -208,7 +148,3 @@ class _Sealer:
 
 def _saved(blob: SavedBlob | Future[SavedBlob]) -> SavedBlob:
     return blob.result() if isinstance(blob, Future) else blob
-
-
-def _version(entry: Entry) -> tuple[int, int, int]:
-    return entry.size, entry.mtime_ns, entry.ctime_ns

@@ -42,12 +42,19 @@ class Chunker:
         )
         self._head = bytearray(CHUNK_SIZES.minimum + 1)
 
-    def cut(self, readinto: Readinto) -> Iterator[bytes]:
+    def cut(self, readinto: Readinto, expected: int = 0) -> Iterator[bytes]:
         """Yield the chunks of what `readinto` delivers until it returns 0; nothing for an empty stream.
 
         The cuts do not depend on how much each call delivers. What is at most the minimum is one chunk.
+        `expected`: a file of this size is not asked for more once it has delivered that: the caller looks
+        afterwards whether it has grown. It saves two of three system calls for a small file.
         """
         head = memoryview(self._head)
+        if 0 < expected <= CHUNK_SIZES.minimum:
+            filled = _fill(readinto, head[:expected])
+            if filled:
+                yield bytes(head[:filled])
+            return
         filled = _fill(readinto, head)
         if filled <= CHUNK_SIZES.minimum:
             if filled:

@@ -61,3 +61,7 @@ class NothingToRestore(RepositoryError):
 
 class PathNotFound(RepositoryError):
     """A snapshot holds nothing at this path, or not a folder (a file) where one is needed."""
+
+
+class WorkerFailed(RepositoryError):
+    """A helper process of a backup could not be started, or ended early; no snapshot was made."""

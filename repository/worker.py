@@ -1,0 +1,204 @@
+"""A helper process of a backup: reads batches of small files, and makes packs of what is new in them.
+
+It holds the master key, which came over its pipe, and no storage: packs go back to the process that started
+it, which alone writes. It asks that process which blobs are new, so that no two store the same. It ends when
+its pipe ends, so never outlives a killed parent by more than a batch.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any, Literal, NamedTuple
+
+from repository.chunker import Chunker
+from repository.content_reader import ContentReader, Reading
+from repository.entries import Entry, Problem, Source, SourceUnavailable
+from repository.errors import RepositoryError
+from repository.ids import hash_bytes
+from repository.packer import Packer
+from repository.packfile import PackedBlob
+from repository.pipe import Pipe
+from repository.sealing import BlobSealer
+
+# Chunks waiting to be asked about; more is only met if files grew since they were listed.
+HOLD_BYTES = 32 * 1024 * 1024
+
+# Entries travel as tuples: dataclasses with slots take ten times as long to pickle.
+entry_values = attrgetter(*(each.name for each in fields(Entry)))
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker needs to know: the first message it gets. All later ones are lists of paths."""
+
+    source: Source
+    polynomial: str
+    sealer: BlobSealer
+
+
+class ReadFile(NamedTuple):
+    """A file as it was read: the values of its Entry, its blobs, the bytes read, and what was wrong."""
+
+    entry: tuple[Any, ...]
+    content: list[bytes]
+    size: int
+    problem: Problem | None
+
+
+class Batch(NamedTuple):
+    """What became of a list of paths: each with its ReadFile or why there is none. Counts: new blobs."""
+
+    files: list[tuple[bytes, ReadFile | Problem]]
+    blobs: int
+    plain_bytes: int
+    stored_bytes: int
+
+
+class Claim(NamedTuple):
+    """Asks which of these blobs are new; the answer is a byte for each."""
+
+    ids: bytes
+
+
+class Pack(NamedTuple):
+    """A finished pack; its bytes follow as a message of their own."""
+
+    id: bytes
+    blobs: list[PackedBlob]
+
+
+class Failed(NamedTuple):
+    """The worker's last message: what went wrong; `error` if it is one that callers know."""
+
+    error: BaseException | None
+    text: str
+
+
+class Ended(NamedTuple):
+    """The worker's last message: every pack was sent."""
+
+    kind: Literal["ended"] = "ended"
+
+
+@dataclass(slots=True, eq=False)
+class _Chunk:
+    """A chunk: `data` until it was asked about; `stored_bytes` stays 0 if it was known already."""
+
+    id: bytes
+    length: int
+    data: bytes | None
+    stored_bytes: int = 0
+
+
+class Worker:
+    """Reads batches and packs what is new."""
+
+    def __init__(self, pipe: Pipe, setup: Setup) -> None:
+        self._pipe = pipe
+        self._sealer = setup.sealer
+        self._reader = ContentReader(
+            setup.source, Chunker(setup.polynomial), self._take, lambda path, count: None
+        )
+        self._packer = Packer("data")
+        self._held: list[_Chunk] = []
+        self._held_bytes = 0
+
+    def run(self) -> None:
+        """Work until None comes in place of a batch; then send what is packed."""
+        while (paths := self._pipe.receive()) is not None:
+            self._pipe.send(self._read(paths))
+        if not self._packer.empty:
+            self._send_pack()
+        self._pipe.send(Ended())
+
+    def _read(self, paths: list[bytes]) -> Batch:
+        files = list(self._reader.read(paths))
+        read = [reading for _, reading in files if isinstance(reading, Reading)]
+        chunks = [chunk for reading in read for chunk in reading.chunks]
+        # What was read of a file that then changed is not among them, and need not be stored.
+        self._store([chunk for chunk in chunks if chunk.data is not None])
+        self._held, self._held_bytes = [], 0
+        new = [chunk for chunk in chunks if chunk.stored_bytes]
+        return Batch(
+            [(path, _outcome(path, reading)) for path, reading in files],
+            len(new),
+            sum(chunk.length for chunk in new),
+            sum(chunk.stored_bytes for chunk in new),
+        )
+
+    def _take(self, data: bytes) -> _Chunk:
+        chunk = _Chunk(hash_bytes(data), len(data), data)
+        self._held.append(chunk)
+        self._held_bytes += len(data)
+        if self._held_bytes > HOLD_BYTES:
+            self._store(self._held)
+            self._held, self._held_bytes = [], 0
+        return chunk
+
+    def _store(self, chunks: Iterable[_Chunk]) -> None:
+        chunks = list(chunks)
+        if not chunks:
+            return
+        self._pipe.send(Claim(b"".join(chunk.id for chunk in chunks)))
+        for chunk, is_new in zip(chunks, self._pipe.receive_bytes(), strict=True):
+            if is_new:
+                self._pack(chunk, chunk.data or b"")
+            chunk.data = None
+
+    def _pack(self, chunk: _Chunk, data: bytes) -> None:
+        sealed, uncompressed_length = self._sealer.seal("data", data)
+        self._packer.add(chunk.id, sealed, uncompressed_length)
+        chunk.stored_bytes = len(sealed)
+        if self._packer.full:
+            self._send_pack()
+
+    def _send_pack(self) -> None:
+        packer, self._packer = self._packer, Packer("data")
+        pack = packer.finish(self._sealer.key)
+        self._pipe.send(Pack(pack.id, pack.blobs))
+        self._pipe.send_bytes(pack.data)
+
+
+def _outcome(path: bytes, reading: Reading[_Chunk] | Problem) -> ReadFile | Problem:
+    if isinstance(reading, Problem):
+        return reading
+    problem = reading.problem(path)
+    if problem is not None and reading.error:
+        return problem
+    content = [chunk.id for chunk in reading.chunks]
+    return ReadFile(entry_values(reading.entry), content, reading.size, problem)
+
+
+def main(fd: int) -> None:
+    """Serve the process at the other end of the socket `fd` until it is gone, or says that all is done."""
+    # The parent decides when to stop; the terminal's Ctrl-C and restic's SIGHUP are meant for it.
+    for ignored in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    pipe = Pipe(socket.socket(fileno=fd))
+    with contextlib.suppress(EOFError):  # the parent is gone, or has no use for us any more
+        _serve(pipe)
+
+
+def _serve(pipe: Pipe) -> None:
+    try:
+        Worker(pipe, pipe.receive()).run()
+    except EOFError:
+        raise
+    except (RepositoryError, SourceUnavailable) as error:
+        pipe.send(Failed(error, str(error)))
+    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it and stop
+        pipe.send(Failed(None, f"{type(error).__name__}: {error}"))
+
+
+def affordable() -> int:
+    """Return how many workers this machine has processors for; 0 if it has one only."""
+    processors = len(os.sched_getaffinity(0))
+    return min(processors, 4) if processors > 1 else 0

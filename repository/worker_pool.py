@@ -1,0 +1,195 @@
+"""The parent's side of the worker processes: start them, feed them, take their packs, end them."""
+
+from __future__ import annotations
+
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from repository.errors import WorkerFailed
+from repository.packer import FinishedPack
+from repository.pipe import Pipe
+from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup
+from repository.writer import BlobWriter
+
+_START = (
+    "import sys; sys.path.insert(0, sys.argv[1]); from repository.worker import main; main(int(sys.argv[2]))"
+)
+_END_WITHIN_S = 5.0
+
+Paths = Sequence[bytes]
+
+
+class WorkerPool:
+    """Some worker processes, a thread to serve each. What they read comes back in any order.
+
+    One thread hands in and takes; the workers' questions and packs are answered beside it. After the first
+    error every call raises it.
+    """
+
+    def __init__(self, setup: Setup, writer: BlobWriter, count: int) -> None:
+        self._writer = writer
+        self._batches: queue.SimpleQueue[tuple[int, Paths] | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[tuple[int, Batch] | Ended | BaseException] = queue.SimpleQueue()
+        self._members: list[_Member] = []
+        self._submitted = self._taken = self._ended = 0
+        try:
+            for _ in range(count):
+                self._members.append(_Member(setup, self._serve))
+        except OSError as error:
+            self.stop()
+            raise WorkerFailed(
+                f"a helper process of the backup could not be started: {error.strerror}; no snapshot was made"
+            ) from error
+
+    @property
+    def count(self) -> int:
+        """How many processes there are."""
+        return len(self._members)
+
+    @property
+    def in_flight(self) -> int:
+        """How many batches were handed in and not taken back."""
+        return self._submitted - self._taken
+
+    def submit(self, paths: Paths) -> int:
+        """Hand in a batch; return its number. The caller bounds how many are in flight."""
+        number, self._submitted = self._submitted, self._submitted + 1
+        self._batches.put((number, paths))
+        return number
+
+    def take(self, timeout_s: float) -> tuple[int, Batch] | None:
+        """Return a batch that is done, with its number; None if there is none in that time."""
+        try:
+            done = self._done.get(timeout=timeout_s) if timeout_s else self._done.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(done, BaseException):
+            self._done.put(done)
+            raise done
+        if isinstance(done, Ended):
+            self._ended += 1
+            return None
+        self._taken += 1
+        return done
+
+    def finish(self) -> None:
+        """Tell the workers that no more comes: they send their last packs. Then `take` until `finished`."""
+        for _ in self._members:
+            self._batches.put(None)
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether each worker has sent all it had."""
+        return self._ended == len(self._members)
+
+    def stop(self) -> None:
+        """End all workers, whatever they are at, and wait until they are gone."""
+        for member in self._members:
+            member.end()
+        self.finish()  # for threads that wait for a batch
+        for member in self._members:
+            member.join()
+
+    def _serve(self, member: _Member) -> None:
+        """Feed one worker until it is told to finish or fails; runs in that worker's thread."""
+        try:
+            member.pipe.send(member.setup)
+            while (batch := self._batches.get()) is not None:
+                number, paths = batch
+                member.pipe.send(paths)
+                done = self._answer(member)
+                if isinstance(done, Batch):
+                    self._done.put((number, done))
+            member.pipe.send(None)
+            self._answer(member)
+            self._done.put(Ended())
+        except EOFError:
+            self._done.put(member.death())
+        except BaseException as error:  # noqa: BLE001 - the thread that takes raises it
+            self._done.put(error)
+
+    def _answer(self, member: _Member) -> Batch | Ended:
+        """Answer what the worker asks, until it says what it was told to come to."""
+        while True:
+            message = member.pipe.receive()
+            if isinstance(message, Claim):
+                member.pipe.send_bytes(self._writer.claim(message.ids))
+            elif isinstance(message, Pack):
+                data = member.pipe.receive_bytes()
+                self._writer.add_pack(FinishedPack(message.id, data, message.blobs))
+            elif isinstance(message, Batch | Ended):
+                return message
+            else:
+                raise _failure(message)
+
+
+class _Member:
+    """One worker process, our end of its pipe, and the thread that serves it."""
+
+    def __init__(self, setup: Setup, serve: Callable[[_Member], None]) -> None:
+        self.setup = setup
+        ours, theirs = socket.socketpair()
+        self.pipe = Pipe(ours)
+        command = [
+            sys.executable,
+            "-P",
+            "-c",
+            _START,
+            str(Path(__file__).parent.parent),
+            str(theirs.fileno()),
+        ]
+        try:
+            # A group of its own: Ctrl-C in a terminal must not hit it while it starts.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+            )
+        except OSError:
+            self.pipe.close()
+            raise
+        finally:
+            theirs.close()  # or we would not see when it is gone
+        self._thread = threading.Thread(target=serve, args=(self,), name="worker", daemon=True)
+        self._thread.start()
+
+    def death(self) -> WorkerFailed:
+        """Return what to say of a process whose pipe has ended."""
+        code = self._wait()
+        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        return WorkerFailed(
+            f"a helper process of the backup {how}, perhaps for want of memory; no snapshot was made. "
+            "Start the backup again: what it stored already is used"
+        )
+
+    def end(self) -> None:
+        """Tell the process to end now; wakes the thread that waits for it."""
+        self._process.terminate()
+        self.pipe.shut_down()
+
+    def join(self) -> None:
+        """Wait until thread and process are gone."""
+        self._thread.join()
+        self._wait()
+        self.pipe.close()
+
+    def _wait(self) -> int:
+        try:
+            return self._process.wait(_END_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # stopped by somebody, or stuck in a read
+            return self._process.wait()
+
+
+def _failure(message: Failed) -> BaseException:
+    if message.error is not None:
+        return message.error
+    return WorkerFailed(f"a helper process of the backup failed: {message.text}; no snapshot was made")
