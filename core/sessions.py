@@ -36,13 +36,13 @@ def start(user: User, address: str) -> str:
     return token
 
 
-def resume(token: str) -> User | None:
-    """Return who is logged in with this token, and note that they were seen; None if nobody is."""
+def resume(token: str, *, seen: bool = True) -> User | None:
+    """Return who is logged in with this token, None if nobody is; note that they were seen, if they were."""
     now = utc_now()
     login = db.session.scalar(select(LoginSession).where(LoginSession.token_hash == _hash(token)))
     if login is None or _is_over(login, now) or login.user.disabled_at is not None:
         return None
-    if now - login.last_seen_at > SEEN_EVERY:
+    if seen and now - login.last_seen_at > SEEN_EVERY:
         _note_seen(login.id, now)
     return login.user
 

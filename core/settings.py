@@ -42,6 +42,7 @@ class Settings:
     backup_dir: str
     host: str = "127.0.0.1"
     port: int = 8000
+    proxies: int = 0  # reverse proxies before us, whose X-Forwarded-* headers count
     database_url: str = field(default="", repr=False)
     huey_url: str = field(default="", repr=False)
     secret_key: str | None = field(default=None, repr=False)
@@ -64,6 +65,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         backup_dir=_path(given, "BACKUP_DIR", "./backups"),
         host=_host(given),
         port=_number(given, "PORT", 1, 65535) or 8000,
+        proxies=_number(given, "HOLDFAST_PROXIES", 0, 9) or 0,
         database_url=_database_url(given, data_dir),
         huey_url=_secret(given, "HUEY_URL") or "",
         secret_key=_long_enough(

@@ -6,6 +6,7 @@ import os
 
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
+from werkzeug.middleware.proxy_fix import ProxyFix
 
 from core import app_state, secrets
 from core.db import db
@@ -46,6 +47,8 @@ def create_app(given: Settings | None = None) -> Flask:
     tasks.bind(found)
     app = Flask(__name__, template_folder=_templates())
     _configure(app, found)
+    if found.proxies:
+        app.wsgi_app = ProxyFix(app.wsgi_app, found.proxies, found.proxies)  # type: ignore[method-assign]
     db.init_app(app)
     CSRFProtect(app)
     for part in _PARTS:

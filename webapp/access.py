@@ -15,6 +15,8 @@ from core.models import User
 from webapp import answers
 
 COOKIE = "holdfast_login"
+# What pages fetch again and again by themselves.
+POLLED = frozenset({"overview.rail", "jobs.progress"})
 RANKS = {"viewer": 1, "operator": 2, "admin": 3}
 
 Rule = Literal["anyone", "viewer", "operator", "admin"]
@@ -87,7 +89,7 @@ def register(app: Flask) -> None:
 
 
 def _guard() -> ResponseReturnValue | None:
-    g.user = sessions.resume(request.cookies.get(COOKIE, "")) if COOKIE in request.cookies else None
+    g.user = _who()
     if request.endpoint is None:
         return None  # an unknown address: 404 or 405 comes next
     rule = rule_of(current_app, request.endpoint)
@@ -98,6 +100,13 @@ def _guard() -> ResponseReturnValue | None:
     if rule is None or not may(rule):
         raise Forbidden
     return _lead_through_setup()
+
+
+def _who() -> User | None:
+    """Return who is logged in. A page left open that asks for news by itself does not keep a login alive."""
+    if COOKIE not in request.cookies:
+        return None
+    return sessions.resume(request.cookies[COOKIE], seen=request.endpoint not in POLLED)
 
 
 def _ask_to_log_in() -> ResponseReturnValue:

@@ -111,3 +111,11 @@ def test_dead_logins_are_swept_at_the_next_start(anna: User, clock: list[datetim
     clock[0] += timedelta(days=8)
     sessions.start(anna, "")
     assert len(db.session.scalars(select(LoginSession)).all()) == 1
+
+
+def test_what_a_page_fetches_by_itself_keeps_no_login_alive(anna: User, clock: list[datetime]) -> None:
+    token = sessions.start(anna, "")
+    clock[0] += timedelta(hours=11)
+    assert sessions.resume(token, seen=False) is not None
+    clock[0] += timedelta(hours=1)
+    assert sessions.resume(token) is None

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
-from core import users
+from core import sessions, users
+from core.db import utc_now
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import PASSWORD, Browser, World
@@ -108,3 +111,13 @@ def test_over_https_the_cookies_stay_there(world: World) -> None:
     )
     (cookie,) = (line for line in answer.headers.getlist("Set-Cookie") if line.startswith(access.COOKIE))
     assert "Secure" in cookie
+
+
+def test_a_page_left_open_does_not_stay_logged_in(
+    world: World, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser, now = as_("viewer"), utc_now()
+    for hour in range(1, 13):
+        monkeypatch.setattr(sessions, "utc_now", lambda hour=hour: now + timedelta(hours=hour))
+        answer = browser.fragment("/overview/rail")
+    assert answer.status_code == 401
