@@ -139,6 +139,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         read_all=task.full_read,
         refuse_empty=not task.allow_empty,
     )
+    _log_plan(attempt, task, parent)
     source = open_source(task.source)
     with Expected(open_source(task.source), task.last_time) as expected:
         db.session.rollback()
@@ -153,7 +154,9 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     outcome = _outcome(result)
+    attempt.log.add("info", f"Snapshot {result.snapshot_hex[:8]} is stored; reading it back.")
     snapshot = _read_back(repo, task, result)
+    attempt.log.add("info", "The snapshot and a sample of what it holds were read back from the storage.")
 
     def add_rows(session: Session) -> None:
         add_point(
@@ -184,6 +187,17 @@ def _read_back(repo: Repository, task: _Task, result: BackupResult) -> Snapshot:
 
 def _log(attempt: Attempt, problem: Problem) -> None:
     attempt.log.add("warning" if problem.loses_data else "info", problem.message, problem.path)
+
+
+def _log_plan(attempt: Attempt, task: _Task, parent: bytes | None) -> None:
+    """Say what is read, and why so much or so little of it."""
+    attempt.log.add("info", f"Backing up {', '.join(task.source.paths)}.")
+    if parent is None:
+        attempt.log.add("info", "There is no earlier point to compare with: every file is read.")
+    elif task.full_read:
+        attempt.log.add("info", "A full read is due: every file is read, changed or not.")
+    else:
+        attempt.log.add("info", f"Comparing with snapshot {parent.hex()[:8]}: changed files are read.")
 
 
 def _log_findings(attempt: Attempt, found: Findings) -> None:

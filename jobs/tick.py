@@ -19,11 +19,12 @@ _log = logging.getLogger(__name__)
 def run(now: datetime | None = None) -> list[int]:
     """Do what is due at `now`; return the jobs to put into the queue."""
     now = now or utc_now()
-    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch, webhooks.deliver):
+    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
         _try(duty)
     found: list[int] = []
     for maker in (schedules.tick, _daily_retention, jobs.to_enqueue):
         found += _try(partial(maker, now)) or []
+    _try(webhooks.deliver)  # last: a slow receiver must not hold up what is due
     return list(dict.fromkeys(found))
 
 

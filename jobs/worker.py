@@ -5,17 +5,22 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import nodes, settings
+from core import nodes, settings, storages
+from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
 from jobs.queue import App
 
 # How many jobs run at once; each is a process of its own, a thread here waits for it.
 SLOTS = 2
+# How soon a disk that is gone is noticed while nothing uses it.
+WATCH_STORAGES_EVERY_S = 120.0
 
 _log = logging.getLogger(__name__)
 
@@ -43,8 +48,13 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
         workers=1 if role == "tick" else SLOTS, periodic=role == "tick", worker_type="thread", max_delay=1.0
     )
     ended = threading.Event()
-    beating = threading.Thread(target=_beat, args=(app, role, ended), name="beat", daemon=True)
+    beat = partial(nodes.beat, role)
+    beating = threading.Thread(target=_repeat, args=(app, beat, nodes.BEAT_EVERY_S, ended), daemon=True)
     beating.start()
+    if role == "tick":
+        # Not joined, and not part of the tick: a dead network mount may hold it up for ever.
+        watch = (app, storages.check_all, WATCH_STORAGES_EVERY_S, ended)
+        threading.Thread(target=_repeat, args=watch, name="storages", daemon=True).start()
     try:
         consumer.run()
     finally:
@@ -55,14 +65,17 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
             nodes.gone(role)
 
 
-def _beat(app: App, role: Literal["worker", "tick"], ended: threading.Event) -> None:
+def _repeat(app: App, duty: Callable[[], object], every_s: float, ended: threading.Event) -> None:
+    """Do `duty` now and then again, until the worker ends; a database that fails for once is logged."""
     with app.app_context():
         while True:
             try:
-                nodes.beat(role)
+                duty()
             except SQLAlchemyError as error:
-                _log.warning("the %s could not say that it lives: %s", role, error)
-            if ended.wait(nodes.BEAT_EVERY_S):
+                _log.warning("%s could not be done this time: %s", duty, error)
+            finally:
+                db.session.rollback()
+            if ended.wait(every_s):
                 return
 
 

@@ -44,7 +44,8 @@ class Board:
 
 def board() -> Board:
     """Return the Overview's facts."""
-    shown, verdict = cards(), states.verdict()
+    shown = cards()
+    verdict = states.verdict(shown=[(card.config, card.state) for card in shown])
     return Board(
         verdict,
         [alert for alert in alerts.list_open() if not _is_said(alert, verdict)],

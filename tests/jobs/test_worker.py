@@ -95,6 +95,16 @@ def test_the_tick_worker_starts_scheduled_backups(install: Flask, start: Start, 
     assert found[0].trigger == "schedule"
 
 
+def test_a_disk_that_is_gone_is_noticed_while_nothing_uses_it(
+    install: Flask, start: Start, tmp_path: Path
+) -> None:
+    make_storage(tmp_path)
+    os.rename(tmp_path / "backups", tmp_path / "unplugged")
+    start("jobs.worker", "tick")
+    found = until(alerts.list_open)
+    assert [alert.kind for alert in found] == ["unreachable"]
+
+
 def test_an_unknown_worker_is_a_usage_error(install: Flask, start: Start) -> None:
     worker = start("jobs.worker", "nonsense")
     _, errors = worker.communicate(timeout=20)
