@@ -23,6 +23,7 @@ from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
 from repository.tally import Tally
 from repository.tree import Node, decode_tree
+from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from repository.worker import Setup, affordable
 from repository.writer import BlobWriter, WriteOptions
 
@@ -81,6 +82,7 @@ def backup(
     lock: Lock,
     progress: ProgressCallback = ignore_progress,
     report: Callable[[Problem], None] = lambda problem: None,
+    cache: TreeCache = NO_TREE_CACHE,
 ) -> BackupResult:
     """Store the source's tree and make a snapshot of it, under a lock that the caller holds.
 
@@ -93,18 +95,21 @@ def backup(
     result = BackupResult()
     parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
     repo.load_index()
+    parent_id = parent[0] if parent else None
+    cache.begin(repo, parent_id, options.zone, program=PROGRAM_VERSION, read_all=options.read_all)
     writer = repo.start_writing(
         WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
     )
     crew = _crew(repo, source, options, writer, result)
     try:
         reader = FileReader(repo, source, result, progress, options.expected, crew)
-        result.tree = _save_tree(repo, source, options, parent, result, reader, report)
-        result.parent = parent[0] if parent else None
+        result.tree = _save_tree(repo, source, options, parent, result, reader, report, cache)
+        result.parent = parent_id
         progress(result.progress("saving", options.expected))
         repo.flush()  # asks the storage whether it kept each pack, then each index file, whole
         lock.check()
         result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
+        cache.save(result.snapshot_id)
     finally:
         repo.stop_writing()
     result.duration_s = time.monotonic() - started
@@ -119,6 +124,7 @@ def _save_tree(
     tally: Tally,
     reader: FileReader,
     report: Callable[[Problem], None],
+    cache: TreeCache,
 ) -> bytes:
     """Store everything below the root; return the root's tree id."""
     zone = LocalZone(options.zone)
@@ -128,7 +134,7 @@ def _save_tree(
         report(problem)
 
     with reader:
-        walk = TreeWalk(repo, source, reader, tally, zone, count_and_report)
+        walk = TreeWalk(repo, source, reader, tally, zone, count_and_report, cache)
         tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
         reader.finish()
     _require_content(repo, tree, tally, parent if options.refuse_empty else None)

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from repository.packfile import BlobType
 from repository.tally import Tally
 from repository.tree import Node, encode_tree
+from repository.tree_cache_file import Known, combine
 from repository.writer import SavedBlob
 
 SaveBlob = Callable[[BlobType, bytes], SavedBlob]
+Keep = Callable[[bytes, Known], None]
 
 
 @dataclass(slots=True)
@@ -19,6 +21,8 @@ class Frame:
 
     `slots` are its entries in order: a node, or None for one that is left out or still to come; `missing`
     counts the latter. `node` is its own entry, None for the root and for one that turned out unreadable.
+    `fingerprint` is that of its listing, b"" if it has none, or anything in it was not stored as listed;
+    `below` holds, by slot, the fingerprint and contents of the folders in it; `done` its own, at the end.
     """
 
     path: bytes
@@ -30,6 +34,9 @@ class Frame:
     missing: int = 0
     listed: bool = False
     tree: bytes = b""
+    fingerprint: bytes = b""
+    below: dict[int, tuple[bytes, Known]] = field(default_factory=dict)
+    done: tuple[bytes, Known] | None = None
 
     def child_path(self, name: bytes) -> bytes:
         """Return the tree path of an entry."""
@@ -41,13 +48,37 @@ class Frame:
         self.missing += 1
         return len(self.slots) - 1
 
+    def add_below(self, slot: int, known: tuple[bytes, Known] | None) -> None:
+        """Take note of a folder in it; None: it will not be known again, and so neither will this one."""
+        if known is None:
+            self.fingerprint = b""
+        else:
+            self.below[slot] = known
+
+    def known(self) -> tuple[bytes, Known] | None:
+        """Return, once its tree is stored, its fingerprint with all below it, and its contents."""
+        if not self.fingerprint:
+            return None
+        below = [self.below[slot] for slot in sorted(self.below)]
+        return combine(self.fingerprint, [each for each, _ in below]), self._contents()
+
+    def _contents(self) -> Known:
+        nodes = [node for node in self.slots if node is not None]
+        sizes = [node.size for node in nodes if node.type == "file"]
+        folders = sum(node.type == "dir" for node in nodes)
+        total = Known(self.tree, len(sizes), sum(sizes), folders, len(nodes) - len(sizes) - folders)
+        for _, known in self.below.values():
+            total = total.plus(known)
+        return total
+
 
 class TreeBuilder:
     """Store each directory's tree as soon as everything below it is known."""
 
-    def __init__(self, save: SaveBlob, tally: Tally) -> None:
+    def __init__(self, save: SaveBlob, tally: Tally, keep: Keep = lambda fingerprint, known: None) -> None:
         self._save = save
         self._tally = tally
+        self._keep = keep
 
     def listed(self, frame: Frame) -> None:
         """Take note that all entries of a directory have a slot."""
@@ -68,6 +99,7 @@ class TreeBuilder:
             if frame.parent is None:
                 return
             frame.parent.slots[frame.slot] = frame.node
+            frame.parent.add_below(frame.slot, frame.done)
             frame.parent.missing -= 1
             frame = frame.parent
 
@@ -76,12 +108,16 @@ class TreeBuilder:
         saved = self._save("tree", data)
         self._tally.count_blob("tree", saved, len(data))
         frame.tree = saved.id
+        frame.done = frame.known()
+        if frame.done is not None:
+            self._keep(*frame.done)
         frame.slots = []
         if frame.node is not None:
             frame.node.subtree = saved.id
-            self._count(frame.node, frame.previous)
+            self.count(frame.node, frame.previous)
 
-    def _count(self, node: Node, previous: Node | None) -> None:
+    def count(self, node: Node, previous: Node | None) -> None:
+        """Count a directory by what became of it since the parent snapshot."""
         if previous is None:
             self._tally.dirs_new += 1
         elif previous == node:

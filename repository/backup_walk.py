@@ -16,6 +16,7 @@ from repository.index import Index
 from repository.repository import Repository
 from repository.tally import Tally
 from repository.tree import Node, decode_tree, node_from_entry
+from repository.tree_cache import NO_TREE_CACHE, TreeCache
 
 logger = logging.getLogger(__name__)
 
@@ -38,14 +39,17 @@ class TreeWalk:
         tally: Tally,
         zone: LocalZone,
         report: Report,
+        cache: TreeCache = NO_TREE_CACHE,
     ) -> None:
         self._repo = repo
         self._source = source
         self._reader = reader
         self._tally = tally
         self._zone = zone
-        self._report = report
-        self._builder = TreeBuilder(repo.save_blob, tally)
+        self._pass_on = report
+        self._cache = cache
+        self._troubled: set[bytes] = set()  # paths of files that were not stored as they should be
+        self._builder = TreeBuilder(repo.save_blob, tally, cache.keep)
         self._batch: list[FileTask] = []
         self._batch_bytes = 0
         self._links: dict[Identity, FileTask] = {}
@@ -69,6 +73,8 @@ class TreeWalk:
             for entry in entries:
                 previous = _of_kind(known.get(entry.name), entry.kind)
                 if entry.kind == "dir":
+                    if self._take_known(frame, entry, previous):
+                        continue
                     stack.append(self._enter(self._open_child(frame, entry, previous)))
                     break
                 self._add_leaf(frame, entry, previous, read_all)
@@ -88,7 +94,23 @@ class TreeWalk:
             return frame, {}, iter(())
         for problem in listing.problems:
             self._report(problem)
+        if listing.fingerprint and not listing.problems and self._cache.may_keep(listing.newest_ns):
+            frame.fingerprint = listing.fingerprint
         return frame, self._load_previous(frame), iter(listing.entries)
+
+    def _take_known(self, frame: Frame, entry: Entry, previous: Node | None) -> bool:
+        """Put a directory into its place with all below it, if the cache knows that nothing in it changed."""
+        subtree = previous.subtree if previous is not None else None
+        found = self._cache.find(frame.child_path(entry.name), subtree) if subtree else None
+        if found is None:
+            return False
+        node = node_from_entry(entry, self._zone)
+        node.subtree = subtree
+        frame.slots.append(node)
+        frame.add_below(len(frame.slots) - 1, found)
+        self._builder.count(node, previous)
+        self._tally.count_unmodified(*found[1][1:])
+        return True
 
     def _load_previous(self, frame: Frame) -> dict[bytes, Node]:
         if frame.previous is None or frame.previous.subtree is None:
@@ -160,8 +182,15 @@ class TreeWalk:
         task.pending = False
         task.on_finish()
 
+    def _report(self, problem: Problem) -> None:
+        self._troubled.add(problem.path)
+        self._pass_on(problem)
+
     def _finish(self, frame: Frame, slot: int, task: FileTask) -> None:
         """Put a file that was read into its place. One that was not is left out, never kept from before."""
+        as_listed = task.read_as is not None and _identity(task.read_as) == _identity(task.entry)
+        if not as_listed or task.path in self._troubled:
+            frame.fingerprint = b""
         if task.content is None or task.read_as is None:
             self._tally.files_failed += 1
             self._builder.resolve(frame, slot, None)

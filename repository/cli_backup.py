@@ -10,8 +10,10 @@ from typing import Any
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.cli_output import size_text
 from repository.cli_session import Session, UsageError
+from repository.entries import Problem
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
+from repository.tree_cache import TreeCache
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
 
@@ -24,8 +26,7 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
     rules = _rules(session, args)
     source = LocalSource(args.paths, rules=rules, hostname=args.host)
     time_ns = parse_moment(args.time, session) if args.time else None
-    repo = session.open()
-    with lock_repository(repo) as lock:
+    with session.tree_cache(source) as cache, lock_repository(repo := session.open()) as lock:
         options = BackupOptions(
             tags=split_tags(args.tag),
             parent=repo.find_snapshot(args.parent)[0] if args.parent else None,
@@ -36,16 +37,25 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
             self_check=not args.no_self_check,
             refuse_empty=not args.allow_empty,
         )
-        result = _run(session, repo, source, options, lock)
+        result = _run(session, repo, source, options, lock, cache)
     _tell(session, result)
     return _PARTIAL if result.problems_lost else 0
 
 
 def _run(
-    session: Session, repo: Repository, source: LocalSource, options: BackupOptions, lock: Lock
+    session: Session,
+    repo: Repository,
+    source: LocalSource,
+    options: BackupOptions,
+    lock: Lock,
+    cache: TreeCache,
 ) -> BackupResult:
     out = session.output
-    return backup(repo, source, options, lock, out.progress, lambda problem: out.problem("archival", problem))
+
+    def report(problem: Problem) -> None:
+        out.problem("archival", problem)
+
+    return backup(repo, source, options, lock, out.progress, report, cache)
 
 
 def _rules(session: Session, args: argparse.Namespace) -> Rules:

@@ -80,6 +80,8 @@ def _add_global(parser: argparse.ArgumentParser, *, hidden: bool) -> None:
     parser.add_argument("-p", "--password-file", metavar="FILE", default=none, help="file with the password")
     parser.add_argument("--json", action="store_true", default=no, help="answer in JSON")
     parser.add_argument("-q", "--quiet", action="store_true", default=no, help="say only what is wrong")
+    parser.add_argument("--cache-dir", metavar="FOLDER", default=none, help="where to keep what speeds it up")
+    parser.add_argument("--no-cache", action="store_true", default=no, help="keep nothing, use nothing kept")
     parser.add_argument(
         "--compression",
         choices=("auto", "off", "max"),

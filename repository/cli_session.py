@@ -12,9 +12,11 @@ from types import TracebackType
 from typing import Protocol
 
 from repository.cli_output import Output
+from repository.entries import Source
 from repository.errors import NoRepository
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
+from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from storage_adapters.local import LocalAdapter, create_root
 from storage_adapters.retry import RetryingAdapter
 
@@ -76,6 +78,20 @@ class Session:
         password = self._ask_password(self.args)
         self._repo = Repository.open(storage, password, compression=self.args.compression)
         return self._repo
+
+    def tree_cache(self, source: Source) -> TreeCache:
+        """Return the cache of unchanged trees, at work already; one that knows nothing with --no-cache."""
+        folder = self.cache_folder()
+        return NO_TREE_CACHE if folder is None else TreeCache(os.path.join(folder, "unchanged"), source)
+
+    def cache_folder(self) -> str | None:
+        """Return where caches are kept: --cache-dir, else where the user keeps them; None for nowhere."""
+        if self.args.no_cache:
+            return None
+        if self.args.cache_dir:
+            return str(self.args.cache_dir)
+        home = self.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        return os.path.join(home, "holdfast") if os.path.isabs(home) else None
 
     @contextmanager
     def locked(self, repo: Repository, *, exclusive: bool = False) -> Iterator[Lock | None]:

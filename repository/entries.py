@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 Kind = Literal["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"]
 
@@ -77,11 +77,17 @@ class Problem:
 
 @dataclass(slots=True)
 class Listing:
-    """The entries of one directory, ascending by raw name; what could not be listed; what rules left out."""
+    """The entries of one directory, ascending by raw name; what could not be listed; what rules left out.
+
+    `fingerprint`, 32 bytes, is another one whenever anything in `entries` is; b"" where the source has none.
+    `newest_ns` is the newest ctime among them; it belongs to the fingerprint.
+    """
 
     entries: list[Entry]
     problems: list[Problem] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
+    fingerprint: bytes = b""
+    newest_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,14 @@ class Excluded:
     name: bytes
     kind: Kind
     rule: str
+
+
+class ScannedDir(NamedTuple):
+    """What a fast look at a directory shows: a listing's fingerprint, and the folders in the listing."""
+
+    path: bytes
+    fingerprint: bytes
+    folders: Sequence[bytes]
 
 
 class OpenFile(Protocol):
@@ -130,6 +144,21 @@ class Source(Protocol):
         """Open each of these files once, in any order; the caller closes one before it asks for the next.
 
         A file that cannot be opened, or is no regular file any more, comes as a Problem.
+        """
+
+
+@runtime_checkable
+class ScannableSource(Source, Protocol):
+    """A source that can say, much faster than by listing it, which directories are unchanged."""
+
+    @property
+    def identity(self) -> bytes:
+        """What the listings depend on besides the files themselves, such as rules."""
+
+    def scan(self) -> Iterator[ScannedDir]:
+        """Yield every directory, each before those in it; some may be missing. Raises OSError.
+
+        May run in another thread, beside listing and reading.
         """
 
 

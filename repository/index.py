@@ -54,6 +54,7 @@ class Index:
         self._packs = IdTable()
         self._pending: dict[BlobType, set[bytes]] = {"data": set(), "tree": set()}
         self._lock = threading.Lock()
+        self.files: set[bytes] = set()  # the index files that it was loaded from
 
     def __len__(self) -> int:
         return sum(map(len, self._tables.values()))

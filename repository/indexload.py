@@ -33,6 +33,7 @@ def load_index(files: FileStore) -> Index:
             if json is None:
                 continue
             _add(index, file, json)
+            index.files.add(file.id)
             if file is listed[0]:
                 index.expect(_SAFELY * total / file.size_bytes, total // ID_BYTES)
             freed += len(json)

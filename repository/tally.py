@@ -56,6 +56,13 @@ class Tally:
             self.files_unmodified += 1
         self.bytes_processed += size
 
+    def count_unmodified(self, files: int, size_bytes: int, folders: int, others: int) -> None:
+        """Count all that is below a directory in which nothing changed."""
+        self.files_unmodified += files
+        self.bytes_processed += size_bytes
+        self.dirs_unmodified += folders
+        self.others_total += others
+
     def count_blob(self, blob_type: BlobType, saved: SavedBlob, length: int) -> None:
         """Count a blob of `length` plain bytes, if it is new."""
         if not saved.is_new:

@@ -6,10 +6,11 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 
-from repository.entries import Listing, Problem, SourceUnavailable
+from repository.entries import Listing, Problem, ScannedDir, SourceUnavailable
 from sources.dirfds import DirStack
 from sources.local_file import LocalFile, open_file, problem_from
 from sources.local_listing import list_directory, list_upper
+from sources.local_scan import scan
 from sources.patterns import clean
 from sources.protected import Protected
 from sources.roots import Branch, build
@@ -84,6 +85,17 @@ class LocalSource:
         real = os.path.join(branch.real, *below)
         return list_directory(fd, path, selection.in_dir(real, fd, branch.real))
 
+    @property
+    def identity(self) -> bytes:
+        """What the listings depend on besides the files: targets, rules, and who is looking."""
+        who = os.geteuid(), os.getegid(), sorted(os.getgroups())
+        return repr((self._cwd, self._targets, self._rules, self._hostname, self._excluded, who)).encode()
+
+    def scan(self) -> Iterator[ScannedDir]:
+        """Yield the fingerprint of every directory below the targets; may run beside all else."""
+        root, selection = self._build()
+        return scan(root, selection)
+
     def open_files(self, paths: Sequence[bytes]) -> Iterator[LocalFile | Problem]:
         """Open each of these files once, in the order given; close one before asking for the next."""
         root, _ = self._prepare()
@@ -105,9 +117,12 @@ class LocalSource:
 
     def _prepare(self) -> tuple[Branch, Selection]:
         if self._upper is None:
-            protected = [Protected(path, reason) for path, reason in self._excluded]
-            self._upper = build(self._targets, self._cwd), Selection(self._rules, self._real, protected)
+            self._upper = self._build()
         return self._upper
+
+    def _build(self) -> tuple[Branch, Selection]:
+        protected = [Protected(path, reason) for path, reason in self._excluded]
+        return build(self._targets, self._cwd), Selection(self._rules, self._real, protected)
 
 
 def _rebuild(

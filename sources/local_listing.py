@@ -6,6 +6,7 @@ import os
 import stat
 
 from repository.entries import Entry, Excluded, Kind, Listing, Problem
+from sources.fingerprints import Row, fingerprint, newest_ctime, status_of
 from sources.local_file import problem_from
 from sources.metadata import KINDS, entry_from_stat, read_xattrs
 from sources.roots import Branch
@@ -20,6 +21,7 @@ def list_directory(fd: int, path: bytes, rules: DirSelection) -> Listing:
     with os.scandir(fd) as found:
         names = sorted((os.fsencode(entry.name), entry) for entry in found)
     prefix = _prefix(fd, rules.path)
+    rows: list[Row] = []
     for name, entry in names:
         try:
             rule = rules.by_name(name)
@@ -31,9 +33,12 @@ def list_directory(fd: int, path: bytes, rules: DirSelection) -> Listing:
             if rule is not None:
                 listing.excluded.append(Excluded(name, KINDS[st.st_mode & 0o170000], rule))
                 continue
+            rows.append((name, status_of(st)))
             _describe(listing, fd, prefix, path, (name, name), st)
         except OSError as err:
             listing.problems.append(problem_from(os.path.join(path, name), err))
+    if not listing.problems:
+        listing.fingerprint, listing.newest_ns = fingerprint(rows), newest_ctime(rows)
     return listing
 
 

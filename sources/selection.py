@@ -65,6 +65,18 @@ class DirSelection:
     protected: ProtectedPlaces
     protected_names: Mapping[bytes, str]
 
+    @property
+    def lets_all_in(self) -> bool:
+        """Tell whether neither `by_name` nor `by_stat` can leave anything out."""
+        return not (
+            self.tests
+            or self.tags
+            or self.too_large is not None
+            or self.own_device
+            or self.protected
+            or self.protected_names
+        )
+
     def by_name(self, name: bytes) -> str | None:
         """Return the rule that leaves out this name, None if there is none."""
         for test in self.tests:
