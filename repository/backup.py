@@ -11,6 +11,7 @@ from datetime import UTC, tzinfo
 
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
+from repository.collector import rare_collections
 from repository.crew import Crew
 from repository.entries import Problem, Source
 from repository.errors import BlobNotFound, Damaged, NothingToBackUp
@@ -133,7 +134,7 @@ def _save_tree(
         tally.count_problem(problem)
         report(problem)
 
-    with reader:
+    with reader, rare_collections():
         walk = TreeWalk(repo, source, reader, tally, zone, count_and_report, cache)
         tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
         reader.finish()

@@ -129,11 +129,14 @@ class TreeWalk:
     def _add_leaf(self, frame: Frame, entry: Entry, previous: Node | None, read_all: bool) -> None:
         if entry.kind == "socket":
             return  # as restic: a socket means nothing without its process
+        if entry.kind == "file" and (previous is None or read_all):
+            self._add_task(frame, FileTask(frame.child_path(entry.name), entry, previous))
+            return
         node = node_from_entry(entry, self._zone)
         if entry.kind != "file":
             frame.slots.append(node)
             self._tally.others_total += 1
-        elif previous is not None and not read_all and unchanged(node, previous, self._repo.index):
+        elif previous is not None and unchanged(node, previous, self._repo.index):
             node.content = previous.content
             frame.slots.append(node)
             self._tally.count_file("unmodified", node.size)

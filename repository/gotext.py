@@ -194,11 +194,8 @@ def format_time(ns: int, zone: LocalZone) -> str:
     """
     seconds, nanos = divmod(ns, _NANO)
     offset = zone.offset(seconds)
-    days, rest = divmod(seconds + offset, _DAY)
-    minutes, second = divmod(rest, 60)
-    hour, minute = divmod(minutes, 60)
     fraction = f".{nanos:09}".rstrip("0") if nanos else ""
-    return f"{_date(days)}T{_TWO[hour]}:{_TWO[minute]}:{_TWO[second]}{fraction}{_suffix(offset)}"
+    return f"{_second(seconds + offset)}{fraction}{_suffix(offset)}"
 
 
 def is_time(text: str) -> bool:
@@ -218,6 +215,15 @@ def parse_time(text: str) -> int:
         seconds += offset if text[-6] == "-" else -offset
         fraction = text[20:-6]
     return seconds * _NANO + (int(f"{fraction:0<9}") if fraction else 0)
+
+
+@lru_cache(maxsize=4096)
+def _second(seconds: int) -> str:
+    """Return the date and time of day, by a local clock; files were often changed in the same second."""
+    days, rest = divmod(seconds, _DAY)
+    minutes, second = divmod(rest, 60)
+    hour, minute = divmod(minutes, 60)
+    return f"{_date(days)}T{_TWO[hour]}:{_TWO[minute]}:{_TWO[second]}"
 
 
 @lru_cache(maxsize=4096)

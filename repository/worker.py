@@ -17,6 +17,7 @@ from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
 from repository.chunker import Chunker
+from repository.collector import rare_collections
 from repository.content_reader import ContentReader, Reading
 from repository.entries import Entry, Problem, Source, SourceUnavailable
 from repository.errors import RepositoryError
@@ -189,7 +190,8 @@ def main(fd: int) -> None:
 
 def _serve(pipe: Pipe) -> None:
     try:
-        Worker(pipe, pipe.receive()).run()
+        with rare_collections():
+            Worker(pipe, pipe.receive()).run()
     except EOFError:
         raise
     except (RepositoryError, SourceUnavailable) as error:

@@ -38,7 +38,10 @@ class LocalFile:
 
     def entry_now(self) -> Entry:
         """Return the metadata as it is now. Raises OSError."""
-        return self._entry(os.fstat(self._fd))
+        st, then = os.fstat(self._fd), self.entry
+        if (st.st_ctime_ns, st.st_mtime_ns, st.st_size) == (then.ctime_ns, then.mtime_ns, then.size):
+            return then  # any change of metadata shows in the ctime
+        return self._entry(st)
 
     def close(self) -> None:
         """Release the file; a second time does nothing."""
