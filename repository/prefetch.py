@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -26,11 +26,35 @@ Mark = TypeVar("Mark")
 Outcome = bytes | Exception
 
 
+class _Read:
+    """One read of a pack on its way. Asking a Future for each of many small blobs takes longer."""
+
+    def __init__(self, future: Future[dict[bytes, Outcome]]) -> None:
+        self._future = future
+        self._outcomes: dict[bytes, Outcome] | None = None
+
+    def outcomes(self) -> dict[bytes, Outcome]:
+        """Wait until it is done; return what became of each blob."""
+        if self._outcomes is None:
+            self._outcomes = self._future.result()
+        return self._outcomes
+
+
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A blob on its way; `content()` waits for it."""
+    """A blob on its way; `content` waits for it."""
 
-    content: Callable[[], bytes]
+    blob: bytes
+    read: _Read | None
+
+    def content(self, repo: Repository) -> bytes:
+        """Return it. Raises Damaged or BlobNotFound."""
+        if self.read is None:
+            return repo.load_blob("data", self.blob)  # raises: it is in no index
+        outcome = self.read.outcomes()[self.blob]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +90,7 @@ class Prefetch(Generic[Mark]):
         for _ in range(count):
             item = self._next(may_advance=False)
             assert isinstance(item, _Pending), "a mark is followed by its blobs"
-            yield item.content()
+            yield item.content(self._repo)
 
     def close(self) -> None:
         """Stop reading ahead."""
@@ -112,18 +136,11 @@ class Prefetch(Generic[Mark]):
     def _start(
         self, items: list[_Marked[Mark] | bytes], wanted: dict[bytes, Location]
     ) -> deque[_Marked[Mark] | _Pending]:
-        reads: dict[bytes, Future[dict[bytes, Outcome]]] = {}
+        reads: dict[bytes, _Read] = {}
         for group in group_reads(wanted):
-            read = self._pool.submit(read_group, self._repo, group)
+            read = _Read(self._pool.submit(read_group, self._repo, group))
             reads.update((blob, read) for blob, _ in group)
-        return deque(
-            self._pending(item, reads.get(item)) if isinstance(item, bytes) else item for item in items
-        )
-
-    def _pending(self, blob: bytes, read: Future[dict[bytes, Outcome]] | None) -> _Pending:
-        if read is None:
-            return _Pending(lambda: self._repo.load_blob("data", blob))  # raises: it is in no index
-        return _Pending(lambda: _take(read.result()[blob]))
+        return deque(_Pending(item, reads.get(item)) if isinstance(item, bytes) else item for item in items)
 
 
 Group = list[tuple[bytes, Location]]
@@ -172,9 +189,3 @@ def _continues(group: Group, location: Location) -> bool:
         and end <= location.offset <= end + GAP_BYTES
         and location.offset + location.length - first.offset <= RANGE_BYTES
     )
-
-
-def _take(outcome: Outcome) -> bytes:
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 BLOCK = 4096
 _ZEROS = bytes(BLOCK)
+_SEARCHED = 16 * BLOCK  # from here on one search for zeros is faster than a look at each block
 
 
 def data_extents(chunk: bytes, offset: int) -> Iterator[tuple[int, int]]:
@@ -14,6 +15,9 @@ def data_extents(chunk: bytes, offset: int) -> Iterator[tuple[int, int]]:
     Left out are the blocks of 4 KiB, aligned in the file (`chunk` begins at `offset` of it), that hold only
     zeros; at both ends of the chunk also a part of such a block.
     """
+    if len(chunk) > _SEARCHED and chunk.find(_ZEROS) < 0 and not _has_zero_end(chunk, offset):
+        yield 0, len(chunk)
+        return
     start = -1
     at = 0
     end = len(chunk)
@@ -31,3 +35,9 @@ def data_extents(chunk: bytes, offset: int) -> Iterator[tuple[int, int]]:
         step = BLOCK
     if start >= 0:
         yield start, end
+
+
+def _has_zero_end(chunk: bytes, offset: int) -> bool:
+    """Tell whether the part of a block at the start or at the end of the chunk holds only zeros."""
+    head, tail = -offset % BLOCK, (offset + len(chunk)) % BLOCK
+    return (head > 0 and chunk.startswith(bytes(head))) or (tail > 0 and chunk.endswith(bytes(tail)))

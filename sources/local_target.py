@@ -63,6 +63,16 @@ class LocalTarget:
         except OSError as err:
             raise error_at(path, err) from err
 
+    def size(self, path: bytes) -> int | None:
+        """Return the size of the file at `path`, None if nothing stands there. Raises TargetError."""
+        try:
+            dir_fd, name = self._dirs.parent(path)
+            return os.stat(name, dir_fd=dir_fd, follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return None
+        except OSError as err:
+            raise error_at(path, err) from err
+
     def start_dir(self, path: bytes) -> None:
         """Make sure that a real directory stands at `path` (0700 when new). Raises TargetError."""
         try:
