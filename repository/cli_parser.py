@@ -117,6 +117,7 @@ def _add_restore(parser: argparse.ArgumentParser) -> None:
     add("-i", "--include", action="append", default=[], metavar="PATTERN")
     add("-e", "--exclude", action="append", default=[], metavar="PATTERN")
     add("--sparse", action=argparse.BooleanOptionalAction, default=True, help="make holes of long zeros")
+    add("-n", "--dry-run", action="store_true", help="only say what would be written, kept and replaced")
     add("--verify", action="store_true", help="read everything again at the end, and compare")
     add("--overwrite", choices=("always", "if-newer", "never"), default="always")
     _add_filter(parser)

@@ -7,29 +7,32 @@ from dataclasses import dataclass, replace
 from typing import Protocol, runtime_checkable
 
 from repository.entries import Entry, Problem, Target, TargetError, TargetFull
-from repository.errors import BlobNotFound, Damaged, NothingToRestore
-from repository.lookup import find_node
+from repository.errors import BlobNotFound, Damaged
 from repository.prefetch import Prefetch
 from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
+from repository.restore_compare import ReadableTarget, holder
+from repository.restore_options import (
+    EVERYTHING,
+    RestoreOptions,
+    clean_path,
+    is_within,
+    plan,
+    require_match,
+    select,
+)
 from repository.restore_plan import (
     Action,
-    Conflict,
-    Existing,
     LeaveDir,
+    LeaveFile,
     MakeDir,
     MakeLink,
-    MakeSpecial,
-    Planner,
-    Root,
-    Selection,
     WriteFile,
     join,
 )
 from repository.snapshot import Snapshot
-from repository.tree import entry_from_node
 
-Include = Selection | Callable[[bytes, bool], bool] | Sequence[bytes] | None
+__all__ = ["RestoreOptions", "RestoreResult", "clean_path", "plan", "restore", "select"]
 
 
 @runtime_checkable
@@ -40,32 +43,12 @@ class MeasuringTarget(Protocol):
         """Return the size of the file at `path`, None if nothing stands there. Raises TargetError."""
 
 
-@dataclass(frozen=True, slots=True)
-class RestoreOptions:
-    """What to restore, and how.
-
-    `include`: tree paths, each with all below it; or a function (path, is folder) that is asked for
-    everything, and alone decides; None is all. `strip`: the folder of the tree whose *content* goes to the
-    target's root; everything outside it is left out. Folders that only lead to something included are made
-    when missing, and left as they are otherwise.
-
-    `conflict`, where something other than a folder stands already: `replace` it; `keep` it;
-    `replace-if-older` replaces it if its mtime is before the snapshot's; `rename` writes beside it, as
-    `<name>.restored`. With `keep` and `rename`, folders that exist keep their metadata, too.
-
-    `verify`: ask the target for the size of each file written. (Content is checked in any case: it comes from
-    blobs that fit their hash, and must be as long as the snapshot says.)
-    """
-
-    include: Include = None
-    conflict: Conflict = "replace"
-    strip: bytes = b"/"
-    verify: bool = True
-
-
 @dataclass(slots=True)
 class RestoreResult:
-    """What a restore did. `kept`: left alone by the conflict rule; `failed`: files and others not written."""
+    """What a restore did. `kept`: left alone by the conflict rule; `failed`: files and others not written.
+
+    `files` counts the `unchanged` ones, which had their content already; `bytes` is what was written.
+    """
 
     files: int = 0
     dirs: int = 0
@@ -75,13 +58,14 @@ class RestoreResult:
     renamed: int = 0
     failed: int = 0
     problems: int = 0
+    unchanged: int = 0
 
 
 def restore(
     repo: Repository,
     snapshot: Snapshot,
     target: Target,
-    options: RestoreOptions = RestoreOptions(),
+    options: RestoreOptions = EVERYTHING,
     progress: ProgressCallback = ignore_progress,
     report: Callable[[Problem], None] = lambda problem: None,
 ) -> RestoreResult:
@@ -97,7 +81,8 @@ def restore(
         result.problems += 1
         report(problem)
 
-    planner = plan(repo, snapshot, target.existing, options, count_and_report)
+    holds = holder(repo, target) if options.delta else None
+    planner = plan(repo, snapshot, target.existing, options, count_and_report, holds)
     prefetch: Prefetch[Action] = Prefetch(repo, _with_blobs(planner.walk()))
     try:
         writer = _Writer(repo, target, options, result, progress, count_and_report)
@@ -105,55 +90,8 @@ def restore(
     finally:
         prefetch.close()
     result.kept, result.renamed = planner.counts.kept, planner.counts.renamed
-    if not planner.counts.matched:
-        raise NothingToRestore("nothing in the snapshot fits the selection, so nothing was restored")
+    require_match(planner)
     return result
-
-
-def plan(
-    repo: Repository,
-    snapshot: Snapshot,
-    existing: Existing,
-    options: RestoreOptions,
-    report: Callable[[Problem], None],
-) -> Planner:
-    """Return what will say what is to be written where; `existing` tells what stands at the target."""
-    tree, own = _root(repo, snapshot, options.strip)
-    root = Root(tree, clean_path(options.strip), own)
-    return Planner(repo, root, existing, select(options.include), options.conflict, report)
-
-
-def select(include: Include) -> Selection:
-    """Return the selection that an `include` means."""
-    if include is None:
-        return Selection(lambda path, is_dir: True, lambda path: True)
-    if isinstance(include, Selection):
-        return include
-    if callable(include):
-        return Selection(include, lambda path: True)
-    wanted = [clean_path(path) for path in include]
-    return Selection(
-        lambda path, is_dir: any(_is_within(path, each) for each in wanted),
-        lambda path: any(_is_within(path, each) or _is_within(each, path) for each in wanted),
-    )
-
-
-def clean_path(path: bytes) -> bytes:
-    """Return a tree path with one slash before each name, and none at the end."""
-    return b"/" + b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
-
-
-def _is_within(path: bytes, folder: bytes) -> bool:
-    return path == folder or folder == b"/" or path.startswith(folder + b"/")
-
-
-def _root(repo: Repository, snapshot: Snapshot, strip: bytes) -> tuple[bytes, Entry | None]:
-    if clean_path(strip) == b"/":
-        return snapshot.tree, None
-    node = find_node(repo, snapshot, strip)
-    if node.subtree is None:
-        raise NothingToRestore(f"{strip!r} is no folder in the snapshot; name the folder that the file is in")
-    return node.subtree, entry_from_node(node)
 
 
 def _with_blobs(actions: Iterator[Action]) -> Iterator[tuple[Action, Sequence[bytes]]]:
@@ -175,6 +113,7 @@ class _Writer:
     ) -> None:
         self._repo = repo
         self._target = target
+        self._size = _measure(target)
         self._verify = options.verify
         self._root = clean_path(options.strip)
         self._result = result
@@ -187,8 +126,8 @@ class _Writer:
         """Do everything, in order. Raises TargetFull."""
         for action in stream:
             self._tell(action.path)
-            if self._blocked is not None and _is_within(action.path, self._blocked):
-                self._result.failed += isinstance(action, WriteFile | MakeLink | MakeSpecial)
+            if self._blocked is not None and is_within(action.path, self._blocked):
+                self._result.failed += not isinstance(action, MakeDir | LeaveDir)
                 continue
             try:
                 self._do(action, stream)
@@ -206,6 +145,8 @@ class _Writer:
                 self._report_all(self._target.finish_dir(action.path, action.entry))
         elif isinstance(action, WriteFile):
             self._write(action.path, action.entry, stream.blobs(len(action.content)))
+        elif isinstance(action, LeaveFile):
+            self._leave(action)
         elif isinstance(action, MakeLink):
             self._link(action)
         else:
@@ -222,6 +163,12 @@ class _Writer:
         if entry.links > 1:
             self._written.add(path)
 
+    def _leave(self, action: LeaveFile) -> None:
+        assert isinstance(self._target, ReadableTarget)  # or it would not have been compared
+        self._report_all(self._target.describe_file(action.path, action.entry))
+        self._result.files += 1
+        self._result.unchanged += 1
+
     def _link(self, action: MakeLink) -> None:
         if action.first not in self._written:
             blobs = (self._repo.load_blob("data", blob) for blob in action.content)
@@ -231,7 +178,7 @@ class _Writer:
         self._result.files += 1
 
     def _require_size(self, path: bytes, size: int) -> None:
-        there = _size_there(self._target, path)
+        there = self._size(path)
         if there != size:
             found = "is not there" if there is None else f"has {there} bytes"
             raise TargetError(f"{path!r} was written with {size} bytes, and now it {found}")
@@ -257,12 +204,16 @@ class _Writer:
         self._progress(Progress("restoring", done, None, result.bytes, None, 0, path))
 
 
-def _size_there(target: Target, path: bytes) -> int | None:
-    """Return the size of a file at the target, None if there is none. Raises TargetError."""
+def _measure(target: Target) -> Callable[[bytes], int | None]:
+    """Return what tells the size of a file at the target, None if there is none."""
     if isinstance(target, MeasuringTarget):
-        return target.size(path)
-    there = target.existing(path)
-    return None if there is None else there.size
+        return target.size
+
+    def size(path: bytes) -> int | None:
+        there = target.existing(path)
+        return None if there is None else there.size
+
+    return size
 
 
 class _Counted:

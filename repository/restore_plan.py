@@ -15,6 +15,8 @@ from repository.tree import Node, decode_tree, entry_from_node
 Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
 Report = Callable[[Problem], None]
 Existing = Callable[[bytes], Entry | None]  # what stands at the target, as Target.existing
+# Whether the file at this path holds this entry's content already. Raises TargetError.
+Holds = Callable[[bytes, Entry, Sequence[bytes]], bool]
 
 RENAMED_SUFFIX = b".restored"
 
@@ -61,7 +63,15 @@ class MakeSpecial:
     entry: Entry
 
 
-Action = MakeDir | LeaveDir | WriteFile | MakeLink | MakeSpecial
+@dataclass(frozen=True, slots=True)
+class LeaveFile:
+    """A file whose content is already what the snapshot says; only its metadata is to be set."""
+
+    path: bytes
+    entry: Entry
+
+
+Action = MakeDir | LeaveDir | WriteFile | LeaveFile | MakeLink | MakeSpecial
 
 
 @dataclass(slots=True)
@@ -116,8 +126,12 @@ class Planner:
         selection: Selection,
         conflict: Conflict,
         report: Report,
+        holds: Holds = lambda path, entry, content: False,
+        on_kept: Callable[[bytes, Entry], None] = lambda path, entry: None,
     ) -> None:
         self._repo = repo
+        self._holds = holds
+        self._on_kept = on_kept
         self._root = root
         self._existing = existing
         self._selection = selection
@@ -200,12 +214,17 @@ class Planner:
             if node.type == "file" and node.content is None:
                 raise Damaged("the snapshot names no content for this file")
             path = self._place(folder, entry)
+            if path and not folder.fresh and self._is_there(path, entry, node):
+                return LeaveFile(path, entry)
         except (Damaged, TargetError) as error:
             self._report(Problem(tree_path, "unreadable", str(error)))
             return None
         if path is None:
             return None
         return MakeSpecial(path, entry) if node.content is None else self._file(path, entry, node.content)
+
+    def _is_there(self, path: bytes, entry: Entry, node: Node) -> bool:
+        return node.content is not None and entry.links < 2 and self._holds(path, entry, node.content)
 
     def _file(self, path: bytes, entry: Entry, content: list[bytes]) -> Action:
         action = WriteFile(path, entry, content)
@@ -228,6 +247,7 @@ class Planner:
             self.counts.renamed += 1
             return self._free_path(folder, entry.name)
         self.counts.kept += 1
+        self._on_kept(path, entry)
         return None
 
     def _free_path(self, folder: _Dir, name: bytes) -> bytes:

@@ -6,8 +6,9 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from typing import BinaryIO
 
-from repository.entries import Entry, Problem
+from repository.entries import Entry, Problem, TargetError
 from sources.holes import BLOCK, data_extents
 from sources.leftovers import TempNames, claim, remove_leftovers
 from sources.metadata import entry_from_stat, read_xattrs
@@ -16,6 +17,7 @@ from sources.special_nodes import describe_node, make_node
 from sources.target_dirs import TargetDirs, error_at
 
 _NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_READ_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _LOOK_FLAGS = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -72,6 +74,31 @@ class LocalTarget:
             return None
         except OSError as err:
             raise error_at(path, err) from err
+
+    def open_file(self, path: bytes) -> BinaryIO:
+        """Open the regular file at `path` for reading. Raises TargetError, also if it is none."""
+        return os.fdopen(self._open_regular(path), "rb")
+
+    def describe_file(self, path: bytes, entry: Entry) -> list[Problem]:
+        """Set the metadata of the regular file at `path`. Raises TargetError."""
+        fd = self._open_regular(path)
+        try:
+            return self._writer.apply(fd, entry, path, tidy=True)
+        except OSError as err:
+            raise error_at(path, err) from err
+        finally:
+            os.close(fd)
+
+    def _open_regular(self, path: bytes) -> int:
+        try:
+            dir_fd, name = self._dirs.parent(path)
+            fd = os.open(name, _READ_FILE, dir_fd=dir_fd)
+        except OSError as err:
+            raise error_at(path, err) from err
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            os.close(fd)
+            raise TargetError(f"cannot restore {os.fsdecode(path)}: it was a file, and is something else now")
+        return fd
 
     def start_dir(self, path: bytes) -> None:
         """Make sure that a real directory stands at `path` (0700 when new). Raises TargetError."""

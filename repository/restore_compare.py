@@ -1,0 +1,105 @@
+"""Compare what stands at a target with what a snapshot says, and tell what a restore would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from typing import BinaryIO, Literal, NamedTuple, Protocol, runtime_checkable
+
+from repository.entries import Entry, Problem, Target, TargetError
+from repository.ids import hash_bytes
+from repository.repository import Repository
+from repository.restore_options import EVERYTHING, RestoreOptions, plan, require_match
+from repository.restore_plan import Action, Holds, LeaveDir, LeaveFile, MakeDir
+from repository.snapshot import Snapshot
+
+Verb = Literal["make", "write", "replace", "unchanged", "keep"]
+
+
+@runtime_checkable
+class ReadableTarget(Protocol):
+    """A target whose files can be read and left as they are."""
+
+    def open_file(self, path: bytes) -> BinaryIO:
+        """Open the regular file at `path` for reading. Raises TargetError, also if it is none."""
+
+    def describe_file(self, path: bytes, entry: Entry) -> list[Problem]:
+        """Set the metadata of the regular file at `path`. Raises TargetError."""
+
+
+class Step(NamedTuple):
+    """What a restore would do with one path of the target; for `make` (a folder) there is no entry."""
+
+    verb: Verb
+    path: bytes
+    entry: Entry | None
+
+
+def holder(repo: Repository, target: Target) -> Holds:
+    """Return what tells whether a file of the target holds given content; for some targets: never.
+
+    A file with several names is never said to: metadata set on it would change the others as well.
+    """
+    if not isinstance(target, ReadableTarget):
+        return lambda path, entry, content: False
+
+    def holds(path: bytes, entry: Entry, content: Sequence[bytes]) -> bool:
+        there = target.existing(path)
+        if there is None or there.kind != "file" or there.size != entry.size or there.links > 1:
+            return False
+        try:
+            with closing(target.open_file(path)) as file:
+                return has_content(repo, file, content)
+        except (OSError, TargetError):
+            return False  # what cannot be read is written anew
+
+    return holds
+
+
+def has_content(repo: Repository, file: BinaryIO, content: Sequence[bytes]) -> bool:
+    """Tell whether a file, from here to its end, consists of just these blobs. Raises OSError."""
+    for blob in content:
+        length = repo.index.plain_length("data", blob)
+        if length is None or hash_bytes(file.read(length)) != blob:
+            return False
+    return not file.read(1)
+
+
+def preview(
+    repo: Repository,
+    snapshot: Snapshot,
+    target: Target,
+    options: RestoreOptions = EVERYTHING,
+    report: Callable[[Problem], None] = lambda problem: None,
+) -> Iterator[Step]:
+    """Yield what `restore` would do, in its order; nothing is written. Raises as restore."""
+    kept: list[Step] = []
+    holds = holder(repo, target) if options.delta else None
+    planner = plan(
+        repo,
+        snapshot,
+        target.existing,
+        options,
+        report,
+        holds,
+        lambda path, entry: kept.append(Step("keep", path, entry)),
+    )
+    for action in planner.walk():
+        yield from kept
+        kept.clear()
+        step = _step(action, target)
+        if step is not None:
+            yield step
+    yield from kept
+    require_match(planner)
+
+
+def _step(action: Action, target: Target) -> Step | None:
+    if isinstance(action, LeaveDir):
+        return None
+    if isinstance(action, LeaveFile):
+        return Step("unchanged", action.path, action.entry)
+    there = target.existing(action.path)
+    if isinstance(action, MakeDir):
+        return Step("make", action.path, None) if there is None else None
+    return Step("write" if there is None else "replace", action.path, action.entry)

@@ -1,0 +1,106 @@
+"""What a restore is asked for, and the plan that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from repository.entries import Entry, Problem
+from repository.errors import NothingToRestore
+from repository.lookup import find_node
+from repository.repository import Repository
+from repository.restore_plan import Conflict, Existing, Holds, Planner, Root, Selection
+from repository.snapshot import Snapshot
+from repository.tree import entry_from_node
+
+Include = Selection | Callable[[bytes, bool], bool] | Sequence[bytes] | None
+
+
+@dataclass(frozen=True, slots=True)
+class RestoreOptions:
+    """What to restore, and how.
+
+    `include`: tree paths, each with all below it; or a function (path, is folder) that is asked for
+    everything, and alone decides; None is all. `strip`: the folder of the tree whose *content* goes to the
+    target's root; everything outside it is left out. Folders that only lead to something included are made
+    when missing, and left as they are otherwise.
+
+    `conflict`, where something other than a folder stands already: `replace` it; `keep` it;
+    `replace-if-older` replaces it if its mtime is before the snapshot's; `rename` writes beside it, as
+    `<name>.restored`. With `keep` and `rename`, folders that exist keep their metadata, too.
+
+    `verify`: ask the target for the size of each file written. (Content is checked in any case: it comes from
+    blobs that fit their hash, and must be as long as the snapshot says.)
+
+    `delta`: leave a file alone that has this content already, byte for byte, and only set its metadata.
+    """
+
+    include: Include = None
+    conflict: Conflict = "replace"
+    strip: bytes = b"/"
+    verify: bool = True
+    delta: bool = True
+
+
+EVERYTHING = RestoreOptions()
+
+
+def plan(
+    repo: Repository,
+    snapshot: Snapshot,
+    existing: Existing,
+    options: RestoreOptions,
+    report: Callable[[Problem], None],
+    holds: Holds | None = None,
+    on_kept: Callable[[bytes, Entry], None] = lambda path, entry: None,
+) -> Planner:
+    """Return what will say what is to be written where; `existing` tells what stands at the target."""
+    tree, own = _root(repo, snapshot, options.strip)
+    root = Root(tree, clean_path(options.strip), own)
+    selection = select(options.include)
+    return Planner(
+        repo, root, existing, selection, options.conflict, report, holds or _holds_nothing, on_kept
+    )
+
+
+def select(include: Include) -> Selection:
+    """Return the selection that an `include` means."""
+    if include is None:
+        return Selection(lambda path, is_dir: True, lambda path: True)
+    if isinstance(include, Selection):
+        return include
+    if callable(include):
+        return Selection(include, lambda path: True)
+    wanted = [clean_path(path) for path in include]
+    return Selection(
+        lambda path, is_dir: any(is_within(path, each) for each in wanted),
+        lambda path: any(is_within(path, each) or is_within(each, path) for each in wanted),
+    )
+
+
+def clean_path(path: bytes) -> bytes:
+    """Return a tree path with one slash before each name, and none at the end."""
+    return b"/" + b"/".join(part for part in path.split(b"/") if part not in (b"", b"."))
+
+
+def is_within(path: bytes, folder: bytes) -> bool:
+    return path == folder or folder == b"/" or path.startswith(folder + b"/")
+
+
+def _root(repo: Repository, snapshot: Snapshot, strip: bytes) -> tuple[bytes, Entry | None]:
+    if clean_path(strip) == b"/":
+        return snapshot.tree, None
+    node = find_node(repo, snapshot, strip)
+    if node.subtree is None:
+        raise NothingToRestore(f"{strip!r} is no folder in the snapshot; name the folder that the file is in")
+    return node.subtree, entry_from_node(node)
+
+
+def _holds_nothing(path: bytes, entry: Entry, content: Sequence[bytes]) -> bool:
+    return False
+
+
+def require_match(planner: Planner) -> None:
+    """Raise NothingToRestore if the plan, carried out, met nothing that the selection takes."""
+    if not planner.counts.matched:
+        raise NothingToRestore("nothing in the snapshot fits the selection, so nothing was restored")
