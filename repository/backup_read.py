@@ -7,9 +7,10 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from types import TracebackType
 
-from repository.chunker import Chunker
+from repository.chunker import CHUNK_SIZES, Chunker
 from repository.content_reader import ContentReader, Reading
 from repository.crew import Crew
 from repository.entries import Problem, Source
@@ -103,7 +104,7 @@ class FileReader:
             self._settle(task, reading, report)
         self._bytes_read = 0
 
-    def _save(self, chunk: bytes) -> tuple[SavedBlob | Future[SavedBlob], int]:
+    def _save(self, chunk: bytes) -> tuple[_Saving, int]:
         return self._sealer.save(chunk), len(chunk)
 
     def _count_read(self, path: bytes, count: int) -> None:
@@ -111,9 +112,7 @@ class FileReader:
         if time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self.tell("reading", path)
 
-    def _settle(
-        self, task: FileTask, reading: Reading[tuple[SavedBlob | Future[SavedBlob], int]], report: Report
-    ) -> None:
+    def _settle(self, task: FileTask, reading: Reading[tuple[_Saving, int]], report: Report) -> None:
         """Wait until a file's chunks are saved, and take note of what it is now."""
         blobs = [(_saved(blob), length) for blob, length in reading.chunks]
         for saved, length in blobs:
@@ -129,22 +128,39 @@ class _Sealer:
     """Saves chunks: small ones at once, larger ones in a few threads, with a bound on what waits."""
 
     def __init__(self, repo: Repository) -> None:
-        threads = min(4, os.cpu_count() or 1)
+        threads = min(4, len(os.sched_getaffinity(0)))
         self._save = repo.save_blob
+        self._last: tuple[bytes, Future[SavedBlob]] | None = None
         self._pool = ThreadPoolExecutor(threads, "seal")
         self._room = threading.BoundedSemaphore(2 * threads)  # chunks of up to 8 MiB in memory
 
-    def save(self, chunk: bytes) -> SavedBlob | Future[SavedBlob]:
+    def save(self, chunk: bytes) -> _Saving:
         if len(chunk) <= INLINE_BYTES:
             return self._save("data", chunk)
+        if self._last and self._last[0] == chunk:
+            return _Repeated(self._last[1])  # runs of zeros: comparing is ten times as fast as hashing
         self._room.acquire()
         future = self._pool.submit(self._save, "data", chunk)
         future.add_done_callback(lambda _: self._room.release())
+        if len(chunk) == CHUNK_SIZES.maximum:
+            self._last = chunk, future
         return future
 
     def stop(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _saved(blob: SavedBlob | Future[SavedBlob]) -> SavedBlob:
+@dataclass(frozen=True, slots=True)
+class _Repeated:
+    """A chunk that is the same as another one, which is being saved."""
+
+    first: Future[SavedBlob]
+
+
+_Saving = SavedBlob | Future[SavedBlob] | _Repeated
+
+
+def _saved(blob: _Saving) -> SavedBlob:
+    if isinstance(blob, _Repeated):
+        return SavedBlob(blob.first.result().id, False, 0)
     return blob.result() if isinstance(blob, Future) else blob
