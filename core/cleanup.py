@@ -215,7 +215,7 @@ def _outcome(done: _Done) -> Outcome:
         f"{words.count(done.removed, 'point')} left it after seven days."
     )
     meaning = (
-        "What is in the trash can still be restored. Space is freed when prune arrives in a later version."
+        "What is in the trash can still be restored. Space is freed by a prune: `python -m repository prune`."
     )
     counts = {"trashed": done.trashed, "removed": done.removed, "lost": done.lost}
     if done.braked:

@@ -53,7 +53,7 @@ def name_affected(repo: Repository, snapshots: Sequence[Found], damage: Damage) 
 
 
 class _Finder:
-    """Find what in a tree needs lost blobs. Trees without any are remembered: snapshots share most of them."""
+    """Find what in a tree needs lost blobs. Trees without any are remembered: snapshots share most."""
 
     def __init__(self, repo: Repository, lost: set[tuple[BlobType, bytes]]) -> None:
         self._repo = repo
