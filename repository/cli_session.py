@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import codecs
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import tzinfo
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
@@ -19,6 +21,14 @@ from repository.repository import Repository
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from storage_adapters.local import LocalAdapter, create_root
 from storage_adapters.retry import RetryingAdapter
+
+# The others are about what the storage holds: a good copy elsewhere would hide that it is damaged there.
+_WITH_CACHE = ("backup", "ls", "restore", "snapshots")
+
+# restic and others leave out a folder with this file (bford.info/cachedir).
+_CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
+
+logger = logging.getLogger(__name__)
 
 
 class UsageError(Exception):
@@ -76,7 +86,8 @@ class Session:
             raise NoRepository(f"there is no folder {path}, so no repository. Is its disk mounted?")
         storage = RetryingAdapter(LocalAdapter(path))
         password = self._ask_password(self.args)
-        self._repo = Repository.open(storage, password, compression=self.args.compression)
+        cache = self.cache_folder() if self.args.command in _WITH_CACHE else None
+        self._repo = Repository.open(storage, password, compression=self.args.compression, cache_folder=cache)
         return self._repo
 
     def tree_cache(self, source: Source) -> TreeCache:
@@ -85,13 +96,20 @@ class Session:
         return NO_TREE_CACHE if folder is None else TreeCache(os.path.join(folder, "unchanged"), source)
 
     def cache_folder(self) -> str | None:
-        """Return where caches are kept: --cache-dir, else where the user keeps them; None for nowhere."""
+        """Make and return the folder for caches: --cache-dir, else the user's own; None with --no-cache."""
         if self.args.no_cache:
             return None
-        if self.args.cache_dir:
-            return str(self.args.cache_dir)
         home = self.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        return os.path.join(home, "holdfast") if os.path.isabs(home) else None
+        folder = Path(self.args.cache_dir or os.path.join(home, "holdfast"))
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            tag = folder / "CACHEDIR.TAG"
+            if not tag.exists():
+                tag.write_text(_CACHE_TAG)
+        except OSError as error:
+            logger.warning("nothing is cached, so this takes longer: %s", error)
+            return None
+        return str(folder)
 
     @contextmanager
     def locked(self, repo: Repository, *, exclusive: bool = False) -> Iterator[Lock | None]:

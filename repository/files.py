@@ -7,9 +7,10 @@ import os
 import pwd
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from repository.cache import MetadataCache
 from repository.compression import decode_unpacked, encode_unpacked
 from repository.crypto import MasterKey, seal, unseal
 from repository.errors import Damaged
@@ -34,15 +35,24 @@ class StoredFile(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FileStore:
-    """Load and save sealed JSON documents of one repository."""
+    """Load and save sealed JSON documents of one repository.
+
+    From the cache come only files that stood in the last listing.
+    """
 
     storage: StorageAdapter
     key: MasterKey
     version: int
+    cache: MetadataCache | None = None
+    _listed: dict[FileKind, frozenset[bytes]] = field(default_factory=dict, compare=False, repr=False)
 
     def list(self, kind: FileKind) -> list[StoredFile]:
         """Return the files of this kind, by id. Names that are no ids (leftovers) are ignored."""
-        return sorted(list_files(self.storage, kind))
+        files = sorted(list_files(self.storage, kind))
+        if self.cache is not None and (kind == "index" or kind == "snapshots"):
+            self._listed[kind] = frozenset(file.id for file in files)
+            self.cache.keep_only(kind, self._listed[kind])
+        return files
 
     def load(self, kind: FileKind, file_id: bytes) -> bytes:
         """Return the JSON text of a file.
@@ -50,13 +60,26 @@ class FileStore:
         Raises ObjectNotFound; Damaged, naming the file, if its bytes are not what its name says.
         """
         name = f"{kind}/{file_id.hex()}"
-        data = self.storage.get(name)
+        data = self._load_cached(kind, file_id) or self.storage.get(name)
         if hash_bytes(data) != file_id:
             raise Damaged(f"the file {name} is damaged: its content does not fit its name")
         try:
             return decode_unpacked(unseal(self.key, data), self.version)
         except Damaged as error:
             raise Damaged(f"the file {name} is damaged: {error}") from error
+
+    def _load_cached(self, kind: FileKind, file_id: bytes) -> bytes | None:
+        """Return a file's bytes, by way of the cache; None if that is not for this one."""
+        if self.cache is None or (kind != "index" and kind != "snapshots"):
+            return None
+        if file_id not in self._listed.get(kind, ()):
+            return None
+        data = self.cache.get(kind, file_id)
+        if data is None or hash_bytes(data) != file_id:
+            data = self.storage.get(f"{kind}/{file_id.hex()}")
+            if hash_bytes(data) == file_id:
+                self.cache.put(kind, file_id, data)
+        return data
 
     def save(self, kind: FileKind, json: bytes) -> StoredFile:
         """Seal and store a document; return its id and size as stored.

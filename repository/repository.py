@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 
 from repository import indexload, keys, snapshots
+from repository.cache import MetadataCache
 from repository.compression import Mode, decompress_blob
 from repository.config import RepositoryConfig, new_config
 from repository.crypto import MasterKey, new_master_key, seal, unseal
@@ -25,7 +27,12 @@ class Repository:
     """A repository of restic's format on a storage. Loading and saving blobs is safe in several threads."""
 
     def __init__(
-        self, storage: StorageAdapter, key: MasterKey, config: RepositoryConfig, compression: Mode = "auto"
+        self,
+        storage: StorageAdapter,
+        key: MasterKey,
+        config: RepositoryConfig,
+        compression: Mode = "auto",
+        cache: MetadataCache | None = None,
     ) -> None:
         self.storage = storage
         self.key = key
@@ -33,7 +40,7 @@ class Repository:
         self.config = config
         self.id = config.id
         self.compression: Mode = compression
-        self.files = FileStore(storage, key, config.version)
+        self.files = FileStore(storage, key, config.version, cache)
         self.index = Index()
         self._writer: BlobWriter | None = None
 
@@ -60,15 +67,27 @@ class Repository:
         return repo
 
     @classmethod
-    def open(cls, storage: StorageAdapter, password: str, *, compression: Mode = "auto") -> Repository:
-        """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet."""
+    def open(
+        cls,
+        storage: StorageAdapter,
+        password: str,
+        *,
+        compression: Mode = "auto",
+        cache_folder: str | None = None,
+    ) -> Repository:
+        """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet.
+
+        With a `cache_folder`, which may be of several repositories, metadata is kept there. Not for whoever
+        wants to know what the storage holds: what comes from the cache may be damaged there.
+        """
         sealed = _load_config(storage)
         key_id, master = keys.find_key(storage, password)
         try:
             config = RepositoryConfig.decode(unseal(master, sealed))
         except Damaged as error:
             raise Damaged(f"the file config is damaged: {error}") from error
-        repo = cls(storage, master, config, compression)
+        cache = MetadataCache(os.path.join(cache_folder, config.id)) if cache_folder else None
+        repo = cls(storage, master, config, compression, cache)
         repo.key_id = key_id
         return repo
 
@@ -90,17 +109,36 @@ class Repository:
         locations = self.index.lookup(blob_type, blob_id)
         if not locations:
             raise BlobNotFound(f"the {blob_type} blob {blob_id.hex()} is in no index file")
+        cached = self._load_cached(blob_id, locations[0]) if blob_type == "tree" else None
+        if cached is not None:
+            return cached
         reasons: list[str] = []
         for location in locations:
             try:
                 sealed = self.storage.get(pack_key(location.pack), location.offset, location.length)
-                return self.open_blob(blob_id, sealed, location)
+                plain = self.open_blob(blob_id, sealed, location)
             except ObjectNotFound:
                 reasons.append(f"pack {location.pack.hex()} is missing")
             except (Damaged, ObjectTruncated) as error:
                 reasons.append(f"pack {location.pack.hex()}: {error}")
+            else:
+                if blob_type == "tree" and self.files.cache is not None and location is locations[0]:
+                    self.files.cache.put("trees", blob_id, sealed)
+                return plain
         kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons) else Damaged
         raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons)}")
+
+    def _load_cached(self, tree_id: bytes, location: Location) -> bytes | None:
+        """Return a tree from the cache; it holds what is, or was, at the first location of the blob."""
+        cache = self.files.cache
+        sealed = cache.get("trees", tree_id) if cache is not None else None
+        if cache is None or sealed is None:
+            return None
+        try:
+            return self.open_blob(tree_id, sealed, location)
+        except Damaged:
+            cache.drop("trees", tree_id)  # it will be fetched from the storage
+            return None
 
     def open_blob(self, blob_id: bytes, sealed: bytes | memoryview, location: Location) -> bytes:
         """Return the content of the sealed bytes read from `location`. Raises Damaged if it is another."""
@@ -164,6 +202,8 @@ class Repository:
     def close(self) -> None:
         """Drop unflushed blobs and release the storage."""
         self.stop_writing()
+        if self.files.cache is not None and len(self.index):
+            self.files.cache.make_room(lambda tree: self.index.has("tree", tree))
         self.storage.close()
 
 
