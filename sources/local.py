@@ -89,7 +89,7 @@ class LocalSource:
     def identity(self) -> bytes:
         """What the listings depend on besides the files: targets, rules, and who is looking."""
         who = os.geteuid(), os.getegid(), sorted(os.getgroups())
-        return repr((self._cwd, self._targets, self._rules, self._hostname, self._excluded, who)).encode()
+        return repr((self._targets, self._real, self._rules, self._hostname, self._excluded, who)).encode()
 
     def scan(self) -> Iterator[ScannedDir]:
         """Yield the fingerprint of every directory below the targets; may run beside all else."""

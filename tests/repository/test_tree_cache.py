@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, timedelta, timezone, tzinfo
 from pathlib import Path
@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from repository import locks, tree_cache
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.check import check
+from repository.crypto import seal, unseal
 from repository.entries import Listing, Problem
 from repository.errors import Damaged
 from repository.forget import forget
@@ -27,7 +28,8 @@ from repository.rebuild import rebuild_index
 from repository.repository import Repository
 from repository.tally import Tally
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
-from repository.tree_cache_file import Context, Packed, decode, encode
+from repository.tree_cache_file import Context, Packed, _derive, decode, encode
+from sources import fingerprints
 from sources.local import LocalSource
 from sources.rules import Rules
 from storage_adapters.memory import MemoryAdapter
@@ -249,6 +251,50 @@ def test_a_folder_with_trouble_is_listed_again_and_tells_of_it(desk: Desk) -> No
     assert desk.listed == [b"/", b"/tree", b"/tree/a", b"/tree/a/deep"]
 
 
+def _at_most(count: int, full: Callable[[memoryview], int]) -> Callable[[memoryview], int]:
+    def readinto(buffer: memoryview) -> int:
+        nonlocal count
+        got = full(buffer[:count])
+        count -= got
+        return got
+
+    return readinto
+
+
+class Odd(Watched):
+    """A source of which one file comes short, as in /proc, or is another one than was listed."""
+
+    lacking = 0
+    other_inode = 0
+
+    def open_files(self, paths: Sequence[bytes]) -> Iterator[Any]:
+        for file in super().open_files(paths):
+            if not isinstance(file, Problem) and file.path == b"/tree/b/three":
+                file.readinto = _at_most(file.entry.size - self.lacking, file.readinto)  # type: ignore
+                file.entry = replace(file.entry, inode=file.entry.inode + self.other_inode)
+            yield file
+
+
+@pytest.mark.parametrize("oddity", ["lacking", "other_inode"])
+def test_a_folder_not_stored_as_it_was_listed_is_listed_again(desk: Desk, oddity: str) -> None:
+    for _ in range(3):
+        time.sleep(TICK_S)
+        source = Odd(["tree"], cwd=os.fsencode(desk.tree.parent))
+        source.listed = desk.listed = []
+        setattr(source, oddity, 1)
+        with TreeCache(desk.cache, source) as cache, lock_repository(desk.repo) as lock:
+            result = backup(desk.repo, source, BackupOptions(read_all=False), lock, cache=cache)
+        assert result.problems_lost == (oddity == "lacking")
+    assert desk.listed == [b"/", b"/tree", b"/tree/b"]
+
+
+def test_it_notes_when_it_looked(desk: Desk) -> None:
+    before = time.time_ns()
+    desk.backup()
+    context, _ = decode(desk.repo.key, desk.file().read_bytes())
+    assert before < context.began_ns < time.time_ns()
+
+
 def test_every_byte_of_its_file_counts(desk: Desk) -> None:
     desk.backup()
     data = desk.file().read_bytes()
@@ -276,8 +322,9 @@ def test_a_file_that_is_not_ours_is_as_none(desk: Desk, content: bytes | None) -
 def test_sealed_data_of_the_repository_is_no_cache(desk: Desk) -> None:
     """Somebody who may write to the cache cannot use what the repository seals for them."""
     desk.backup()
-    _, records = decode(desk.repo.key, desk.file().read_bytes())
-    assert records
+    own = unseal(_derive(desk.repo.key), desk.file().read_bytes())
+    with pytest.raises(Damaged):
+        decode(desk.repo.key, seal(desk.repo.key, own))  # such as the content of a file of theirs
     for kind in ("index", "snapshots"):
         (file,) = desk.repo.files.list(kind)  # type: ignore[arg-type]
         with pytest.raises(Damaged):
@@ -349,6 +396,13 @@ def test_times_in_another_zone_are_written_anew(desk: Desk) -> None:
     zones: list[tzinfo] = [UTC, timezone(timedelta(hours=2)), timezone(timedelta(hours=3))]
     trees = {desk.backup(zone=zone).tree for zone in zones}
     assert len(trees) == 3
+    assert desk.listed == EVERYTHING
+
+
+def test_an_owner_with_another_name_is_a_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.backup()
+    monkeypatch.setattr(fingerprints, "user_name", lambda uid: "renamed")
+    desk.backup()
     assert desk.listed == EVERYTHING
 
 
