@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from repository.check_damage import Damage, name_affected
 from repository.check_index import check_index, check_packs
 from repository.check_packs import read_packs
+from repository.check_subset import LastRead, Subset
 from repository.check_trees import check_trees
 from repository.errors import Damaged, DamagedKey
 from repository.files import list_files
@@ -22,7 +24,8 @@ from storage_adapters.errors import ObjectNotFound
 class CheckResult:
     """What a check found. Errors mean that data is lost or a restore would fail; hints are harmless.
 
-    `affected` names what the errors hit, as (snapshot id in hex, tree path).
+    `affected` names what the errors hit, as (snapshot id in hex, tree path). `read`: the packs that were
+    read, whole or damaged; `present`: all that could have been.
     """
 
     errors: list[str] = field(default_factory=list)
@@ -31,7 +34,14 @@ class CheckResult:
     snapshots: int = 0
     trees: int = 0
     packs: int = 0
-    packs_read: int = 0
+    read: list[bytes] = field(default_factory=list)
+    present: list[bytes] = field(default_factory=list)
+    bytes_read: int = 0
+
+    @property
+    def packs_read(self) -> int:
+        """The count of packs that were read whole."""
+        return len(self.read)
 
     @property
     def ok(self) -> bool:
@@ -40,10 +50,17 @@ class CheckResult:
 
 
 def check(
-    repo: Repository, *, read_data: bool = False, progress: ProgressCallback = ignore_progress
+    repo: Repository,
+    *,
+    read_data: bool = False,
+    subset: Subset | None = None,
+    last_read: LastRead = MappingProxyType({}),
+    progress: ProgressCallback = ignore_progress,
 ) -> CheckResult:
     """Check the structure; with `read_data` also every byte of every pack. Changes nothing.
 
+    With a `subset` only those packs are read (`read_data` or not); `last_read` says when each was, so that
+    the next check reads others: keep a ReadLog, and record `read` and `present` of the result in it.
     The caller holds a lock. What is damaged is in the result, whatever it is; raises StorageError, Cancelled.
     """
     result = CheckResult()
@@ -56,8 +73,13 @@ def check(
     present = check_packs(repo, facts, damage, result.errors, result.hints)
     result.packs = len(present)
     result.trees = check_trees(repo, snapshots, damage, result.errors, progress)
-    if read_data:
-        result.packs_read = read_packs(repo, present, facts, damage, result.errors, progress)
+    result.present = list(present)
+    if subset is not None:
+        present = subset.choose(present, last_read)
+    if read_data or subset is not None:
+        read_packs(repo, present, facts, damage, result.errors, progress)
+        result.read = list(present)
+        result.bytes_read = sum(present.values())
     result.affected = name_affected(repo, snapshots, damage)
     return result
 

@@ -15,7 +15,7 @@ from types import FrameType
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from repository import cli_backup, cli_commands, cli_forget, cli_prune, cli_restore, cli_upkeep
+from repository import cli_backup, cli_check, cli_commands, cli_forget, cli_prune, cli_restore, cli_upkeep
 from repository.cli_output import Output
 from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
@@ -34,7 +34,7 @@ COMMANDS: dict[str, Command] = {
     "snapshots": cli_commands.snapshots,
     "ls": cli_commands.ls,
     "restore": cli_restore.restore_command,
-    "check": cli_commands.check_command,
+    "check": cli_check.check_command,
     "unlock": cli_commands.unlock,
     "forget": cli_forget.forget_command,
     "prune": cli_prune.prune_command,

@@ -1,4 +1,4 @@
-"""The short commands: init, snapshots, ls, check, unlock."""
+"""The short commands: init, snapshots, ls, unlock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from repository.check import CheckResult, check
 from repository.cli_output import printable, size_text
 from repository.cli_session import Session
 from repository.gotext import lossy_text
@@ -62,27 +61,6 @@ def ls(session: Session, args: argparse.Namespace) -> int:
             else:
                 session.output.result(_node_line(path, node, args.long))
     return 0
-
-
-def check_command(session: Session, args: argparse.Namespace) -> int:
-    """Check; 1 if there are errors."""
-    out = session.output
-    repo = session.open()
-    with session.locked(repo, exclusive=True):
-        result = check(repo, read_data=args.read_data, progress=out.progress)
-    if out.json:
-        out.data(_check_json(result))
-        return 0 if result.ok else 1
-    for hint in result.hints:
-        out.text(f"hint: {hint}")
-    for error in result.errors:
-        out.result(f"error: {error}")
-    for snapshot_id, path in result.affected:
-        out.result(f"damaged: snapshot {snapshot_id[:8]}: {printable(lossy_text(path))}")
-    read = f", {result.packs_read} of them read" if args.read_data else ""
-    out.text(f"{result.snapshots} snapshots, {result.trees} folders, {result.packs} packs{read}")
-    out.text("no errors were found" if result.ok else f"{len(result.errors)} errors were found")
-    return 0 if result.ok else 1
 
 
 def unlock(session: Session, args: argparse.Namespace) -> int:
@@ -171,16 +149,3 @@ def _node_json(path: bytes, node: Node) -> dict[str, Any]:
     letters = _TYPE_LETTERS.get(node.type, "-") + _permissions(posix_mode(node.mode))
     times = {"mtime": node.mtime, "atime": node.atime, "ctime": node.ctime}
     return {**shown, "mode": node.mode, "permissions": letters, **times, "struct_type": "node"}
-
-
-def _check_json(result: CheckResult) -> dict[str, Any]:
-    return {
-        "message_type": "summary",
-        "num_errors": len(result.errors),
-        "errors": result.errors,
-        "hints": result.hints,
-        "affected": [{"snapshot": snapshot, "path": lossy_text(path)} for snapshot, path in result.affected],
-        "snapshots": result.snapshots,
-        "packs": result.packs,
-        "packs_read": result.packs_read,
-    }

@@ -142,6 +142,11 @@ def _add_ls(parser: argparse.ArgumentParser) -> None:
 
 def _add_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-data", action="store_true", help="read every byte that is stored")
+    parser.add_argument(
+        "--read-data-subset",
+        metavar="PART",
+        help="read a part: n/t, or as 5%% or 10G what was not read for longest",
+    )
     _add_no_lock(parser)
 
 
