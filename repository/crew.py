@@ -17,7 +17,7 @@ START_BYTES = 64 * 1024 * 1024
 # The chunks of larger files keep all processors busy from threads.
 LARGE_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 256
-BATCH_BYTES = 8 * 1024 * 1024
+BATCH_BYTES = 4 * 1024 * 1024
 # Enough that a worker never waits for the walk, few enough to bound what is read and not settled.
 IN_FLIGHT_EACH = 3
 _WAIT_S = 0.1

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from repository.errors import WorkerFailed
@@ -121,8 +122,7 @@ class WorkerPool:
             if isinstance(message, Claim):
                 member.pipe.send_bytes(self._writer.claim(message.ids))
             elif isinstance(message, Pack):
-                data = member.pipe.receive_bytes()
-                self._writer.add_pack(FinishedPack(message.id, data, message.blobs))
+                self._writer.add_pack(partial(_receive_pack, member.pipe, message))
             elif isinstance(message, Batch | Ended):
                 return message
             else:
@@ -187,6 +187,10 @@ class _Member:
         except subprocess.TimeoutExpired:
             self._process.kill()  # stopped by somebody, or stuck in a read
             return self._process.wait()
+
+
+def _receive_pack(pipe: Pipe, pack: Pack) -> FinishedPack:
+    return FinishedPack(pack.id, pipe.receive_bytes(), pack.blobs)
 
 
 def _failure(message: Failed) -> BaseException:

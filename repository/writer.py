@@ -101,12 +101,21 @@ class BlobWriter:
             self._owed += answer.count(1)
         return answer
 
-    def add_pack(self, pack: FinishedPack) -> None:
-        """Store a pack of claimed blobs that was made elsewhere; waits while enough are on their way."""
+    def add_pack(self, receive: Callable[[], FinishedPack]) -> None:
+        """Store a pack of claimed blobs that was made elsewhere.
+
+        `receive` is called once there is room for it: the storage may be slower than those who pack.
+        """
         self._raise_error()
+        self._room.acquire()
+        try:
+            pack = receive()
+        except BaseException:
+            self._room.release()
+            raise
         with self._mutex:
             self._owed -= len(pack.blobs)
-        self._submit(lambda: pack)
+        self._start_upload(lambda: pack)
 
     def flush(self) -> None:
         """Store all open packs, then the index. When it returns, every blob saved so far is durable."""
@@ -149,6 +158,10 @@ class BlobWriter:
     def _submit(self, finish: Callable[[], FinishedPack]) -> None:
         """Hand a pack to the upload threads; waits while enough packs are on their way."""
         self._room.acquire()
+        self._start_upload(finish)
+
+    def _start_upload(self, finish: Callable[[], FinishedPack]) -> None:
+        """Hand a pack to the upload threads, which give its room back."""
         try:
             upload = self._pool.submit(self._upload, finish)
         except RuntimeError:

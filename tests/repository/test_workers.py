@@ -320,7 +320,8 @@ def test_blobs_claimed_and_never_packed_keep_the_index_from_being_written() -> N
     writer = repo.start_writing(WriteOptions())
     one, two = hash_bytes(b"1"), hash_bytes(b"2")
     assert writer.claim(one + two + one) == b"\1\1\0"
-    writer.add_pack(FinishedPack(hash_bytes(b"p"), bytearray(b"p"), [PackedBlob("data", one, 0, 40)]))
+    blobs = [PackedBlob("data", one, 0, 40)]
+    writer.add_pack(lambda: FinishedPack(hash_bytes(b"p"), bytearray(b"p"), blobs))
     with pytest.raises(RepositoryError, match="1 blobs were claimed"):
         repo.flush()
     assert repo.files.list("index") == []
