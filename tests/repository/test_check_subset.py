@@ -104,7 +104,7 @@ def storage(tmp_path: Path) -> MemoryAdapter:
 
 def test_check_reads_the_subset_and_finds_what_is_bad_in_it(storage: MemoryAdapter) -> None:
     packs = list_packs(storage)
-    bad = max(packs)
+    bad = max(pack for pack, size in packs.items() if size > 3000)  # of data: all of them are of one size
     key = pack_key(bad)
     storage.objects[key] = bytes([storage.objects[key][0] ^ 1]) + storage.objects[key][1:]
     last_read = dict.fromkeys(packs, 100)
@@ -117,7 +117,8 @@ def test_check_reads_the_subset_and_finds_what_is_bad_in_it(storage: MemoryAdapt
 
     assert read(1) == (False, [bad])
     ok, others = read(200)
-    assert ok or bad in others
+    assert ok
+    assert len(others) >= 1
     assert bad not in others
 
 
