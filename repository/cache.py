@@ -29,18 +29,25 @@ logger = logging.getLogger(__name__)
 class MetadataCache:
     """A folder with one file for each object, named by id. Safe for several threads and processes.
 
-    `folder` is that of one repository. An error of the disk is told once, and ends the use of the cache.
+    `folder` is that of one repository, `kinds` what is kept. An error of the disk is told once, and ends the
+    use of the cache.
     """
 
-    def __init__(self, folder: str | os.PathLike[str], max_bytes: int = MAX_BYTES) -> None:
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        max_bytes: int = MAX_BYTES,
+        kinds: Collection[CachedKind] = KINDS,
+    ) -> None:
         self._folder = Path(folder)
         self._max_bytes = max_bytes
+        self._kinds = kinds
         self._has_grown = False
         self._broken = False
 
     def get(self, kind: CachedKind, object_id: bytes) -> bytes | None:
         """Return what was put, or whatever stands in its place; None if there is nothing."""
-        if self._broken:
+        if self._broken or kind not in self._kinds:
             return None
         path = self._path(kind, object_id)
         try:
@@ -55,7 +62,7 @@ class MetadataCache:
 
     def put(self, kind: CachedKind, object_id: bytes, data: bytes) -> None:
         """Keep the sealed bytes of an object."""
-        if self._broken:
+        if self._broken or kind not in self._kinds:
             return
         path = self._path(kind, object_id)
         partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_PARTIAL}")

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from repository.cache import CachedKind
 from repository.cli_output import Output
 from repository.entries import Source
 from repository.errors import NoRepository
@@ -24,6 +25,9 @@ from storage_adapters.retry import RetryingAdapter
 
 # The others are about what the storage holds: a good copy elsewhere would hide that it is damaged there.
 _WITH_CACHE = ("backup", "ls", "restore", "snapshots")
+
+# Trees are many and small: taking each from a folder of the cache is slower than from a local repository.
+_CACHED: tuple[CachedKind, ...] = ("index", "snapshots")
 
 # restic and others leave out a folder with this file (bford.info/cachedir).
 _CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -87,7 +91,9 @@ class Session:
         storage = RetryingAdapter(LocalAdapter(path))
         password = self._ask_password(self.args)
         cache = self.cache_folder() if self.args.command in _WITH_CACHE else None
-        self._repo = Repository.open(storage, password, compression=self.args.compression, cache_folder=cache)
+        self._repo = Repository.open(
+            storage, password, compression=self.args.compression, cache_folder=cache, cached=_CACHED
+        )
         return self._repo
 
     def tree_cache(self, source: Source) -> TreeCache:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from repository import indexload, keys, snapshots
-from repository.cache import MetadataCache
+from repository.cache import KINDS as CACHED_KINDS
+from repository.cache import CachedKind, MetadataCache
 from repository.compression import Mode, decompress_blob
 from repository.config import RepositoryConfig, new_config
 from repository.crypto import MasterKey, new_master_key, seal, unseal
@@ -74,11 +75,12 @@ class Repository:
         *,
         compression: Mode = "auto",
         cache_folder: str | None = None,
+        cached: Collection[CachedKind] = CACHED_KINDS,
     ) -> Repository:
         """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet.
 
-        With a `cache_folder`, which may be of several repositories, metadata is kept there. Not for whoever
-        wants to know what the storage holds: what comes from the cache may be damaged there.
+        With a `cache_folder`, which may be of several repositories, metadata of the kinds in `cached` is kept
+        there. Not for whoever wants to know what the storage holds: it may hold less than the cache.
         """
         sealed = _load_config(storage)
         key_id, master = keys.find_key(storage, password)
@@ -86,7 +88,8 @@ class Repository:
             config = RepositoryConfig.decode(unseal(master, sealed))
         except Damaged as error:
             raise Damaged(f"the file config is damaged: {error}") from error
-        cache = MetadataCache(os.path.join(cache_folder, config.id)) if cache_folder else None
+        folder = os.path.join(cache_folder, config.id) if cache_folder else None
+        cache = MetadataCache(folder, kinds=cached) if folder else None
         repo = cls(storage, master, config, compression, cache)
         repo.key_id = key_id
         return repo

@@ -5,6 +5,7 @@ from __future__ import annotations
 import marshal
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import blake2b
 from operator import attrgetter
 
@@ -13,7 +14,8 @@ from sources.metadata import group_name, user_name
 Status = tuple[int, ...]
 Row = tuple[bytes, Status]
 
-_MODE, _UID, _GID, _CTIME = 0, 1, 2, 5
+_MODE, _CTIME = 0, 5
+_OWNER = slice(1, 3)
 # Of a new release of Python, version 2 still gives the same bytes; and it writes no references, which
 # would depend on who else holds an object.
 _MARSHAL_VERSION = 2
@@ -36,9 +38,14 @@ status_of: Callable[[os.stat_result], Status] = attrgetter(
 
 def fingerprint(rows: list[Row]) -> bytes:
     """Return the hash of a directory's entries, given by ascending name; it includes their owners' names."""
-    owners = sorted({(status[_UID], status[_GID]) for _, status in rows})
-    names = [(os.fsencode(user_name(uid)), os.fsencode(group_name(gid))) for uid, gid in owners]
+    names = owner_names(frozenset([status[_OWNER] for _, status in rows]))
     return blake2b(marshal.dumps((rows, names), _MARSHAL_VERSION), digest_size=32).digest()
+
+
+@lru_cache(maxsize=4096)
+def owner_names(owners: frozenset[Status]) -> list[tuple[bytes, bytes]]:
+    """Return the names of these pairs of user and group, by number."""
+    return [(os.fsencode(user_name(uid)), os.fsencode(group_name(gid))) for uid, gid in sorted(owners)]
 
 
 def newest_ctime(rows: list[Row]) -> int:

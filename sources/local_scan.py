@@ -49,20 +49,20 @@ def _scan_dir(path: bytes, real: bytes, target: bytes, selection: Selection) -> 
     fd = -1
     try:
         fd = os.open(real, _DIR_FLAGS)
-        rules = selection.in_dir(real, fd, target)
+        rules = None if selection.lets_all_in else selection.in_dir(real, fd, target)
         rows = _rows(fd, rules)
     except OSError:
         return ScannedDir(path, b"", ())  # the listing, which follows, tells of it
     finally:
         if fd >= 0:
             os.close(fd)
-    return ScannedDir(path, b"" if rules.problems else fingerprint(rows), folders_of(rows))
+    return ScannedDir(path, b"" if rules and rules.problems else fingerprint(rows), folders_of(rows))
 
 
-def _rows(fd: int, rules: DirSelection) -> list[Row]:
+def _rows(fd: int, rules: DirSelection | None) -> list[Row]:
     """Return name and status of each entry that the rules leave in, ascending. Raises OSError."""
     with os.scandir(fd) as found:
-        if rules.lets_all_in:
+        if rules is None:
             return sorted(
                 [
                     (entry.name.encode(_ENCODING, _ERRORS), status_of(entry.stat(follow_symlinks=False)))

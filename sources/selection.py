@@ -26,6 +26,18 @@ class Selection:
         self.protected = ProtectedPlaces(protected)
         self._devices = _device_of_each(targets) if rules.one_file_system else {}
 
+    @property
+    def lets_all_in(self) -> bool:
+        """Tell whether no rule can leave anything out anywhere."""
+        return not (
+            self._exclude
+            or self._iexclude
+            or self._rules.tags
+            or self._rules.exclude_larger_than is not None
+            or self._devices
+            or self.protected
+        )
+
     def in_dir(self, path: bytes, fd: int, target: bytes) -> DirSelection:
         """Return the rules for the entries of a directory, open as `fd`, at or below the path `target`."""
         tests = [p.in_dir(path) for p in (self._iexclude, self._exclude) if p]
@@ -64,18 +76,6 @@ class DirSelection:
     own_device: int
     protected: ProtectedPlaces
     protected_names: Mapping[bytes, str]
-
-    @property
-    def lets_all_in(self) -> bool:
-        """Tell whether neither `by_name` nor `by_stat` can leave anything out."""
-        return not (
-            self.tests
-            or self.tags
-            or self.too_large is not None
-            or self.own_device
-            or self.protected
-            or self.protected_names
-        )
 
     def by_name(self, name: bytes) -> str | None:
         """Return the rule that leaves out this name, None if there is none."""

@@ -401,7 +401,7 @@ def test_times_in_another_zone_are_written_anew(desk: Desk) -> None:
 
 def test_an_owner_with_another_name_is_a_change(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     desk.backup()
-    monkeypatch.setattr(fingerprints, "user_name", lambda uid: "renamed")
+    monkeypatch.setattr(fingerprints, "owner_names", lambda owners: [(b"renamed", b"")])
     desk.backup()
     assert desk.listed == EVERYTHING
 
