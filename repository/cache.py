@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal
@@ -20,6 +21,9 @@ CachedKind = Literal["index", "snapshots", "trees"]
 KINDS: tuple[CachedKind, ...] = ("index", "snapshots", "trees")
 MAX_BYTES = 1024 * 1024 * 1024
 _ROOMY = 0.8  # how full it is after making room, so that this is not done each time
+
+_TIDY_EVERY_S = 24 * 3600
+_MUCH = 0.02  # of what is allowed
 
 _PARTIAL = ".partial"
 
@@ -42,7 +46,7 @@ class MetadataCache:
         self._folder = Path(folder)
         self._max_bytes = max_bytes
         self._kinds = kinds
-        self._has_grown = False
+        self._grown_by = 0
         self._broken = False
 
     def get(self, kind: CachedKind, object_id: bytes) -> bytes | None:
@@ -73,7 +77,7 @@ class MetadataCache:
             partial.replace(path)
         except OSError as error:
             self._give_up(error)
-        self._has_grown = True
+        self._grown_by += len(data)
 
     def drop(self, kind: CachedKind, object_id: bytes) -> None:
         """Forget an object that turned out to be damaged."""
@@ -86,10 +90,13 @@ class MetadataCache:
                 self._remove(path)
 
     def make_room(self, is_wanted: Callable[[bytes], bool] = lambda tree: True) -> None:
-        """Forget trees that nobody wants, then, if it has grown too large, what was not used for longest."""
-        if not self._has_grown or self._broken:
+        """Forget trees that nobody wants, then, if it has grown too large, what was not used for longest.
+
+        Looking at thousands of files takes its time, so that is done once a day, and after much was put.
+        """
+        if self._broken or not self._grown_by or not self._is_time():
             return
-        self._has_grown = False
+        self._grown_by = 0
         for path in self._files("trees"):
             if not is_hex_id(path.name) or not is_wanted(parse_id(path.name)):
                 self._remove(path)
@@ -101,6 +108,18 @@ class MetadataCache:
                 break
             self._remove(path)
             total -= size
+
+    def _is_time(self) -> bool:
+        mark = self._folder / "tidied"
+        try:
+            last = mark.lstat().st_mtime if mark.exists() else 0.0
+            due = time.time() - last > _TIDY_EVERY_S or self._grown_by > _MUCH * self._max_bytes
+            if due:
+                mark.touch(0o600)
+        except OSError as error:
+            self._give_up(error)
+            return False
+        return due
 
     def _sizes(self) -> Iterator[tuple[int, int, Path]]:
         for kind in KINDS:

@@ -65,7 +65,7 @@ def trees(repo: Repository) -> list[bytes]:
 
 
 def files(cache: Path) -> list[Path]:
-    return sorted(path for path in cache.rglob("*") if path.is_file())
+    return sorted(path for path in cache.rglob("*") if path.is_file() and path.stat().st_size)
 
 
 def test_metadata_is_read_from_the_storage_once(storage: Counted, cache: Path) -> None:
@@ -169,6 +169,23 @@ def test_what_was_not_used_for_longest_makes_room(tmp_path: Path) -> None:
     assert cache.get("trees", ids[0]) == bytes(100)  # so it is the one used last
     cache.make_room()
     assert [each for each in ids if cache.get("trees", each)] == [ids[0], *ids[5:]]
+
+
+def test_room_is_made_once_a_day_and_after_much_was_put(tmp_path: Path) -> None:
+    cache = MetadataCache(tmp_path, max_bytes=1000)
+    unwanted, wanted = bytes(32), bytes([1]) * 32
+    cache.put("trees", wanted, bytes(1))
+    cache.make_room()
+    cache.put("trees", unwanted, bytes(1))
+    cache.make_room(lambda tree: tree == wanted)
+    assert cache.get("trees", unwanted)
+    os.utime(tmp_path / "tidied", (0, time.time() - 25 * 3600))
+    cache.make_room(lambda tree: tree == wanted)
+    assert not cache.get("trees", unwanted)
+    cache.put("trees", unwanted, bytes(100))
+    cache.make_room(lambda tree: tree == wanted)
+    assert not cache.get("trees", unwanted)
+    assert cache.get("trees", wanted)
 
 
 def test_a_disk_that_fails_is_told_of_once(
