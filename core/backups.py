@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -29,7 +30,10 @@ from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tally import Tally
+from repository.tree_cache import TreeCache
 from sources.preview import Totals
+
+TREE_CACHE = os.path.join("cache", "unchanged")  # below the data folder, which no backup holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +145,10 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     )
     _log_plan(attempt, task, parent)
     source = open_source(task.source)
-    with Expected(open_source(task.source), task.last_time) as expected:
+    with (
+        TreeCache(os.path.join(app_state.settings().data_dir, TREE_CACHE), source) as cache,
+        Expected(open_source(task.source), task.last_time) as expected,
+    ):
         db.session.rollback()
         result = backup(
             repo,
@@ -150,6 +157,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
             lock,
             lambda progress: attempt.report(expected.fill(progress)),
             lambda problem: _log(attempt, problem),
+            cache,
         )
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)

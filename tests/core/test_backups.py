@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,8 +17,11 @@ from core.config_source import open_source, source_of
 from core.db import db, write
 from core.errors import Conflict
 from core.models import Copy, Job, Point
+from repository import tree_cache
 from repository.backup import BackupOptions, backup
+from repository.entries import Listing
 from repository.locks import lock_repository
+from sources.local import LocalSource
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -62,6 +67,29 @@ def test_only_what_changed_is_stored_again(tmp_path: Path) -> None:
     (tree / "sub" / "1.txt").write_text("another content")
     job = back_up(config.id)
     assert (job.counts["files_changed"], job.counts["files_unmodified"]) == (1, 2)
+
+
+def test_an_unchanged_folder_is_not_even_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tree_cache, "RACY_NS", 10_000_000)
+    listed: list[bytes] = []
+    list_dir = LocalSource.list_dir
+
+    def note(source: LocalSource, path: bytes) -> Listing:
+        listed.append(path)
+        return list_dir(source, path)
+
+    monkeypatch.setattr(LocalSource, "list_dir", note)
+    make_storage(tmp_path)
+    tree = make_tree(tmp_path / "tree")
+    config = make_config(tree)
+    time.sleep(0.03)
+    back_up(config.id)
+    assert os.fsencode(tree) in listed
+    listed.clear()
+    job = back_up(config.id)
+    assert os.fsencode(tree.parent) in listed
+    assert os.fsencode(tree) not in listed
+    assert (job.status, job.counts["files_unmodified"]) == ("completed", 3)
 
 
 def test_every_file_is_read_again_after_full_read_days(tmp_path: Path) -> None:
