@@ -100,7 +100,8 @@ class TreeWalk:
 
     def _take_known(self, frame: Frame, entry: Entry, previous: Node | None) -> bool:
         """Put a directory into its place with all below it, if the cache knows that nothing in it changed."""
-        subtree = previous.subtree if previous is not None else None
+        # Another inode: it came here after the scan, which saw another folder under this name.
+        subtree = previous.subtree if previous is not None and previous.inode == entry.inode else None
         found = self._cache.find(frame.child_path(entry.name), subtree) if subtree else None
         if found is None:
             return False

@@ -98,7 +98,8 @@ class TreeCache:
 
     def keep(self, fingerprint: bytes, known: Known) -> None:
         """Take note of a directory, all of which was listed and read without any trouble."""
-        self._new[fingerprint] = known.pack()
+        if len(self._new) <= MAX_DIRS:  # more will not be written
+            self._new[fingerprint] = known.pack()
 
     def save(self, snapshot: bytes) -> None:
         """Leave all for the next backup, for which `snapshot` is the parent. A full disk is only logged."""

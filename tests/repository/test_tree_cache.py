@@ -19,7 +19,7 @@ from repository import locks, tree_cache
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.check import check
 from repository.crypto import seal, unseal
-from repository.entries import Listing, Problem
+from repository.entries import Listing, Problem, ScannedDir
 from repository.errors import Damaged
 from repository.forget import forget
 from repository.locks import lock_repository
@@ -286,6 +286,26 @@ def test_a_folder_not_stored_as_it_was_listed_is_listed_again(desk: Desk, oddity
             result = backup(desk.repo, source, BackupOptions(read_all=False), lock, cache=cache)
         assert result.problems_lost == (oddity == "lacking")
     assert desk.listed == [b"/", b"/tree", b"/tree/b"]
+
+
+class Swapping(Watched):
+    """A source in which two folders change places once it was scanned."""
+
+    def scan(self) -> Iterator[ScannedDir]:
+        yield from super().scan()
+        swap_folders(Path(self.paths[0]))
+
+
+def test_a_folder_that_came_after_the_scan_is_listed(desk: Desk) -> None:
+    desk.backup()
+    (desk.tree / "new").write_bytes(b"so that the folder above is listed")
+    time.sleep(TICK_S)
+    source = Swapping(["tree"], cwd=os.fsencode(desk.tree.parent))
+    source.listed = []
+    with TreeCache(desk.cache, source) as cache, lock_repository(desk.repo) as lock:
+        result = backup(desk.repo, source, BackupOptions(), lock, cache=cache)
+    assert b"/tree/a" in source.listed
+    assert result.tree == tree_without_cache(desk)
 
 
 def test_it_notes_when_it_looked(desk: Desk) -> None:
