@@ -15,7 +15,17 @@ from types import FrameType
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from repository import cli_backup, cli_check, cli_commands, cli_forget, cli_prune, cli_restore, cli_upkeep
+from repository import (
+    cli_backup,
+    cli_check,
+    cli_commands,
+    cli_dump,
+    cli_find,
+    cli_forget,
+    cli_prune,
+    cli_restore,
+    cli_upkeep,
+)
 from repository.cli_output import Output
 from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
@@ -35,6 +45,11 @@ COMMANDS: dict[str, Command] = {
     "ls": cli_commands.ls,
     "restore": cli_restore.restore_command,
     "check": cli_check.check_command,
+    "dump": cli_dump.dump_command,
+    "find": cli_find.find_command,
+    "diff": cli_find.diff_command,
+    "stats": cli_find.stats_command,
+    "cat": cli_dump.cat_command,
     "unlock": cli_commands.unlock,
     "forget": cli_forget.forget_command,
     "prune": cli_prune.prune_command,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from datetime import datetime
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.cli_output import size_text
 from repository.cli_session import Session, UsageError
-from repository.entries import Problem
+from repository.entries import Problem, Source
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
-from repository.tree_cache import TreeCache
+from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
+from sources.stream import StreamSource
 
 _PARTIAL = 3
 _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
@@ -23,10 +25,15 @@ _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 def backup_command(session: Session, args: argparse.Namespace) -> int:
     """Make a snapshot; 3 if some files could not be read."""
+    if args.stdin == bool(args.paths):
+        raise UsageError("name what to back up: files and folders, or --stdin, and not both")
     rules = _rules(session, args)
-    source = LocalSource(args.paths, rules=rules, hostname=args.host)
+    if args.stdin:
+        source: Source = _stream(args)
+    else:
+        source = LocalSource(args.paths, rules=rules, hostname=args.host)
     time_ns = parse_moment(args.time, session) if args.time else None
-    with session.tree_cache(source) as cache, lock_repository(repo := session.open()) as lock:
+    with _cache(session, source) as cache, lock_repository(repo := session.open()) as lock:
         options = BackupOptions(
             tags=split_tags(args.tag),
             parent=repo.find_snapshot(args.parent)[0] if args.parent else None,
@@ -42,10 +49,24 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
     return _PARTIAL if result.problems_lost else 0
 
 
+def _stream(args: argparse.Namespace) -> StreamSource:
+    return StreamSource(
+        open(sys.stdin.fileno(), "rb", closefd=False),
+        args.stdin_filename,
+        time.time_ns(),
+        hostname=args.host,
+        allow_empty=args.allow_empty,
+    )
+
+
+def _cache(session: Session, source: Source) -> TreeCache:
+    return session.tree_cache(source) if isinstance(source, LocalSource) else NO_TREE_CACHE
+
+
 def _run(
     session: Session,
     repo: Repository,
-    source: LocalSource,
+    source: Source,
     options: BackupOptions,
     lock: Lock,
     cache: TreeCache,

@@ -8,17 +8,15 @@ import os
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from repository.cli_nodes import node_json, node_line
 from repository.cli_output import printable, size_text
 from repository.cli_session import Session
-from repository.gotext import lossy_text
 from repository.locks import remove_stale_locks
 from repository.lookup import find_node, list_dir, walk
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
-from repository.tree import Node, linktarget, posix_mode
-
-_TYPE_LETTERS = {"dir": "d", "symlink": "l", "fifo": "p", "socket": "s", "dev": "b", "chardev": "c"}
+from repository.tree import Node
 
 
 def init(session: Session, args: argparse.Namespace) -> int:
@@ -38,7 +36,7 @@ def snapshots(session: Session, args: argparse.Namespace) -> int:
     fitting = [each for each in found if fits(each[1], **_filter(args))]
     if args.latest:
         fitting = _last_of_each(fitting, args.latest)
-    session.output.data([_snapshot_json(*each) for each in fitting])
+    session.output.data([snapshot_json(*each) for each in fitting])
     if not session.output.json:
         for snapshot_id, snapshot in fitting:
             session.output.result(_snapshot_line(snapshot_id, snapshot))
@@ -52,14 +50,14 @@ def ls(session: Session, args: argparse.Namespace) -> int:
     with session.locked(repo):
         snapshot_id, snapshot = find_snapshot(repo, args.snapshot, args)
         repo.load_index()
-        session.output.data({**_snapshot_json(snapshot_id, snapshot), "struct_type": "snapshot"})
+        session.output.data({**snapshot_json(snapshot_id, snapshot), "struct_type": "snapshot"})
         for path, node in _nodes(
             repo, snapshot, [os.fsencode(each) for each in args.folders], args.recursive
         ):
             if session.output.json:
-                session.output.data(_node_json(path, node))
+                session.output.data(node_json(path, node))
             else:
-                session.output.result(_node_line(path, node, args.long))
+                session.output.result(node_line(path, node, args.long))
     return 0
 
 
@@ -89,7 +87,8 @@ def _last_of_each(found: Sequence[Found], count: int) -> list[Found]:
     return sorted(chosen, key=lambda each: each[1].time_ns)
 
 
-def _snapshot_json(snapshot_id: bytes, snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_json(snapshot_id: bytes, snapshot: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as it is stored, with its id."""
     name = snapshot_id.hex()
     fields: dict[str, Any] = json.loads(snapshot.encode())
     return {**fields, "id": name, "short_id": name[:8]}
@@ -116,36 +115,3 @@ def _nodes(
             continue
         for node in list_dir(repo, snapshot, folder):
             yield base.rstrip(b"/") + b"/" + node.name, node
-
-
-def _node_line(path: bytes, node: Node, long: bool) -> str:
-    name = printable(lossy_text(path))
-    if not long:
-        return name
-    mode = _TYPE_LETTERS.get(node.type, "-") + _permissions(posix_mode(node.mode))
-    arrow = f" -> {printable(lossy_text(linktarget(node)))}" if node.type == "symlink" else ""
-    moment = node.mtime[:19].replace("T", " ")
-    return f"{mode} {node.uid:5} {node.gid:5} {node.size:10} {moment} {name}{arrow}"
-
-
-def _permissions(mode: int) -> str:
-    letters = "".join(letter if mode & 0o400 >> place else "-" for place, letter in enumerate("rwx" * 3))
-    for bit, place, on, off in ((0o4000, 2, "s", "S"), (0o2000, 5, "s", "S"), (0o1000, 8, "t", "T")):
-        if mode & bit:
-            letters = letters[:place] + (on if letters[place] == "x" else off) + letters[place + 1 :]
-    return letters
-
-
-def _node_json(path: bytes, node: Node) -> dict[str, Any]:
-    shown: dict[str, Any] = {
-        "name": lossy_text(node.name),
-        "type": node.type,
-        "path": lossy_text(path),
-        "uid": node.uid,
-        "gid": node.gid,
-    }
-    if node.type == "file":
-        shown["size"] = node.size
-    letters = _TYPE_LETTERS.get(node.type, "-") + _permissions(posix_mode(node.mode))
-    times = {"mtime": node.mtime, "atime": node.atime, "ctime": node.ctime}
-    return {**shown, "mode": node.mode, "permissions": letters, **times, "struct_type": "node"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from repository import cli_parser_upkeep
+from repository import cli_parser_read, cli_parser_upkeep
 
 EXIT_CODES = """exit codes:
   0    done
@@ -22,7 +22,7 @@ environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
 
 # What may be given several times, also between options.
 _LISTS = {"backup": "paths", "ls": "folders", "snapshots": "ids", "forget": "ids"}
-_LISTS |= {"copy": "ids", "tag": "ids"}
+_LISTS |= {"copy": "ids", "tag": "ids", "find": "patterns", "stats": "ids"}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -54,6 +54,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_check(_command(commands, "check", "find out whether everything is there and whole"))
     _add_unlock(_command(commands, "unlock", "remove locks that were left behind"))
     _command(commands, "init", "make a new repository")
+    cli_parser_read.add_commands(lambda name, text: _command(commands, name, text))
     cli_parser_upkeep.add_commands(lambda name, text: _command(commands, name, text))
     return parser
 
@@ -92,7 +93,9 @@ def _add_global(parser: argparse.ArgumentParser, *, hidden: bool) -> None:
 
 def _add_backup(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("paths", nargs="+", metavar="PATH")
+    add("paths", nargs="*", metavar="PATH")
+    add("--stdin", action="store_true", help="back up what comes from the standard input, as one file")
+    add("--stdin-filename", default="stdin", metavar="NAME", help="its name in the snapshot (default: stdin)")
     add("-e", "--exclude", action="append", default=[], metavar="PATTERN")
     add("--iexclude", action="append", default=[], metavar="PATTERN", help="the same, in any case of letters")
     add("--exclude-file", action="append", default=[], metavar="FILE", help="file with patterns, one a line")

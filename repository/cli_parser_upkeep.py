@@ -47,7 +47,7 @@ def _add_forget(parser: argparse.ArgumentParser) -> None:
     )
     add("-n", "--dry-run", action="store_true", help="only say what would be done")
     add("--prune", action="store_true", help="then delete the data that no snapshot needs")
-    _add_filter(parser)
+    add_filter(parser)
     _add_prune_options(parser)
 
 
@@ -69,7 +69,7 @@ def _add_copy(parser: argparse.ArgumentParser) -> None:
     add("ids", nargs="*", metavar="ID", help="snapshots of the other repository (default: all that fit)")
     add("--from-repo", metavar="PLACE", help="the repository to copy from")
     add("--from-password-file", metavar="FILE", help="file with its password")
-    _add_filter(parser)
+    add_filter(parser)
 
 
 def _add_key(parser: argparse.ArgumentParser) -> None:
@@ -84,14 +84,15 @@ def _add_tag(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=None, metavar="TAG[,TAG…]", help="in the place of all tags")
     add("--add", action="append", default=[], metavar="TAG[,TAG…]")
     add("--remove", action="append", default=[], metavar="TAG[,TAG…]")
-    _add_filter(parser)
+    add_filter(parser)
 
 
 def _add_rebuild(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--read-all-packs", action="store_true", help="believe nothing of the old index")
 
 
-def _add_filter(parser: argparse.ArgumentParser) -> None:
+def add_filter(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose snapshots where no id is given."""
     parser.add_argument("--host", action="append", default=[], metavar="NAME", help="of any of these hosts")
     parser.add_argument("--path", action="append", default=[], metavar="PATH", help="has all of these")
     parser.add_argument(
