@@ -393,6 +393,36 @@ def test_other_rules_have_a_cache_of_their_own(desk: Desk) -> None:
     assert len(list(desk.cache.iterdir())) == 2
 
 
+@pytest.mark.parametrize(
+    "rules",
+    [
+        Rules(exclude=("two",)),
+        Rules(iexclude=("TWO",)),
+        Rules(exclude_caches=True),
+        Rules(exclude_if_present=("three",)),
+        Rules(exclude_larger_than=4),
+    ],
+)
+def test_each_rule_leaves_out_the_same_when_scanning(desk: Desk, rules: Rules) -> None:
+    (desk.tree / "b" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    first = desk.backup(rules=rules)
+    assert first.tree != tree_without_cache(desk)
+    again = desk.backup(rules=rules)
+    assert (desk.listed, again.tree) == (UNCHANGED, first.tree)
+
+
+def test_protected_places_are_left_out_when_scanning(desk: Desk) -> None:
+    for _ in range(2):
+        time.sleep(TICK_S)
+        protected = [(desk.tree / "a" / "deep", "mine")]
+        source = Watched(["tree"], cwd=os.fsencode(desk.tree.parent), always_excluded=protected)  # type: ignore
+        source.listed = []
+        with TreeCache(desk.cache, source) as cache, lock_repository(desk.repo) as lock:
+            result = backup(desk.repo, source, BackupOptions(), lock, cache=cache)
+        assert result.files_total == 3
+    assert source.listed == UNCHANGED
+
+
 def test_what_rules_leave_out_may_change(desk: Desk) -> None:
     (desk.tree / "a" / "deep" / "noise").mkdir()
     rules = Rules(exclude=("noise",))
