@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 
 from core import app_state, storages
@@ -70,9 +71,24 @@ def _require_folder(clean: str, real: str) -> None:
     """Refuse a target that is, or lies below, something that is no folder; a missing one is made later."""
     for above in _ancestors(real):
         if os.path.isdir(above):
+            _require_writable(clean, above)
             return
         if os.path.lexists(above):
             raise _invalid(f"{above} is not a folder, so {clean} cannot be one. Choose another path.")
+
+
+def _require_writable(clean: str, folder: str) -> None:
+    """Refuse a target below a folder that takes nothing new, found out by trying.
+
+    Permission bits would not tell of a read-only disk, nor of /proc, where root may write and still cannot.
+    """
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".holdfast-", dir=folder))
+    except OSError as error:
+        raise _invalid(
+            f"Nothing can be written to {clean}: {folder} takes no new folder ({error.strerror}). "
+            "Choose another folder, or let the user that Holdfast runs as write there."
+        ) from error
 
 
 def _invalid(message: str) -> Invalid:
