@@ -135,16 +135,16 @@ def test_a_parent_that_lacks_content_is_not_trusted(tree: Path) -> None:
     """Data is gone from the index: the files are read again, though they look unchanged, and all is whole."""
     storage = MemoryAdapter()
     repo = new_repo(storage)
-    make_backup(repo, tree)
+    make_backup(repo, "tree", cwd=tree.parent)
     (old,) = repo.files.list("index")
     packs = repo.load_index_file(old.id).packs
     repo.files.save("index", encode_index({pack: blobs for pack, blobs in packs if blobs[0].type == "tree"}))
     repo.files.remove("index", old.id)
     assert len(check(repo).errors) == 2
-    result = make_backup(repo, tree).result
+    result = make_backup(repo, "tree", cwd=tree.parent).result
     assert (result.files_changed, result.files_unmodified, result.tree_blobs) == (2, 0, 0)
     assert check(repo, read_data=True).errors == []
-    assert content(repo, nodes(repo, tree)[b"/a"]) == b"content of a"
+    assert content(repo, nodes(repo, Path("/tree"))[b"/a"]) == b"content of a"
 
 
 def test_a_parent_that_lies_about_a_length_is_not_trusted(repo: Repository, tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def test_workers_store_just_what_one_process_stores(tmp_path: Path, restic: str)
 
 def test_content_that_two_workers_meet_is_stored_once(tree: Path) -> None:
     repo = new_repo()
-    result = make_backup(repo, tree, workers=2).result
+    result = make_backup(repo, "tree", cwd=tree.parent, workers=2).result
     assert (result.files_new, result.data_blobs) == (200, 100)
     found = check(repo, read_data=True)
     assert found.errors == found.hints == []
-    again = make_backup(repo, tree, workers=2, force=True).result
+    again = make_backup(repo, "tree", cwd=tree.parent, workers=2, force=True).result
     assert (again.files_new, again.data_blobs, again.tree) == (200, 0, result.tree)
 
 
