@@ -23,6 +23,7 @@ from repository import (
     cli_find,
     cli_forget,
     cli_prune,
+    cli_repair,
     cli_restore,
     cli_upkeep,
 )
@@ -57,7 +58,7 @@ COMMANDS: dict[str, Command] = {
     "key": cli_upkeep.key_command,
     "tag": cli_upkeep.tag_command,
     "rebuild-index": cli_prune.rebuild_command,
-    "repair": cli_prune.rebuild_command,
+    "repair": cli_repair.repair_command,
 }
 
 

@@ -25,8 +25,6 @@ _TIME_FORMATS = ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%d")
 
 def backup_command(session: Session, args: argparse.Namespace) -> int:
     """Make a snapshot; 3 if some files could not be read."""
-    if args.stdin == bool(args.paths):
-        raise UsageError("name what to back up: files and folders, or --stdin, and not both")
     rules = _rules(session, args)
     if args.stdin:
         source: Source = _stream(args)

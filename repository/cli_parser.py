@@ -22,7 +22,7 @@ environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
 
 # What may be given several times, also between options.
 _LISTS = {"backup": "paths", "ls": "folders", "snapshots": "ids", "forget": "ids"}
-_LISTS |= {"copy": "ids", "tag": "ids", "find": "patterns", "stats": "ids"}
+_LISTS |= {"copy": "ids", "tag": "ids", "find": "patterns", "stats": "ids", "repair": "ids"}
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -34,6 +34,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         parser.error(f"unknown arguments: {' '.join(rest)}")
     if rest:
         getattr(args, _LISTS[args.command]).extend(rest)
+    if args.command == "backup" and args.stdin == bool(args.paths):
+        parser.error("name what to back up: files and folders, or --stdin, and not both")
     return args
 
 

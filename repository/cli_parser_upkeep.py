@@ -22,8 +22,7 @@ def add_commands(make: MakeParser) -> None:
     _add_tag(make("tag", "change the tags of snapshots"))
     _add_rebuild(make("rebuild-index", "make the index anew from the packs that are stored"))
     repair = make("repair", "repair a part of the repository")
-    repair.add_argument("what", choices=("index",))
-    _add_rebuild(repair)
+    _add_repair(repair)
 
 
 def _add_forget(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +83,16 @@ def _add_tag(parser: argparse.ArgumentParser) -> None:
     add("--set", action="append", default=None, metavar="TAG[,TAG…]", help="in the place of all tags")
     add("--add", action="append", default=[], metavar="TAG[,TAG…]")
     add("--remove", action="append", default=[], metavar="TAG[,TAG…]")
+    add_filter(parser)
+
+
+def _add_repair(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("what", choices=("index", "snapshots"), help="the index first, where packs are missing")
+    add("ids", nargs="*", metavar="ID", help="snapshots (default: all that fit)")
+    add("--forget", action="store_true", help="remove the snapshots that were repaired, and those quite lost")
+    add("-n", "--dry-run", action="store_true", help="only say what would be done")
+    _add_rebuild(parser)
     add_filter(parser)
 
 
