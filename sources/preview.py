@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from repository.entries import Listing, Problem, Source
+from sources.local import LocalSource
 
 # A folder is not worth showing beside one inside it that has this much of its bytes.
 _MOSTLY = 0.8
@@ -78,6 +80,7 @@ def preview(
         _add_up(folders, path, totals.files - before[0], totals.bytes - before[1])
         _note_left_out(left_out, path, listing)
         problems += listing.problems
+        problems += _unreadable(source, path, listing)
         if clock() > end:
             complete = False
             break
@@ -96,6 +99,17 @@ def _walk(source: Source, report: Callable[[Problem], None]) -> Iterator[tuple[b
             continue
         yield path, listing
         waiting += (_join(path, entry.name) for entry in listing.entries if entry.kind == "dir")
+
+
+def _unreadable(source: Source, path: bytes, listing: Listing) -> Iterator[Problem]:
+    """Yield the files that this process may not open; of a source elsewhere only the backup can tell."""
+    if not isinstance(source, LocalSource):
+        return
+    for entry in listing.entries:
+        name = _join(path, entry.name)
+        # Asked of the kernel, which knows groups, ACLs and capabilities; opening could block or have effects.
+        if entry.kind == "file" and not os.access(source.real_path(name), os.R_OK, effective_ids=True):
+            yield Problem(name, "unreadable", "cannot be read: Permission denied")
 
 
 def _join(path: bytes, name: bytes) -> bytes:

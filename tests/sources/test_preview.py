@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +43,30 @@ def test_it_shows_what_a_backup_would_read(home: Path) -> None:
         (b"/a/b/c", 1, 10),
     ]
     assert shown.left_out == [LeftOut("*.tmp", 2, [b"/logs/1.tmp", b"/logs/2.tmp"])]
+
+
+@pytest.fixture
+def as_nobody(home: Path) -> Iterator[Path]:
+    """Return a place that an ordinary user may read, and be that user meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        home.rename(place / "home")
+        for hidden in ("logs/3", "a/x"):
+            (place / "home" / hidden).chmod(0)
+        (place / "home" / "shut").mkdir(mode=0)
+        was = os.geteuid()
+        if was == 0:
+            os.seteuid(65534)
+        yield place / "home"
+        os.seteuid(was)
+        (place / "home" / "shut").chmod(0o700)
+
+
+def test_files_and_folders_that_may_not_be_read_are_all_told(as_nobody: Path) -> None:
+    problems = preview(LocalSource(["."], cwd=bytes(as_nobody))).problems
+    assert sorted(one.path for one in problems) == [b"/a/x", b"/logs/3", b"/shut"]
+    assert {one.kind for one in problems} == {"unreadable"}
 
 
 def test_it_stops_when_the_time_is_up_and_says_so(home: Path) -> None:

@@ -69,7 +69,8 @@ def test_a_path_that_is_none_stops_the_restore(world: World, as_: As) -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [("relative", "from / on"), ("/", "whole machine"), ("{folder}/data/x", "own data folder"),
-     ("{folder}/backups", "keeps backups"), ("", "from / on"), ("/proc/x", "Nothing can be written to /proc/x"),
+     ("{folder}/backups", "keeps backups"), ("", "from / on"),
+     ("/proc/x", "Nothing can be written to /proc/x"),
      ("{folder}/tree/letters/big.bin/x", "letters/big.bin is not a folder")],
 )  # fmt: skip
 def test_a_bad_place_comes_back_with_all_that_was_chosen(
