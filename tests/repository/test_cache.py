@@ -116,6 +116,7 @@ def test_damage_on_the_storage_is_not_kept(storage: Counted, cache: Path) -> Non
     storage.objects[key] = good[:-1]
     with pytest.raises(Damaged):
         read_all(storage, cache)
+    assert files(cache) == []
     storage.objects[key] = good
     assert read_all(storage, cache)[0]
 
