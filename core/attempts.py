@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import processes
 from core.db import db, utc_now, write
+from core.flag import Flag
 from core.joblog import LogBook, storable
 from core.models import Job
 from core.outcomes import Outcome
@@ -50,7 +51,7 @@ class Attempt:
     context: Callable[[], AbstractContextManager[object]] = nullcontext
     log: LogBook = field(default_factory=LogBook)
     cancelled: threading.Event = field(default_factory=threading.Event)
-    stopped: threading.Event = field(default_factory=threading.Event)
+    stopped: Flag = field(default_factory=Flag)
     lost: threading.Event = field(default_factory=threading.Event)
     ended: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)

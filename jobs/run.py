@@ -6,7 +6,6 @@ import logging
 import signal
 import sys
 import threading
-from types import FrameType
 
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -15,6 +14,7 @@ from core.attempts import Attempt, AttemptLost
 from jobs import queue, tasks
 from jobs.launch import NOT_OURS
 from jobs.queue import App
+from jobs.stopping import flag_for_signals
 
 PULSE_EVERY_S = 1.0
 
@@ -24,8 +24,7 @@ _log = logging.getLogger(__name__)
 def main(arguments: list[str]) -> int:
     """Run the job with the id given; return 0 if its row was ended, or waits, by this process."""
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # `restic unlock` sends it to whoever holds a lock
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = flag_for_signals()
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         app = queue.make_app(settings.load())
@@ -64,14 +63,6 @@ def _pulse(app: App, attempt: Attempt) -> None:
             except SQLAlchemyError as error:
                 # Others go by the process as long as the heartbeat is missing; the next one may get through.
                 _log.warning("no heartbeat could be written: %s", error)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,20 @@ import http.client
 import os
 import signal
 import sys
-import threading
 import time
-from types import FrameType
 
 from sqlalchemy import select
 
 from core import app_state, interrupted, processes, settings, setup
 from core.db import db
 from core.errors import HoldfastError
+from core.flag import Flag
 from core.models import Job
 from core.settings import Settings, SettingsError
 from jobs import ports, queue
 from jobs.child import Child
 from jobs.queue import App
+from jobs.stopping import flag_for_signals
 
 LOOK_EVERY_S = 0.3
 END_WITHIN_S = 10.0
@@ -28,8 +28,7 @@ ANSWER_WITHIN_S = 60.0
 
 def main() -> int:
     """Start everything, say where it is, keep it running until SIGINT or SIGTERM; return the exit code."""
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = flag_for_signals()
     try:
         given = settings.load()
         app = queue.make_app(given)
@@ -45,12 +44,13 @@ def main() -> int:
     return _supervise(app, given, stop)
 
 
-def _supervise(app: App, given: Settings, stop: threading.Event) -> int:
+def _supervise(app: App, given: Settings, stop: Flag) -> int:
     children = _children(given)
     try:
         told = False
         began = time.monotonic()
-        while not stop.wait(LOOK_EVERY_S):
+        while not stop.is_set():
+            time.sleep(LOOK_EVERY_S)
             given_up = [child for child in children if not child.look()]
             if given_up:
                 return _fail(f"The {given_up[0].name} cannot be kept running:\n{given_up[0].last_words}")
@@ -130,14 +130,6 @@ def _signal_jobs(number: signal.Signals) -> set[int]:
         except ProcessLookupError:
             continue  # ended this very moment
     return running
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handle(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGTERM, handle)
-    signal.signal(signal.SIGINT, handle)
 
 
 def _say(line: str) -> None:

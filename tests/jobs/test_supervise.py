@@ -104,6 +104,15 @@ def test_it_ends_everything_with_its_jobs(
     assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
 
 
+def test_a_burst_of_signals_ends_it_like_one(running: tuple[subprocess.Popen[str], str]) -> None:
+    supervisor, _ = running
+    children = children_of(supervisor.pid)
+    for number in (signal.SIGTERM, signal.SIGINT) * 200:
+        supervisor.send_signal(number)
+    assert supervisor.wait(15) == 0
+    assert not [pid for pid in children if alive(pid)]
+
+
 def test_killed_it_takes_its_children_along_but_not_the_jobs(
     running: tuple[subprocess.Popen[str], str], tmp_path: Path
 ) -> None:
