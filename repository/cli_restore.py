@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
 from contextlib import closing
 
 from repository.cli_commands import find_snapshot
@@ -13,9 +12,9 @@ from repository.cli_session import Session, UsageError
 from repository.entries import Problem
 from repository.gotext import lossy_text
 from repository.repository import Repository
-from repository.restore import RestoreOptions, RestoreResult, clean_path, plan, restore
-from repository.restore_compare import Step, has_content, preview
-from repository.restore_plan import Conflict, MakeLink, Selection, WriteFile
+from repository.restore import RestoreOptions, RestoreResult, clean_path, restore
+from repository.restore_compare import Step, preview, verify
+from repository.restore_plan import Conflict, Selection
 from repository.snapshot import Snapshot
 from sources.local_target import LocalTarget
 from sources.patterns import PatternError, PatternList
@@ -56,7 +55,11 @@ def restore_command(session: Session, args: argparse.Namespace) -> int:
             result = restore(
                 repo, snapshot, target, options, out.progress, lambda problem: out.problem("restore", problem)
             )
-        differing = _verify(session, repo, snapshot, args.target, options) if args.verify else 0
+            differing = 0
+            if args.verify:
+                differing = verify(
+                    repo, snapshot, target, options, lambda problem: out.problem("verify", problem)
+                )
     _tell(session, result, differing if args.verify else None)
     return 1 if result.problems or differing else 0
 
@@ -113,32 +116,6 @@ def selection(include: list[str], exclude: list[str]) -> Selection | None:
         return not includes or any(includes.select(path))
 
     return Selection(takes, enters)
-
-
-def _verify(
-    session: Session, repo: Repository, snapshot: Snapshot, target: str, options: RestoreOptions
-) -> int:
-    """Compare each restored file with the ids of its content; return how many differ or cannot be read."""
-    differing = 0
-    for action in plan(repo, snapshot, lambda path: None, options, lambda problem: None).walk():
-        if not isinstance(action, WriteFile | MakeLink):
-            continue
-        try:
-            same = _is_same(repo, os.fsencode(target) + action.path, action.content)
-        except OSError as error:
-            same, reason = False, error.strerror or str(error)
-        else:
-            reason = "its content is not what was written"
-        if not same:
-            differing += 1
-            session.output.problem("verify", Problem(action.path, "unreadable", reason))
-    return differing
-
-
-def _is_same(repo: Repository, path: bytes, content: Sequence[bytes]) -> bool:
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(descriptor, "rb") as file:
-        return has_content(repo, file, content)
 
 
 def _tell(session: Session, result: RestoreResult, differing: int | None) -> None:

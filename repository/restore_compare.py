@@ -10,7 +10,7 @@ from repository.entries import Entry, Problem, Target, TargetError
 from repository.ids import hash_bytes
 from repository.repository import Repository
 from repository.restore_options import EVERYTHING, RestoreOptions, plan, require_match
-from repository.restore_plan import Action, Holds, LeaveDir, LeaveFile, MakeDir
+from repository.restore_plan import Action, Holds, LeaveDir, LeaveFile, MakeDir, MakeLink, WriteFile
 from repository.snapshot import Snapshot
 
 Verb = Literal["make", "write", "replace", "unchanged", "keep"]
@@ -63,6 +63,39 @@ def has_content(repo: Repository, file: BinaryIO, content: Sequence[bytes]) -> b
         if length is None or hash_bytes(file.read(length)) != blob:
             return False
     return not file.read(1)
+
+
+def verify(
+    repo: Repository,
+    snapshot: Snapshot,
+    target: ReadableTarget,
+    options: RestoreOptions,
+    report: Callable[[Problem], None],
+) -> int:
+    """Read every file of a restore back and compare it with the ids of its blobs; return how many differ.
+
+    For a restore that replaced what was there: one that a conflict rule left alone would differ. Each file
+    that differs, or cannot be read, is reported by its path at the target.
+    """
+    differing = 0
+    for action in plan(repo, snapshot, lambda path: None, options, lambda problem: None).walk():
+        if not isinstance(action, WriteFile | MakeLink):
+            continue
+        if reason := _difference(repo, target, action.path, action.content):
+            differing += 1
+            report(Problem(action.path, "unreadable", reason))
+    return differing
+
+
+def _difference(repo: Repository, target: ReadableTarget, path: bytes, content: Sequence[bytes]) -> str:
+    """Return how a file differs from these blobs, "" if it does not."""
+    try:
+        with closing(target.open_file(path)) as file:
+            return "" if has_content(repo, file, content) else "its content is not what was written"
+    except TargetError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot be read back: {error.strerror}"
 
 
 def preview(

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from repository.entries import Problem
 from repository.repository import Repository
 from repository.restore import RestoreOptions
-from repository.restore_compare import preview
+from repository.restore_compare import preview, verify
 from sources.local_target import LocalTarget
 from tests.repository.engine import differences, latest, make_backup, new_repo, restore_to
 
@@ -113,3 +114,18 @@ def test_a_preview_makes_no_target(repo: Repository, tmp_path: Path) -> None:
     steps = list(preview(repo, latest(repo), LocalTarget(str(tmp_path / "new"))))
     assert [step.verb for step in steps].count("write") == 3
     assert not (tmp_path / "new").exists()
+
+
+def test_verify_finds_what_differs_or_is_gone_and_follows_no_link(repo: Repository, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    target = LocalTarget(str(out))
+    options = RestoreOptions(strip=b"/tree")
+    told: list[Problem] = []
+    assert verify(repo, latest(repo), target, options, told.append) == 0
+    with (out / "large").open("r+b") as file:
+        file.write(b"spoilt")
+    (out / "empty").write_bytes(b"longer")
+    (out / "sub").rename(tmp_path / "moved")
+    (out / "sub").symlink_to(tmp_path / "moved")
+    assert verify(repo, latest(repo), LocalTarget(str(out)), options, told.append) == 3
+    assert sorted(each.path for each in told) == [b"/empty", b"/large", b"/sub/small"]

@@ -22,6 +22,10 @@ PIECES = st.lists(
 @given(PIECES, st.integers(0, 2 * BLOCK))
 @example([bytes(BLOCK)], 0)
 @example([bytes(BLOCK - 1), b"x"], 1)
+@example([b"x" * 70_000], 5)
+@example([b"x" * 70_000, bytes(BLOCK), b"x"], 2)
+@example([bytes(100), b"x" * 70_000], BLOCK - 100)
+@example([b"x" * 70_000, bytes(BLOCK - 1)], 0)
 def test_only_zeros_are_left_out_and_all_whole_blocks_of_them(pieces: list[bytes], offset: int) -> None:
     chunk = b"".join(pieces)
     extents = list(data_extents(chunk, offset))
@@ -55,3 +59,10 @@ def test_nothing_but_zeros_and_a_hole_at_the_end(tmp_path: Path) -> None:
         LocalTarget(tmp_path).write_file(b"/f", entry, [content])
         assert (tmp_path / "f").read_bytes() == content
         assert (tmp_path / "f").stat().st_blocks * 512 <= BLOCK
+
+
+def test_parts_of_blocks_at_the_ends_of_a_long_chunk_are_left_out_too() -> None:
+    middle = b"x" * 20 * BLOCK
+    assert list(data_extents(bytes(100) + middle, BLOCK - 100)) == [(100, 100 + len(middle))]
+    assert list(data_extents(middle + bytes(100), 0)) == [(0, len(middle))]
+    assert list(data_extents(middle, 7)) == [(0, len(middle))]
