@@ -12,6 +12,7 @@ need rsync rsync
 need chromium chromium
 need setfacl acl
 need setfattr attr
+need strace strace
 
 if [ -z "$missing" ]; then
     exit 0
