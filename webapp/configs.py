@@ -195,6 +195,5 @@ def _show_run(config_id: str, job_id: int) -> ResponseReturnValue:
     if not answers.is_fragment_request():
         return answers.see_other(url_for("configs.show", config_id=config_id))
     job = jobs.get(job_id)
-    return answers.fragment(
-        "jobs/_progress.html", events={"announce": "The backup was started."}, job=job, live=progress.of(job)
-    )
+    events = {"announce": "The backup was started.", "job-started": job.id}
+    return answers.fragment("jobs/_progress.html", events=events, job=job, live=progress.of(job))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -154,6 +155,11 @@ def test_back_up_now_shows_progress_in_place_and_once(world: World, as_: As) -> 
     fragment = browser.post(url, htmx=True)
     found = re.search(r'<section id="job-(\d+)-progress"[^>]+hx-trigger="every 1s"', fragment.text)
     assert found is not None
+    # The first line of the page says at once that it runs.
+    assert json.loads(fragment.headers["HX-Trigger"])["job-started"] == {"value": int(found[1])}
+    head = browser.fragment(f"/configs/{world.config_id}/head").text
+    assert "job-started from:body" in head
+    assert "is being backed up now" in head
     again = browser.post(url, htmx=True).text
     assert f'id="job-{found[1]}-progress"' in again
     assert browser.post(url).headers["Location"] == f"/configs/{world.config_id}"
