@@ -18,6 +18,7 @@ from webapp import (
     configs,
     failures,
     formats,
+    job_numbers,
     overview,
     page_values,
     points,
@@ -34,7 +35,7 @@ from webapp import settings as settings_pages
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
 _PAGES = (overview, setup, sessions, configs, job_pages, points, restores, storages, alerts, settings_pages)
-_PARTS = (access, failures, formats, page_values, security, wording)
+_PARTS = (access, failures, formats, job_numbers, page_values, security, wording)
 
 
 def create_app(given: Settings | None = None) -> Flask:

@@ -55,7 +55,6 @@ def register(app: Flask) -> None:
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
     )
     app.add_template_filter(cron_words.describe, "in_words")
-    app.add_template_filter(_added, "added")
     app.add_template_filter(_point_look, "point_look")
     app.add_template_filter(_path_of_token, "path_of_token")
     app.add_template_filter(_clock, "clock")
@@ -111,11 +110,6 @@ def _points_page_url(config: Config) -> Callable[[int], str]:
     chosen = request.args.get("range")
     show = partial(url_for, "configs.show", config_id=config.id, range=chosen, _anchor="points")
     return lambda number: show(page=number)
-
-
-def _added(job: Job) -> int:
-    """Return the bytes that a backup added: as counted at its end, else as far as it has come."""
-    return int(job.counts.get("bytes_added", job.bytes_added))
 
 
 def _path_of_token(token: str) -> str:

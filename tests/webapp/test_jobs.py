@@ -13,6 +13,7 @@ from tests.core.making import run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World
+from webapp import formats
 
 
 def change(world: World, job_id: int, **values: object) -> None:
@@ -152,3 +153,42 @@ def test_a_restore_shows_where_it_went(world: World, as_: As) -> None:
     page = as_("viewer").get(f"/jobs/{world.restore_job_id}").text
     assert str(world.folder / "restored") in page
     assert "keep what is there" in page
+
+
+def test_a_backup_shows_one_figure_for_what_it_added(world: World, as_: As) -> None:
+    with world.app.app_context():
+        job = jobs.get(world.job_id)
+        packed, plain = job.counts["bytes_added_packed"], job.counts["bytes_added"]
+        assert formats.size(packed) != formats.size(plain)
+        assert f"adding {formats.size(packed)} to the storage" in job.summary
+    browser = as_("viewer")
+    (row,) = re.findall(
+        rf'href="/jobs/{world.job_id}".*?</tr>', browser.get("/jobs?kind=backup").text, re.DOTALL
+    )
+    assert f'data-label="added">{formats.size(packed)}<' in row
+    page = browser.get(f"/jobs/{world.job_id}").text
+    assert f"<dt>Added to the storage</dt><dd>{formats.size(packed)}</dd>" in page
+    assert "packed" not in page
+
+
+def test_a_job_that_broke_off_shows_no_progress_as_its_result(world: World, as_: As) -> None:
+    with world.app.app_context():
+        job_id = jobs.create_backup(world.spare_config_id, "manual").id
+    change(world, job_id, status="interrupted", started_at=utc_now(), ended_at=utc_now(), files_done=4711)
+    (row,) = re.findall(
+        rf'href="/jobs/{job_id}".*?</tr>', as_("viewer").get("/jobs?kind=backup").text, re.DOTALL
+    )
+    assert 'data-label="files">–<' in row
+    assert "4,711" not in row
+
+
+def test_a_restore_in_part_shows_what_it_restored(world: World, as_: As) -> None:
+    browser, counts = as_("viewer"), {"files": 3, "bytes": 4096, "failed": 2}
+    change(world, world.restore_job_id, status="failed", counts=counts, files_done=4711)
+    for url in ("/jobs?kind=restore", "/restores"):
+        (row,) = re.findall(rf'href="/jobs/{world.restore_job_id}".*?</tr>', browser.get(url).text, re.DOTALL)
+        assert 'data-label="files">3<' in row
+    assert 'data-label="size">4.0 KiB<' in row
+    page = browser.get(f"/jobs/{world.restore_job_id}").text
+    assert "<dt>Could not be restored</dt><dd>2</dd>" in page
+    assert "everything was" not in page
