@@ -88,8 +88,8 @@ def _add_tag(parser: argparse.ArgumentParser) -> None:
 
 def _add_repair(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("what", choices=("index", "snapshots"), help="the index first, where packs are missing")
-    add("ids", nargs="*", metavar="ID", help="snapshots (default: all that fit)")
+    add("what", choices=("index", "packs", "snapshots"), help="in this order, where packs are bad")
+    add("ids", nargs="*", metavar="ID", help="packs; snapshots (default: all that fit)")
     add("--forget", action="store_true", help="remove the snapshots that were repaired, and those quite lost")
     add("-n", "--dry-run", action="store_true", help="only say what would be done")
     _add_rebuild(parser)

@@ -1,4 +1,4 @@
-"""The command `repair`: the index, or snapshots."""
+"""The command `repair`: the index, packs, or snapshots."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import Any
 from repository.cli_prune import rebuild_command
 from repository.cli_select import select
 from repository.cli_session import Session, UsageError
+from repository.ids import is_hex_id
 from repository.locks import lock_repository
+from repository.repair_packs import repair_packs
 from repository.repair_snapshots import RepairResult, repair_snapshots
 
 
@@ -18,7 +20,26 @@ def repair_command(session: Session, args: argparse.Namespace) -> int:
         if args.ids or args.forget or args.dry_run:
             raise UsageError("repair index takes no snapshot ids, no --forget and no --dry-run")
         return rebuild_command(session, args)
+    if args.what == "packs":
+        return _repair_packs(session, args)
     return _repair_snapshots(session, args)
+
+
+def _repair_packs(session: Session, args: argparse.Namespace) -> int:
+    if not args.ids or not all(is_hex_id(each) for each in args.ids):
+        raise UsageError("name the packs to repair by all 64 hex digits of their ids, as check does")
+    out = session.output
+    repo = session.open()
+    with lock_repository(repo, exclusive=True) as lock:
+        result = repair_packs(repo, [bytes.fromhex(each) for each in args.ids], lock, out.progress)
+    for kind, blob in result.lost:
+        out.text(f"the {kind} blob {blob.hex()} is lost there")
+    out.text(f"{result.saved} blobs saved, {len(result.lost)} lost; the next prune deletes the packs")
+    if result.lost:
+        out.text("back up again, which may bring them back; else repair snapshots")
+    lost = [{"type": kind, "id": blob.hex()} for kind, blob in result.lost]
+    out.data({"message_type": "summary", "saved": result.saved, "lost": lost})
+    return 1 if result.lost else 0
 
 
 def _repair_snapshots(session: Session, args: argparse.Namespace) -> int:
