@@ -40,6 +40,7 @@ class Settings:
 
     data_dir: str
     backup_dir: str
+    backup_dir_given: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     proxies: int = 0  # reverse proxies before us, whose X-Forwarded-* headers count
@@ -63,6 +64,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         data_dir=data_dir,
         backup_dir=_path(given, "BACKUP_DIR", "./backups"),
+        backup_dir_given=bool(_text(given, "BACKUP_DIR")),
         host=_host(given),
         port=_number(given, "PORT", 1, 65535) or 8000,
         proxies=_number(given, "HOLDFAST_PROXIES", 0, 9) or 0,

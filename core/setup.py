@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from core import app_state, configs, instance, recovery, storage_setup, users
+from core import app_state, environment, instance, recovery, storage_setup, users, words
 from core.db import db, write
 from core.errors import Conflict, Invalid, Refused
 from core.models import Config, RepositoryRecord, Storage, User
@@ -18,7 +18,13 @@ from core.settings import Settings
 Stage = Literal["admin", "storage", "recovery", "config", "done"]
 
 FIRST_STORAGE = "Local disk"
-_TOKEN, _APPLIED = "setup_token", "environment_applied"
+_TOKEN = "setup_token"  # noqa: S105  (the name of the row)
+# A key that somebody could guess; what is adopted has its password already.
+SHORTEST_KEY = 12
+
+
+class KeyTooShort(Refused):
+    """BACKUP_ENCRYPTION_KEY is too short for a new repository."""
 
 
 def stage() -> Stage:
@@ -86,7 +92,7 @@ def create_first_storage(path: str, existing_key: str = "") -> Storage:
         path = storage_setup.check_path(path)
         _settle_key(path, settings, existing_key.strip())
         storage = storage_setup.create_local(FIRST_STORAGE, path, recovery.stored() or "")
-        _make_environment_config(settings)
+        environment.apply(settings)
         return storage
 
 
@@ -116,11 +122,12 @@ def apply_environment(settings: Settings) -> list[str]:
             "Remove the variable.",
         )
     _refuse_changed_key(settings)
+    environment.check(settings)
     _note_not_used(settings)
     if settings.encryption_key and not has_repository():
         _create_in_backup_dir(settings)
     elif has_repository():
-        _make_environment_config(settings)
+        environment.apply(settings)
     return notes()
 
 
@@ -143,14 +150,17 @@ def ensure_for_command(interactive: bool) -> str | None:
 
 
 def notes() -> list[str]:
-    """Return sentences about variables that are set and not used by this version."""
+    """Return sentences about variables that are set, and not used: by this version, or in this install."""
     names = instance.get("environment_not_used", [])
-    return [f"Set, but not used by this version of Holdfast yet: {', '.join(names)}."] if names else []
+    unused = [f"Set, but not used by this version of Holdfast yet: {', '.join(names)}."] if names else []
+    return unused + environment.differences(app_state.settings())
 
 
 def _create_in_backup_dir(settings: Settings) -> None:
     try:
         create_first_storage(settings.backup_dir)
+    except KeyTooShort:
+        raise
     except (Invalid, Refused) as error:
         raise Refused(f"BACKUP_DIR cannot become the first storage. {error.message}", error.advice) from error
 
@@ -161,10 +171,21 @@ def _settle_key(path: str, settings: Settings, existing_key: str) -> None:
     found = storage_setup.can_adopt(path, given or recovery.stored() or "")
     if existing_key and not found:
         raise Invalid({"existing_key": f"There is no repository at {path} that this key could open."})
+    if not found:
+        _refuse_short_key(settings.encryption_key or "")
     if given and recovery.stored() != given:
         _store_key(given, given=True)
     elif recovery.stored() is None:
         _store_key(recovery.new_key(), given=False)
+
+
+def _refuse_short_key(key: str) -> None:
+    if 0 < len(key) < SHORTEST_KEY:
+        raise KeyTooShort(
+            f"BACKUP_ENCRYPTION_KEY has {words.count(len(key), 'character')}: the key of a new repository "
+            f"must have at least {SHORTEST_KEY}.",
+            "Choose a longer one; a few random words are fine. Nothing was written.",
+        )
 
 
 def _store_key(key: str, *, given: bool) -> None:
@@ -184,14 +205,3 @@ def _note_not_used(settings: Settings) -> None:
     names = list(settings.not_used)
     if instance.get("environment_not_used", []) != names:
         instance.put("environment_not_used", names)
-
-
-def _make_environment_config(settings: Settings) -> None:
-    """Make Daily Files from BACKUP_PATHS, once in the life of an install."""
-    if instance.get(_APPLIED):
-        return
-    data = configs.parse(configs.offered()) if settings.backup_paths else None
-    with write() as session:
-        if data is not None and session.scalar(select(Config.id).limit(1)) is None:
-            configs.insert(session, data)
-        instance.set_in(session, _APPLIED, True)

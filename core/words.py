@@ -18,8 +18,11 @@ def size(size_bytes: int) -> str:
 
 def count(number: int, noun: str) -> str:
     """Return a number with its noun, as in 1 file or 1,200 files."""
-    plural = noun if number == 1 else (f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s")
-    return f"{number:,} {plural}"
+    return f"{number:,} {noun if number == 1 else _plural(noun)}"
+
+
+def _plural(noun: str) -> str:
+    return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
 
 
 def moment(at: datetime, zone: str) -> str:

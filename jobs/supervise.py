@@ -40,7 +40,7 @@ def main() -> int:
     if problem:
         return _fail(problem)
     for note in notes:
-        _say(note)
+        sys.stderr.write(f"{note}\n")
     return _supervise(app, given, stop)
 
 

@@ -27,6 +27,8 @@ class Group(AppGroup):
 def prepare() -> None:
     """See to it that there is a repository; a recovery key made now is printed once, to the terminal."""
     key = setup.ensure_for_command(sys.stdin.isatty() and sys.stderr.isatty())
+    for note in setup.notes():
+        click.echo(note, err=True)
     if key is None:
         return
     click.echo("This is your recovery key. It is shown only once; write it down and keep it safe:", err=True)

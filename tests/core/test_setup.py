@@ -480,3 +480,17 @@ def test_a_folder_that_cannot_be_used_is_named_by_its_variable(
     with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
     with pytest.raises(Refused, match=r"BACKUP_DIR .*cat\.jpg"):
         setup.apply_environment(app_state.settings())
+
+
+@pytest.mark.parametrize("key", ["x", "eleven char"])
+def test_a_short_key_is_refused_for_a_new_repository_and_adopts_an_old_one(
+    context: Flask, environ: dict[str, str], tmp_path: Path, key: str
+) -> None:
+    with_environment(environ, BACKUP_ENCRYPTION_KEY=key)
+    with pytest.raises(Refused, match=f"has {len(key)} characters?: .* at least 12"):
+        setup.apply_environment(app_state.settings())
+    assert recovery.stored() is None
+    assert not (tmp_path / "backups").exists()
+    make_repository(tmp_path / "backups", key)
+    setup.apply_environment(app_state.settings())
+    assert recovery.stored() == key
