@@ -3,18 +3,31 @@
 from __future__ import annotations
 
 import signal
+import socket
+import struct
 from typing import Any
+
+# A client that stops in the middle of its request, or of a download, is cut off after that long.
+READ_TIMEOUT_S = 5
+WRITE_TIMEOUT_S = 60
 
 wsgi_app = "wsgi:app"
 workers = 1
 worker_class = "gthread"
-threads = 8
+threads = 16
 # A process that died is started anew; a slow answer, such as a long download, is no reason to kill one.
 timeout = 60
 graceful_timeout = 5
 loglevel = "warning"
 accesslog = None
 errorlog = "-"
+
+
+def post_fork(server: Any, worker: Any) -> None:
+    """Bound how long a silent client can hold a thread; connections inherit this from the listener."""
+    for listener in worker.sockets:
+        for option, seconds in ((socket.SO_RCVTIMEO, READ_TIMEOUT_S), (socket.SO_SNDTIMEO, WRITE_TIMEOUT_S)):
+            listener.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
 
 
 def post_worker_init(worker: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
@@ -13,7 +14,8 @@ from werkzeug.exceptions import NotFound
 
 from core import browse, points, tokens
 from core.models import Point
-from webapp import access, answers, config_pages
+from webapp import access, answers, config_pages, formats
+from webapp.streams import CutOnError
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
@@ -48,7 +50,7 @@ def index() -> ResponseReturnValue:
 @access.allow("viewer")
 def show(point_id: int) -> ResponseReturnValue:
     """Show a point and one of its folders."""
-    point = points.get(point_id)
+    point = _get(point_id)
     folder = _folder(point)
     return render_template("points/show.html", point=point, folder=folder, crumbs=_crumbs(folder.path))
 
@@ -57,21 +59,21 @@ def show(point_id: int) -> ResponseReturnValue:
 @access.allow("viewer")
 def show_folder(point_id: int) -> ResponseReturnValue:
     """Return the rows of one folder, to open in place."""
-    return answers.fragment("points/_folder.html", folder=_folder(points.get(point_id)))
+    return answers.fragment("points/_folder.html", folder=_folder(_get(point_id)))
 
 
 @blueprint.get("/<int:point_id>/card")
 @access.allow("viewer")
 def card(point_id: int) -> ResponseReturnValue:
     """Return the facts of a point, to show below the time axis."""
-    return answers.fragment("points/_card.html", point=points.get(point_id))
+    return answers.fragment("points/_card.html", point=_get(point_id))
 
 
 @blueprint.get("/<int:point_id>/file")
 @access.allow("admin")
 def file(point_id: int) -> ResponseReturnValue:
     """Download one file. Its length is announced, so that a cut stream is noticed as such."""
-    row, content = browse.read_file(points.get(point_id), _path())
+    row, content = browse.read_file(_get(point_id), _path())
     response = _download(content, row.path.rpartition(b"/")[2], "application/octet-stream")
     if row.size is not None:
         response.content_length = row.size
@@ -84,11 +86,17 @@ def archive(point_id: int) -> ResponseReturnValue:
     """Download a folder as tar or zip; made while it is sent, so its length is not known before."""
     form: Literal["tar", "zip"] = "zip" if request.args.get("form") == "zip" else "tar"
     path = _path()
-    content = browse.stream_folder(points.get(point_id), path, form)
+    content = browse.stream_folder(_get(point_id), path, form)
     name = path.rpartition(b"/")[2] or f"point-{point_id}".encode()
     return _download(
         content, name + f".{form}".encode(), f"application/{'zip' if form == 'zip' else 'x-tar'}"
     )
+
+
+def _get(point_id: int) -> Point:
+    point = points.get(point_id)
+    formats.use_zone_of(point.config)
+    return point
 
 
 def _path() -> bytes:
@@ -124,8 +132,8 @@ def _crumbs(path: bytes) -> list[tuple[str, str]]:
     return [(tokens.printable(here.rpartition(b"/")[2]), tokens.token_from_path(here)) for here in walked]
 
 
-def _download(content: object, name: bytes, mimetype: str) -> Response:
-    response = Response(content, mimetype=mimetype, direct_passthrough=True)  # type: ignore[arg-type]
+def _download(content: Iterator[bytes], name: bytes, mimetype: str) -> Response:
+    response = Response(CutOnError(content), mimetype=mimetype, direct_passthrough=True)
     plain = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else "_"
                     for char in name.decode("utf-8", "replace"))  # fmt: skip
     response.headers["Content-Disposition"] = (

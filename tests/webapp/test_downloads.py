@@ -44,8 +44,8 @@ def server(damaged: World) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "-k", "gthread",
-               "--threads", "4", "--log-level", "critical", "wsgi:app"]  # fmt: skip
+    command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "-c",
+               "python:jobs.gunicorn_conf", "--threads", "4", "--log-level", "critical"]  # fmt: skip
     environment = {**os.environ, **environ(damaged.folder)}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
@@ -102,6 +102,40 @@ def test_an_archive_with_a_damaged_file_is_cut_not_short(form: str, damaged: Wor
     url = f"/points/{damaged.point_id}/archive?path={path_of(damaged, 'letters')}&form={form}"
     with pytest.raises(http.client.IncompleteRead):
         fetch(damaged, server, url)
+
+
+def drain(client: socket.socket) -> None:
+    while client.recv(1 << 16):
+        pass
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_over_http_1_0_too_a_cut_archive_cannot_pass_for_a_whole_one(
+    form: str, damaged: World, server: int
+) -> None:
+    """There, the end of the connection is the end of the file: only a reset tells them apart."""
+    with damaged.app.app_context():
+        token = sessions.start(users.find("anna"), "127.0.0.1")
+    url = f"/points/{damaged.point_id}/archive?path={path_of(damaged, 'letters')}&form={form}"
+    with socket.create_connection(("127.0.0.1", server), timeout=30) as client:
+        client.sendall(f"GET {url} HTTP/1.0\r\nHost: x\r\nCookie: {access.COOKIE}={token}\r\n\r\n".encode())
+        with pytest.raises(ConnectionResetError):
+            drain(client)
+
+
+def test_silent_clients_do_not_stop_the_pages(damaged: World, server: int) -> None:
+    silent = [socket.create_connection(("127.0.0.1", server)) for _ in range(8)]
+    try:
+        for client in silent:
+            client.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\n")
+        time.sleep(0.5)
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=25)
+        connection.request("GET", "/login")
+        assert connection.getresponse().status == 200
+        connection.close()
+    finally:
+        for client in silent:
+            client.close()
 
 
 def test_damage_at_the_start_is_a_page_that_says_so(world: World, as_: As) -> None:
