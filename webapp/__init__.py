@@ -7,6 +7,7 @@ import os
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
+from werkzeug.routing import IntegerConverter, Map
 
 from core import app_state, secrets
 from core.db import db
@@ -38,6 +39,13 @@ _PAGES = (overview, setup, sessions, configs, job_pages, points, restores, stora
 _PARTS = (access, failures, formats, job_numbers, page_values, security, wording)
 
 
+class RowIdConverter(IntegerConverter):
+    """A number in an address that a row may have: a larger one is an unknown address."""
+
+    def __init__(self, url_map: Map) -> None:
+        super().__init__(url_map, max=2**63 - 1)
+
+
 def create_app(given: Settings | None = None) -> Flask:
     """Prepare this process and return the app. `given`: instead of what the environment says.
 
@@ -47,6 +55,7 @@ def create_app(given: Settings | None = None) -> Flask:
     app_state.prepare(found)
     tasks.bind(found)
     app = Flask(__name__, template_folder=_templates())
+    app.url_map.converters["int"] = RowIdConverter
     _configure(app, found)
     if found.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, found.proxies, found.proxies)  # type: ignore[method-assign]

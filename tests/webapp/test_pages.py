@@ -195,3 +195,8 @@ def test_every_command_shown_is_one_that_exists(world: World, as_: As) -> None:
         assert program == "flask"
         # Unknown commands and options are refused before help is given.
         assert runner.invoke(args=[*words, "--help"]).exit_code == 0, line
+
+
+@pytest.mark.parametrize("place", ["points", "jobs", "settings/users"])
+def test_a_number_that_no_row_can_have_is_not_found(place: str, as_: As) -> None:
+    assert as_("admin").get(f"/{place}/99999999999999999999999").status_code == 404
