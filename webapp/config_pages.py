@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from core import alerts, configs, jobs, nodes, points, recovery, retention, states
 from core.errors import Invalid
 from core.models import Alert, Config, Point
-from webapp import config_form, config_words, folders, progress, timeline
+from webapp import config_form, config_words, folders, formats, progress, timeline
 from webapp.forms import Form
 
 POINTS_AT_ONCE = 20
@@ -81,6 +81,7 @@ def all_names() -> list[Config]:
 
 def show_page(config: Config) -> ResponseReturnValue:
     """Render a config's page; of a deleted one, only its points."""
+    formats.use_zone_of(config)
     pending = jobs.pending_of(config.id)
     return render_template(
         "configs/show.html",
@@ -95,6 +96,7 @@ def show_page(config: Config) -> ResponseReturnValue:
 
 def points_part(config: Config) -> dict[str, Any]:
     """Return the time axis and one page of points, each with what retention does with it and why."""
+    formats.use_zone_of(config)
     found = points.list_for(config.id)
     # Decided from the rows that are here: a config may have thousands of points, read them once.
     plan = _plan(config, found)

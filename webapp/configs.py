@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from core import configs, jobs
 from core.errors import Conflict, HoldfastError
 from jobs import tasks
-from webapp import access, answers, config_form, config_pages, config_words, forms, progress
+from webapp import access, answers, config_form, config_pages, config_words, formats, forms, progress
 
 blueprint = Blueprint("configs", __name__, url_prefix="/configs")
 
@@ -55,6 +55,7 @@ def show(config_id: str) -> ResponseReturnValue:
 def head(config_id: str) -> ResponseReturnValue:
     """Return the first line of a config's page."""
     config = configs.get(config_id, deleted=True)
+    formats.use_zone_of(config)
     return answers.fragment("configs/_head.html", card=config_pages.card_of(config))
 
 
@@ -63,6 +64,7 @@ def head(config_id: str) -> ResponseReturnValue:
 def facts(config_id: str) -> ResponseReturnValue:
     """Return what a config does, and how it went."""
     card = config_pages.card_of(configs.get(config_id, deleted=True))
+    formats.use_zone_of(card.config)
     return answers.fragment("configs/_facts.html", card=card, kept=config_words.kept_by(card.config))
 
 

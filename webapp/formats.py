@@ -1,4 +1,7 @@
-"""How facts are put in words on every page: times, sizes, durations, counts, paths."""
+"""How facts are put in words on every page: times, sizes, durations, counts, paths.
+
+All times of one page are in one zone, which is named: that of its config, else the server's.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ import math
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from flask import Flask
+from flask import Flask, g, has_app_context
 from markupsafe import Markup, escape
 
+from core import app_state
 from core.db import utc_now
+from core.models import Config
 
 _SIZES = ("KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _PLURALS = {
@@ -72,13 +77,35 @@ def relative(moment: datetime, now: datetime | None = None) -> str:
 
 
 def _span(seconds: float) -> str:
+    """Say a span in the unit that fits, to the nearest. times.js says the same."""
     if seconds < 60:
         return "moments"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min"
-    if seconds < 86400:
-        return f"{int(seconds // 3600)} h"
-    return count(int(seconds // 86400), "day")
+    if (minutes := int(seconds / 60 + 0.5)) < 60:
+        return f"{minutes} min"
+    if (hours := int(seconds / 3600 + 0.5)) < 24:
+        return f"{hours} h"
+    return count(int(seconds / 86400 + 0.5), "day")
+
+
+def use_zone_of(config: Config | None) -> None:
+    """Show all times of this request's page in the zone of a config."""
+    if config is not None:
+        g.zone = config.timezone
+
+
+def page_zone() -> str:
+    """Return the zone that the times of this page are in."""
+    if not has_app_context():
+        return "UTC"
+    return str(g.get("zone") or app_state.settings().timezone)
+
+
+def wall(moment: datetime, form: str) -> str:
+    """Return a time as a wall clock in the page's zone shows it."""
+    try:
+        return moment.astimezone(ZoneInfo(page_zone())).strftime(form)
+    except OverflowError:  # a file's time at the very end of what a date can be
+        return moment.strftime(form)
 
 
 def ago(moment: datetime | None, never: str = "never") -> Markup:
@@ -90,27 +117,26 @@ def ago(moment: datetime | None, never: str = "never") -> Markup:
     )
 
 
-def ahead(moment: datetime | None, zone: str = "UTC") -> Markup:
-    """Return a coming time as "in 5 h, 02:00", its clock time in the schedule's zone."""
+def ahead(moment: datetime | None) -> Markup:
+    """Return a coming time as "in 5 h, 02:00 CET"."""
     if moment is None:
         return Markup("only by hand")
-    local = moment.astimezone(ZoneInfo(zone))
-    form = "%H:%M" if abs(moment - utc_now()) < timedelta(hours=20) else "%a %d %b %H:%M"
-    return Markup("{}, {}").format(ago(moment), local.strftime(form))
+    form = "%H:%M %Z" if abs(moment - utc_now()) < timedelta(hours=20) else "%a %d %b %H:%M %Z"
+    return Markup("{}, {}").format(ago(moment), wall(moment, form))
 
 
-def at(moment: datetime | None, zone: str = "UTC") -> Markup:
-    """Return a `<time>` with the exact time in a zone as its text."""
+def at(moment: datetime | None) -> Markup:
+    """Return a `<time>` with the exact time as its text."""
     if moment is None:
         return Markup('<span class="text-bad">never</span>')
     return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        iso(moment), exact(moment), moment.astimezone(ZoneInfo(zone)).strftime("%Y-%m-%d %H:%M:%S %Z")
+        iso(moment), exact(moment), exact(moment)
     )
 
 
 def day(moment: datetime) -> str:
     """Return a date for people: "3 Nov 2026"."""
-    return f"{moment.day} {moment:%b %Y}"
+    return wall(moment, "%d %b %Y").removeprefix("0")
 
 
 def iso(moment: datetime) -> str:
@@ -119,8 +145,8 @@ def iso(moment: datetime) -> str:
 
 
 def exact(moment: datetime) -> str:
-    """Return the exact time in UTC, for hovering."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Return the exact time with its zone, as for hovering."""
+    return wall(moment, "%Y-%m-%d %H:%M:%S %Z")
 
 
 def shorten(path: str, width: int = 72) -> str:
@@ -158,6 +184,7 @@ def register(app: Flask) -> None:
         ago,
         ahead,
         at,
+        wall,
         day,
         iso,
         exact,
@@ -166,3 +193,4 @@ def register(app: Flask) -> None:
         prose,
     ):
         app.add_template_filter(function)
+    app.jinja_env.globals["page_zone"] = page_zone

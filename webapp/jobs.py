@@ -10,7 +10,7 @@ from werkzeug.exceptions import Forbidden
 
 from core import jobs, restores
 from core.models import Job
-from webapp import access, answers, config_pages, progress
+from webapp import access, answers, config_pages, formats, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -43,7 +43,7 @@ def index() -> ResponseReturnValue:
 @access.allow("viewer")
 def show(job_id: int) -> ResponseReturnValue:
     """Show one job: progress or result, facts, log."""
-    job = jobs.get(job_id)
+    job = _get(job_id)
     return render_template("jobs/show.html", live=progress.of(job), **_detail(job))
 
 
@@ -51,33 +51,39 @@ def show(job_id: int) -> ResponseReturnValue:
 @access.allow("viewer")
 def head(job_id: int) -> ResponseReturnValue:
     """Return the first line of a job's page."""
-    return answers.fragment("jobs/_head.html", job=jobs.get(job_id))
+    return answers.fragment("jobs/_head.html", job=_get(job_id))
 
 
 @blueprint.get("/<int:job_id>/detail")
 @access.allow("viewer")
 def detail(job_id: int) -> ResponseReturnValue:
     """Return facts and log of a job."""
-    return answers.fragment("jobs/_detail.html", **_detail(jobs.get(job_id)))
+    return answers.fragment("jobs/_detail.html", **_detail(_get(job_id)))
 
 
 @blueprint.get("/<int:job_id>/progress", endpoint="progress")
 @access.allow("viewer")
 def show_progress(job_id: int) -> ResponseReturnValue:
     """Return the live part of a job; the answer after its end polls no more and says so to the page."""
-    return _progress_fragment(jobs.get(job_id))
+    return _progress_fragment(_get(job_id))
 
 
 @blueprint.post("/<int:job_id>/cancel")
 @access.allow("operator")
 def cancel(job_id: int) -> ResponseReturnValue:
     """Ask a job to stop."""
-    if jobs.get(job_id).kind != "backup" and not access.may("admin"):
+    if _get(job_id).kind != "backup" and not access.may("admin"):
         raise Forbidden
     job = jobs.request_cancel(job_id)
     if answers.is_fragment_request():
         return _progress_fragment(job)
     return answers.see_other(url_for("jobs.show", job_id=job_id))
+
+
+def _get(job_id: int) -> Job:
+    job = jobs.get(job_id)
+    formats.use_zone_of(job.config)
+    return job
 
 
 def _detail(job: Job) -> dict[str, Any]:

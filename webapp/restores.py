@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from core import points, restores, tokens
 from core.errors import Invalid, NotFound
 from jobs import tasks
-from webapp import access, answers, forms
+from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("restores", __name__, url_prefix="/restores")
 
@@ -56,6 +56,7 @@ def create() -> ResponseReturnValue:
 
 def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseReturnValue:
     point = points.get(_point_id(form.value("point_id")))
+    formats.use_zone_of(point.config)
     chosen = _without_covered(chosen)
     page = render_template(
         "restores/new.html", form=form, point=point, chosen=chosen, conflicts=restores.CONFLICTS

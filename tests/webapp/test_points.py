@@ -7,7 +7,11 @@ import os
 import re
 import tarfile
 import zipfile
+from zoneinfo import ZoneInfo
 
+from core import points
+from core.db import write
+from core.models import Config
 from core.tokens import token_from_path
 from tests.webapp.conftest import As
 from tests.webapp.html import parse
@@ -103,3 +107,22 @@ def test_points_of_a_deleted_config_stay_in_sight(world: World, as_: As) -> None
     assert browser.get("/configs").text.count("Deleted") >= 1
     assert browser.get(f"/points?config={world.config_id}").text.count('href="/points/') >= 2
     assert "Deleted (deleted)</option>" in browser.get("/points").text
+
+
+def test_all_times_of_a_page_are_in_the_zone_of_its_config(world: World, as_: As) -> None:
+    with world.app.app_context(), write() as session:
+        session.get_one(Config, world.config_id).timezone = "Asia/Kolkata"
+    browser, point = as_("viewer"), f"/points/{world.point_id}"
+    for url in (f"/configs/{world.config_id}", point, f"{point}/card", f"/jobs/{world.job_id}"):
+        page = browser.get(url).text
+        assert set(re.findall(r"\d\d:\d\d:\d\d ([A-Z]+)", page)) == {"IST"}, url
+    assert "Time (Asia/Kolkata)" in page
+    browse = browser.get(point).text
+    assert "Changed (Asia/Kolkata)" in browse
+    with world.app.app_context():
+        local = points.get(world.point_id).taken_at.astimezone(ZoneInfo("Asia/Kolkata"))
+    assert local.strftime("%Y-%m-%d %H:%M:%S IST") in browse
+    elsewhere = browser.get("/points").text
+    assert set(re.findall(r"\d\d:\d\d:\d\d ([A-Z]+)", elsewhere)) <= {"CET", "CEST"}
+    with world.app.app_context(), write() as session:
+        session.get_one(Config, world.config_id).timezone = "Europe/Berlin"

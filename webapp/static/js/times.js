@@ -1,15 +1,13 @@
-// Keeps relative times true while a page stays open, and shows the exact time in the reader's zone on hover.
+// Keeps relative times true while a page stays open. webapp/formats.py says them the same way.
 (function () {
   "use strict";
-
-  const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
 
   function inWords(seconds) {
     const s = Math.abs(seconds);
     if (s < 60) return "moments";
-    if (s < 3600) return Math.floor(s / 60) + " min";
-    if (s < 86400) return Math.floor(s / 3600) + " h";
-    const days = Math.floor(s / 86400);
+    if (Math.round(s / 60) < 60) return Math.round(s / 60) + " min";
+    if (Math.round(s / 3600) < 24) return Math.round(s / 3600) + " h";
+    const days = Math.round(s / 86400);
     return days + (days === 1 ? " day" : " days");
   }
 
@@ -19,13 +17,10 @@
   }
 
   function refresh(root) {
-    for (const element of root.querySelectorAll("time[datetime]")) {
+    for (const element of root.querySelectorAll("time[data-relative]")) {
       const moment = new Date(element.dateTime);
       if (Number.isNaN(moment.getTime())) continue;
-      element.title = exact.format(moment);
-      if (element.dataset.relative !== undefined) {
-        element.textContent = relative((moment.getTime() - Date.now()) / 1000);
-      }
+      element.textContent = relative((moment.getTime() - Date.now()) / 1000);
     }
   }
 
