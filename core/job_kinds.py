@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import select
 
-from core import attempts, backups, cleanup, job_alerts, jobs, outcomes, restoring
+from core import attempts, backups, cleanup, job_alerts, jobs, outcomes, restoring, storages
 from core.attempts import Attempt, AttemptLost, Stopped
 from core.db import db
-from core.models import Job
+from core.models import Config, Job
 from core.outcomes import Outcome
-from repository.errors import BlobNotFound, Cancelled, Damaged, Locked
-from storage_adapters.errors import ObjectNotFound
+from repository.errors import BlobNotFound, Cancelled, Damaged, Locked, RepositoryError
+from storage_adapters.errors import ObjectNotFound, StorageError
 
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
@@ -57,13 +57,24 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     except Cancelled as error:
         outcome = _cancelled(attempt, kind, stopped=isinstance(error, Stopped))
     except outcomes.EXPECTED as error:
-        outcome = outcomes.explain(error, _meaning(kind, config_id, error))
+        cause = _behind(error, config_id)
+        outcome = outcomes.explain(cause, _meaning(kind, config_id, cause))
     except Exception as error:  # noqa: BLE001  (whatever it is, the row must say that the job failed)
         _log.exception("job %s failed", attempt.job_id)
         outcome = outcomes.explain(error, _meaning(kind, config_id, error))
         outcome.detail += "\n\n" + traceback.format_exc()
     attempts.finish(attempt, outcome)
     return outcome
+
+
+def _behind(error: Exception, config_id: str | None) -> Exception:
+    """Return the error, or that a storage of the job has gone, which explains it better."""
+    db.session.rollback()
+    if not isinstance(error, StorageError | RepositoryError):
+        return error
+    config = db.session.get(Config, config_id) if config_id else None
+    used = [each.repository.storage for each in config.destinations] if config else storages.list_all()
+    return storages.gone_behind(used, error)
 
 
 def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:

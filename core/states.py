@@ -172,7 +172,7 @@ def _running(config: Config, now: datetime) -> State | None:
 def _failing(config: Config, now: datetime) -> State | None:
     storage = config.destinations[0].repository.storage
     if storage.unreachable_since is not None:
-        return State("Failing", f"Its storage {storage.name} is unreachable: {storage.unreachable_reason}.")
+        return State("Failing", _unreachable(f"Its storage {storage.name}", storage))
     point = points.latest(config.id)
     job = _last_ended(config)
     if job is not None and _CELLS[job.status] == "failed":
@@ -232,10 +232,14 @@ def _missed_runs(config: Config, since: datetime) -> list[tuple[datetime, Cell, 
 
 def _storage_reasons() -> list[Reason]:
     return [
-        Reason(f"{storage.name} is unreachable: {storage.unreachable_reason}.", storage_id=storage.id)
+        Reason(_unreachable(storage.name, storage), storage_id=storage.id)
         for storage in storages.list_all()
         if storage.unreachable_since is not None
     ]
+
+
+def _unreachable(name: str, storage: Storage) -> str:
+    return words.ended(f"{name} is unreachable: {storage.unreachable_reason}")
 
 
 def _config_reasons(shown: Sequence[tuple[Config, State]]) -> list[Reason]:

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from sqlalchemy import select
 
-from core import app_state, instance, storages
+from core import app_state, instance, storages, words
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, Refused
 from core.models import RepositoryRecord, Storage
@@ -53,6 +53,8 @@ def check_path(path: str) -> str:
         raise Invalid(
             {"path": f"{path} belongs to the system. Choose a folder of its own, on another disk if you can."}
         )
+    if os.path.exists(real) and not os.path.isdir(real):
+        raise Invalid({"path": f"{path} is a file, not a folder. Choose a folder of its own."})
     if _overlaps(real, data_dir):
         raise Invalid(
             {"path": f"{path} overlaps Holdfast's own data folder ({data_dir}). Choose another folder."}
@@ -177,7 +179,7 @@ def _open(adapter: StorageAdapter, path: str, password: str) -> Repository:
         ) from error
     except (NoRepository, Damaged) as error:
         raise Refused(
-            f"The repository at {path} cannot be opened: {error}.",
+            words.ended(f"The repository at {path} cannot be opened: {error}"),
             "Repair it with restic, or choose an empty folder. Nothing was written.",
         ) from error
 
@@ -218,6 +220,6 @@ def _overlaps(one: str, other: str) -> bool:
 
 def _unusable(path: str, error: Exception) -> Refused:
     return Refused(
-        f"The folder {path} cannot be used: {error}.",
+        words.ended(f"The folder {path} cannot be used: {error}"),
         "Let the user that Holdfast runs as write there, or choose another folder.",
     )

@@ -6,12 +6,12 @@ import json
 import os
 import secrets as random
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
 
-from core import alerts, secrets
+from core import alerts, secrets, words
 from core.db import db, utc_now, write
 from core.errors import NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
@@ -163,6 +163,21 @@ def check_all() -> list[str]:
     return gone
 
 
+def gone_behind(candidates: Iterable[Storage], error: Exception) -> Exception:
+    """Return that a storage is gone, and note it, if that is behind an error of a job; else the error."""
+    for storage in candidates:
+        try:
+            open_adapter(storage).close()
+        except Unreachable as gone:
+            found = Unreachable(
+                words.ended(f"The storage {storage.name} is unreachable: {storage.unreachable_reason}"),
+                gone.advice,
+            )
+            found.__cause__ = error
+            return found
+    return error
+
+
 def usage(storage: Storage, *, fresh: bool = False) -> Usage:
     """Return how full it is; up to five minutes old unless `fresh`. Raises Unreachable."""
     known = _usage.get(storage.id)
@@ -192,7 +207,7 @@ def mark_unreachable(storage_id: str, reason: str) -> None:
         _subject(storage_id),
         "unreachable",
         "error",
-        f"The storage {name} is unreachable: {reason}.",
+        words.ended(f"The storage {name} is unreachable: {reason}"),
         "No backup can be written there and none restored from there until it is back. "
         "What is on it was not touched.",
         "Check that its disk is connected and mounted at the same place, then test the storage.",
@@ -212,14 +227,17 @@ def _unreachable(storage: Storage, reason: str) -> Unreachable:
     name, path = storage.name, storage.settings["path"]
     mark_unreachable(storage.id, reason)
     return Unreachable(
-        f"The storage {name} ({path}) is unreachable: {reason}. Nothing was written.",
+        f"{words.ended(f'The storage {name} ({path}) is unreachable: {reason}')} Nothing was written.",
         "Check that its disk is connected and mounted there, then try again.",
     )
 
 
 def _why(storage: Storage, error: StorageError) -> str:
-    if not os.path.isdir(storage.settings["path"]):
-        return "its folder is not there"
+    path = storage.settings["path"]
+    if not os.path.exists(path):
+        return f"its folder {path} is not there; is its disk mounted?"
+    if not os.path.isdir(path):
+        return f"{path} is a file, not a folder"
     return f"it could not be read: {str(error).rstrip('?.')}"
 
 

@@ -25,6 +25,11 @@ def _plural(noun: str) -> str:
     return f"{noun[:-1]}ies" if noun.endswith("y") and noun[-2] not in "aeou" else f"{noun}s"
 
 
+def ended(text: str) -> str:
+    """Return the text with a full stop, unless it ends as a sentence does already."""
+    return text if text.endswith((".", "?", "!", "…")) else f"{text}."
+
+
 def moment(at: datetime, zone: str) -> str:
     """Return a time on the wall clock of a zone, as in 23 Nov 2026, 02:00 (Europe/Berlin)."""
     local = at.astimezone(ZoneInfo(zone))

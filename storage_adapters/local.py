@@ -57,7 +57,7 @@ class LocalAdapter:
             _sync_folder(os.path.dirname(path))
         except OSError as error:
             _remove_quietly(temporary)
-            raise _translate(error, path) from error
+            raise self._failed(error, path) from error
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See StorageAdapter."""
@@ -93,7 +93,7 @@ class LocalAdapter:
             os.unlink(path)
             _sync_folder(os.path.dirname(path))
         except (FileNotFoundError, NotADirectoryError):
-            return
+            self._require_root()  # it may have gone this moment, and the object with it
         except OSError as error:
             raise _translate(error, path) from error
 
@@ -104,6 +104,8 @@ class LocalAdapter:
         return os.path.join(self.root, validate_key(key))
 
     def _require_root(self) -> None:
+        if os.path.isfile(self.root):
+            raise StorageUnavailable(f"{self.root} is a file, not a folder")
         if not os.path.isdir(self.root):
             raise StorageUnavailable(f"the storage folder {self.root} is missing: is its disk mounted?")
 
@@ -120,6 +122,12 @@ class LocalAdapter:
         except FileExistsError:
             return
         _sync_folder(os.path.dirname(folder))
+
+    def _failed(self, error: OSError, path: str) -> StorageError:
+        """Say what a failed write means. A missing folder may mean that the root has gone meanwhile."""
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            self._require_root()
+        return _translate(error, path)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         try:

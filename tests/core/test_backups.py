@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import alerts, attempts, configs, job_kinds, jobs, points, storages
+from core import alerts, attempts, configs, job_kinds, jobs, points, states, storages
 from core.config_source import open_source, source_of
 from core.db import db, write
 from core.errors import Conflict
@@ -22,6 +22,7 @@ from repository.backup import BackupOptions, backup
 from repository.entries import Listing
 from repository.locks import lock_repository
 from sources.local import LocalSource
+from storage_adapters.retry import RetryPolicy
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -213,3 +214,47 @@ def _store_without_row(config_id: str) -> str:
         result = backup(repo, source, BackupOptions(tags=[f"holdfast:config={config_id}"]), lock)
     repo.close()
     return result.snapshot_hex
+
+
+def test_a_lost_pack_is_stored_anew_and_alerted(tmp_path: Path) -> None:
+    repository = make_storage(tmp_path)
+    tree = make_tree(tmp_path / "data-to-keep")
+    config = make_config(tree)
+    back_up(config.id)
+    for pack in (repository / "data").glob("*/*"):
+        pack.unlink()
+    job = back_up(config.id)
+    assert job.status == "completed"
+    assert job.counts["files_changed"] + job.counts["files_new"] == 3
+    (alert,) = [each for each in alerts.list_open() if each.kind == "corruption"]
+    assert "2 pack files" in alert.what
+    restic(repository, "restore", "latest", "--target", str(tmp_path / "out"))
+    restored = tmp_path / "out" / tree.relative_to("/") / "sub" / "1.txt"
+    assert restored.read_bytes() == (tree / "sub" / "1.txt").read_bytes()
+    assert back_up(config.id).status == "completed"
+    assert [each for each in alerts.list_open() if each.kind == "corruption"] == []
+
+
+def test_a_storage_renamed_away_in_the_middle_is_unreachable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_tree(tmp_path / "tree"))
+    monkeypatch.setattr(storages, "RETRY", RetryPolicy(attempts=1))
+    job_id = jobs.create_backup(config.id, "manual").id
+    attempt = attempts.claim(job_id)
+    assert attempt is not None
+    real = attempt.hold_lock
+
+    def pull(lock_id: str) -> None:
+        real(lock_id)
+        (tmp_path / "backups").rename(tmp_path / "away")
+
+    monkeypatch.setattr(type(attempt), "hold_lock", lambda _, lock_id: pull(lock_id))
+    job_kinds.perform(attempt)
+    job = jobs.get(job_id)
+    gone = f"its folder {tmp_path / 'backups'} is not there; is its disk mounted?"
+    assert (job.status, job.summary) == ("failed", f"The storage Local disk is unreachable: {gone}")
+    assert "unreachable" in {alert.kind for alert in alerts.list_open()}
+    assert states.verdict().reasons[0].text == f"Local disk is unreachable: {gone}"
+    assert not (tmp_path / "backups").exists()

@@ -494,3 +494,12 @@ def test_a_short_key_is_refused_for_a_new_repository_and_adopts_an_old_one(
     make_repository(tmp_path / "backups", key)
     setup.apply_environment(app_state.settings())
     assert recovery.stored() == key
+
+
+def test_a_file_is_no_folder_for_a_storage(context: Flask, environ: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "backups").touch()
+    with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN)
+    with pytest.raises(Refused, match=r"backups is a file, not a folder\. ") as caught:
+        setup.apply_environment(app_state.settings())
+    assert "?." not in caught.value.message
+    assert recovery.stored() is None

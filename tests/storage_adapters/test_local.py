@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from storage_adapters import local
 from storage_adapters.errors import PermissionDenied, StorageError, StorageFull, StorageUnavailable
 from storage_adapters.local import LocalAdapter, create_root
 
@@ -92,3 +93,29 @@ def test_a_read_only_disk_is_denied(tmp_path: Path) -> None:
             LocalAdapter(str(tmp_path)).put("object", b"x")
     finally:
         subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+@pytest.mark.parametrize("step", ["_write_durably", "_sync_folder"])
+def test_a_root_that_goes_in_the_middle_of_a_write_is_unavailable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    root = tmp_path / "disk"
+    root.mkdir()
+    storage = LocalAdapter(str(root))
+    storage.put("data/ab/x", b"x")
+    real = getattr(local, step)
+
+    def pull_first(*arguments: object) -> None:
+        root.rename(tmp_path / "away")
+        real(*arguments)
+
+    monkeypatch.setattr(local, step, pull_first)
+    with pytest.raises(StorageUnavailable, match="mounted"):
+        storage.put("data/ab/y", b"y")
+    assert not root.exists()
+
+
+def test_a_file_in_place_of_the_root_is_named_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageUnavailable, match="is a file, not a folder"):
+        LocalAdapter(str(tmp_path / "file")).put("data/x", b"x")
