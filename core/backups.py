@@ -104,7 +104,9 @@ def _last_time(config: Config) -> Totals | None:
 
 
 def _full_read_is_due(config: Config) -> bool:
-    query = select(func.max(Point.taken_at)).where(Point.config_id == config.id, Point.full_read)
+    query = select(func.max(Point.taken_at)).where(
+        Point.config_id == config.id, Point.full_read, points.not_from_future()
+    )
     last = db.session.scalar(query)
     return last is None or utc_now() - last >= timedelta(days=config.full_read_days)
 
@@ -127,6 +129,7 @@ def _parent(task: _Task, found: Findings) -> bytes | None:
         Copy.trashed_at.is_(None),
         Copy.forgotten_at.is_(None),
         Copy.lost_at.is_(None),
+        points.not_from_future(),
     )  # fmt: skip
     for name in db.session.scalars(query.order_by(Point.taken_at.desc())):
         if bytes.fromhex(name) in found.stored:

@@ -126,6 +126,7 @@ def _apply(attempt: Attempt, config_id: str, confirmed: bool, done: _Done) -> No
     config = db.session.get_one(Config, config_id)
     decisions = retention.plan(config)
     leaving = [decision for decision in decisions if not decision.keep]
+    _tell_future(config, [each.point for each in decisions if points.is_from_future(each.point)])
     subject = f"brake:{config_id}"
     if leaving and not confirmed and retention.is_braked(len(leaving), len(decisions)):
         done.braked.append(config.name)
@@ -155,8 +156,9 @@ def _rescue(config_id: str) -> None:
         return
     query = select(Point).where(Point.config_id == config_id).order_by(Point.taken_at.desc())
     with write() as session:
-        for point in session.scalars(query):
-            there = [copy for copy in point.copies if copy.forgotten_at is None and copy.lost_at is None]
+        # Those from the future last: one of them may be all there is, but is no good point.
+        for point in sorted(session.scalars(query), key=points.is_from_future):
+            there = [copy for copy in point.copies if points.is_there(copy) and copy.trashed_at is not None]
             for copy in there:
                 copy.trashed_at, copy.trash_reason = None, ""
             if there:
@@ -197,6 +199,23 @@ def _in_use_by_us(repo: Repository) -> bool:
     ours = set(db.session.scalars(running))
     db.session.rollback()
     return bool(held) and held == ours
+
+
+def _tell_future(config: Config, found: Sequence[Point]) -> None:
+    subject = f"future:{config.id}"
+    if not found:
+        alerts.resolve(subject)
+        return
+    when = words.moment(found[0].taken_at, config.timezone)
+    alerts.raise_alert(
+        subject, "clock", "warning",
+        f"{words.count(len(found), 'point')} of {config.name} {'is' if len(found) == 1 else 'are'} dated "
+        f"in the future: {when}.",
+        "Retention leaves it alone, and it counts neither as the last good point nor as a full read.",
+        "See that the clocks are right, then run a backup. If the point is not needed, remove it with "
+        f"`python -m repository forget {found[0].copies[0].snapshot_id[:8]}`.",
+        config_id=config.id,
+    )  # fmt: skip
 
 
 def _tell_brake(subject: str, config: Config, leaving: int, total: int) -> None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import selectinload
 
-from core.db import db
+from core.db import db, utc_now
 from core.errors import NotFound
 from core.jobs import Page, paginate
 from core.models import Copy, Point
+
+# A point dated later than this from now was taken under a wrong clock, or somebody made it up.
+CLOCK_SLACK = timedelta(hours=24)
 
 
 def list_for(config_id: str | None, *, with_trashed: bool = True) -> Sequence[Point]:
@@ -63,7 +67,12 @@ def is_good(point: Point) -> bool:
 
 def is_live(copy: Copy) -> bool:
     """Tell whether a copy counts for more than space."""
-    return copy.trashed_at is None and copy.forgotten_at is None and copy.lost_at is None
+    return is_there(copy) and copy.trashed_at is None
+
+
+def is_there(copy: Copy) -> bool:
+    """Tell whether its snapshot is still in the repository, in the trash or not."""
+    return copy.forgotten_at is None and copy.lost_at is None
 
 
 def good_points(config_id: str) -> Sequence[Point]:
@@ -71,9 +80,19 @@ def good_points(config_id: str) -> Sequence[Point]:
     return list_for(config_id, with_trashed=False)
 
 
-def latest(config_id: str) -> Point | None:
-    """Return the newest good point of a config."""
-    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_good()))
+def is_from_future(point: Point, now: datetime | None = None) -> bool:
+    """Tell whether its time cannot be true: then it is the newest of nothing, and stands before no other."""
+    return point.taken_at > (now or utc_now()) + CLOCK_SLACK
+
+
+def not_from_future(now: datetime | None = None) -> ColumnElement[bool]:
+    """Return the condition that a point's time can be true."""
+    return Point.taken_at <= (now or utc_now()) + CLOCK_SLACK
+
+
+def latest(config_id: str, now: datetime | None = None) -> Point | None:
+    """Return the newest good point of a config; never one from the future."""
+    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_good()), not_from_future(now))
     return db.session.scalar(query.order_by(Point.taken_at.desc(), Point.id.desc()).limit(1))
 
 
@@ -82,7 +101,7 @@ def best_copy(point: Point) -> Copy:
 
     Raises NotFound if the repository keeps none of them any more.
     """
-    readable = [copy for copy in point.copies if copy.forgotten_at is None and copy.lost_at is None]
+    readable = [copy for copy in point.copies if is_there(copy)]
     if not readable:
         raise NotFound(
             f"The data of point {point.id} is gone: {_why_gone(point)}.",

@@ -66,14 +66,28 @@ def preview(config: Config, rule: Rule | None = None) -> Preview:
     )  # fmt: skip
 
 
-def decide(good: Sequence[Point], rule: Rule) -> list[Decision]:
-    """Apply a rule to good points, newest first."""
-    if not good:
-        return []
-    newest = good[0].taken_at
-    within = [point for point in good if rule.days is None or newest - point.taken_at <= timedelta(rule.days)]
+def decide(good: Sequence[Point], rule: Rule, now: datetime | None = None) -> list[Decision]:
+    """Apply a rule to good points, newest first.
+
+    The newest by time is kept, and the one made last, whatever the clock said then. One from the future is
+    left alone, and no other is counted from it.
+    """
+    timely = [point for point in good if not points.is_from_future(point, now)]
+    within = [
+        point
+        for point in timely
+        if rule.days is None or timely[0].taken_at - point.taken_at <= timedelta(rule.days)
+    ]
     places = {point.id: number for number, point in enumerate(within, 1)}
-    return [_decide(point, point is good[0], places.get(point.id), rule) for point in good]
+    always = {
+        point.id: "it is dated in the future, so no rule counts it"
+        for point in good[: len(good) - len(timely)]
+    }
+    if good:
+        always.setdefault(max(point.id for point in good), "the point made last is always kept")
+    if timely:
+        always[timely[0].id] = "the last good point is always kept"
+    return [_decide(point, always.get(point.id), places.get(point.id), rule) for point in good]
 
 
 def is_braked(removed: int, total: int) -> bool:
@@ -81,9 +95,9 @@ def is_braked(removed: int, total: int) -> bool:
     return removed > BRAKE_FROM and removed > total * BRAKE_SHARE
 
 
-def _decide(point: Point, newest: bool, place: int | None, rule: Rule) -> Decision:
-    if newest:
-        return Decision(point, True, "the last good point is always kept")
+def _decide(point: Point, always: str | None, place: int | None, rule: Rule) -> Decision:
+    if always is not None:
+        return Decision(point, True, always)
     if place is None:
         return Decision(point, False, f"more than {_count(rule.days, 'day')} older than the newest point")
     if rule.max_backups is not None and place > rule.max_backups:

@@ -37,12 +37,13 @@ NOW = datetime(2026, 11, 23, 2, 0, tzinfo=UTC)
 def make_points(ages_days: list[float]) -> list[Point]:
     """Return points taken so many days ago, newest first."""
     taken = sorted((NOW - timedelta(days=age) for age in ages_days), reverse=True)
-    return [Point(id=number, taken_at=at) for number, at in enumerate(taken, 1)]
+    return [Point(id=len(taken) - place, taken_at=at) for place, at in enumerate(taken)]
 
 
 def kept(ages_days: list[float], rule: Rule) -> list[int]:
     """Return the numbers of the points kept, the newest being 1."""
-    return [decision.point.id for decision in retention.decide(make_points(ages_days), rule) if decision.keep]
+    decisions = retention.decide(make_points(ages_days), rule, NOW)
+    return [number for number, decision in enumerate(decisions, 1) if decision.keep]
 
 
 def test_the_newest_within_days_are_kept() -> None:
@@ -57,7 +58,7 @@ def test_days_count_back_from_the_newest_point_so_a_dead_source_loses_nothing() 
 
 
 def test_every_decision_has_a_reason() -> None:
-    decisions = retention.decide(make_points([0, 1, 9, 2]), Rule(days=5, max_backups=2))
+    decisions = retention.decide(make_points([0, 1, 9, 2]), Rule(days=5, max_backups=2), NOW)
     reasons = [each.reason for each in decisions]
     assert reasons == [
         "the last good point is always kept",
