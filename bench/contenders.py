@@ -76,7 +76,11 @@ class Restic(Contender):
 
 
 class Holdfast(Contender):
-    """This project's engine through its own command line."""
+    """This project's engine through its own command line, with its cache, as people run it."""
+
+    def env(self) -> dict[str, str]:
+        """Keep the cache beside the repository: each start from nothing begins without one."""
+        return {**super().env(), "XDG_CACHE_HOME": str(self.repository.parent / "cache")}
 
     def _command(self, *arguments: str) -> list[str]:
         return [sys.executable, "-m", "repository", "--quiet", "-r", str(self.repository), *arguments]
