@@ -168,13 +168,11 @@ def _rescue(config_id: str) -> None:
 
 def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _Done) -> None:
     """Remove the snapshots that were in the trash for seven days, under an exclusive lock."""
-    due = select(Copy).where(
-        Copy.repository_id == repository_id,
-        Copy.trashed_at <= utc_now() - retention.TRASH_FOR,
-        Copy.forgotten_at.is_(None),
-        Copy.lost_at.is_(None),
-    )
-    snapshot_ids = [copy.snapshot_id for copy in db.session.scalars(due)]
+    # Of every config, also of deleted ones and of those that this run is not about.
+    for config_id in {copy.point.config_id for copy in _due(repository_id)}:
+        if config_id is not None:
+            _rescue(config_id)
+    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
     db.session.rollback()
     if not snapshot_ids:
         return
@@ -190,6 +188,16 @@ def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _
                 if copy.repository_id == repository_id:
                     copy.forgotten_at = utc_now()
     done.removed += len(snapshot_ids)
+
+
+def _due(repository_id: str) -> Sequence[Copy]:
+    query = select(Copy).where(
+        Copy.repository_id == repository_id,
+        Copy.trashed_at <= utc_now() - retention.TRASH_FOR,
+        Copy.forgotten_at.is_(None),
+        Copy.lost_at.is_(None),
+    )
+    return db.session.scalars(query).all()
 
 
 def _in_use_by_us(repo: Repository) -> bool:

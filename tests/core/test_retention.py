@@ -200,6 +200,23 @@ def test_the_last_point_is_taken_out_of_the_trash_when_no_other_is_left(many: st
     assert len(list((repository / "snapshots").iterdir())) == 1
 
 
+@pytest.mark.parametrize("deleted", [True, False])
+def test_the_last_point_of_another_config_is_not_emptied_with_the_trash(
+    many: str, tmp_path: Path, deleted: bool
+) -> None:
+    other = make_config(make_tree(tmp_path / "other"), "Other").id
+    set_rule(many, max_backups=7)
+    clean(many)
+    with write():
+        for point in points.good_points(many):
+            point.copies[0].forgotten_at = utc_now()
+    if deleted:
+        configs.delete(many)
+    age_trash(30)
+    assert clean(other).counts["removed"] == 0
+    assert len(points.good_points(many)) == 1
+
+
 def test_a_clock_that_jumped_stops_retention(many: str) -> None:
     set_rule(many, max_backups=6)
     assert clock.jump() is None
