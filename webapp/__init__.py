@@ -27,6 +27,7 @@ from webapp import (
     security,
     sessions,
     setup,
+    shell_lines,
     storages,
     wording,
 )
@@ -36,7 +37,7 @@ from webapp import settings as settings_pages
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
 _PAGES = (overview, setup, sessions, configs, job_pages, points, restores, storages, alerts, settings_pages)
-_PARTS = (access, failures, formats, job_numbers, page_values, security, wording)
+_PARTS = (access, failures, formats, job_numbers, page_values, security, shell_lines, wording)
 
 
 class RowIdConverter(IntegerConverter):

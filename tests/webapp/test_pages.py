@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shlex
 
 import pytest
 from flask import Flask
@@ -176,25 +175,6 @@ def test_the_pages_of_an_empty_install_teach(fresh: Flask) -> None:
     assert "Choose what to back up" in browser.get("/").text
     with fresh.app_context():
         assert setup.stage() == "config"
-
-
-def test_every_command_shown_is_one_that_exists(world: World, as_: As) -> None:
-    browser, runner, shown = as_("admin"), world.app.test_cli_runner(), set()
-    for url in addresses(world):
-        with browser.get(url) as response:
-            if response.mimetype == "text/html":
-                found = [
-                    pre.text or ""
-                    for pre in parse(response.text).iter("pre")
-                    if pre.get("class") == "command"
-                ]
-                shown |= {line for text in found for line in text.splitlines()}
-    assert len(shown) > 5
-    for line in shown:
-        program, *words = shlex.split(line)
-        assert program == "flask"
-        # Unknown commands and options are refused before help is given.
-        assert runner.invoke(args=[*words, "--help"]).exit_code == 0, line
 
 
 @pytest.mark.parametrize("place", ["points", "jobs", "settings/users"])

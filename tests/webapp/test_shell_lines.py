@@ -1,0 +1,50 @@
+"""Commands shown beside actions: they exist, and work where they are pasted."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+from tests.webapp.conftest import As
+from tests.webapp.html import parse
+from tests.webapp.test_pages import addresses
+from tests.webapp.world import World
+from webapp.shell_lines import on_server
+
+
+def _taken_apart(line: str, world: World) -> tuple[str, str, list[str]]:
+    """Return folder, program and words of a command line; it names the install it was shown by."""
+    cd, folder, then, where, program, *words = shlex.split(line)
+    assert (cd, then) == ("cd", "&&")
+    assert where == f"HOLDFAST_DATA_DIR={world.folder / 'data'}"
+    assert os.path.basename(program) == "flask"
+    return folder, program, words
+
+
+def test_a_command_shown_works_when_it_is_pasted(world: World) -> None:
+    with world.app.app_context():
+        line = on_server("flask user list")
+    pasted = subprocess.run(["sh", "-c", line], cwd="/", capture_output=True, text=True, timeout=60)
+    assert pasted.returncode == 0, pasted.stderr
+    assert "vera" in pasted.stdout
+
+
+def test_every_command_shown_is_one_that_exists(world: World, as_: As) -> None:
+    browser, runner, shown = as_("admin"), world.app.test_cli_runner(), set()
+    for url in addresses(world):
+        with browser.get(url) as response:
+            if response.mimetype == "text/html":
+                found = [
+                    pre.text or ""
+                    for pre in parse(response.text).iter("pre")
+                    if "command" in (pre.get("class") or "").split()
+                ]
+                shown |= {line for text in found for line in text.splitlines()}
+    assert len(shown) > 5
+    assert any(line.endswith("flask user passwd NAME") for line in shown)  # the login page's
+    for line in shown:
+        folder, program, words = _taken_apart(line, world)
+        assert os.access(os.path.join(folder, program), os.X_OK)
+        # Unknown commands and options are refused before help is given.
+        assert runner.invoke(args=[*words, "--help"]).exit_code == 0, line
