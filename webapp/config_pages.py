@@ -18,6 +18,7 @@ from webapp.forms import Form
 POINTS_AT_ONCE = 20
 
 list_folders = folders.list_folders
+missing = folders.missing
 
 
 @dataclass(frozen=True, slots=True)

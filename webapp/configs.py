@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template, request, url_for
+from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core import configs, jobs
 from core.errors import Conflict, HoldfastError
+from core.models import Config
 from jobs import tasks
 from webapp import access, answers, config_form, config_pages, config_words, formats, forms, progress
 
@@ -40,7 +41,7 @@ def create() -> ResponseReturnValue:
         return config_pages.form_page(form.refuse(error), status=422)
     if form.value("then") == "back-up":
         return _back_up(config.id)
-    return answers.see_other(url_for("configs.show", config_id=config.id), f"{config.name} is saved.")
+    return _saved(config, f"{config.name} is saved.")
 
 
 @blueprint.get("/<config_id>")
@@ -90,10 +91,10 @@ def update(config_id: str) -> ResponseReturnValue:
     """Change a config."""
     form, config = forms.sent(), configs.get(config_id)
     try:
-        configs.update(config_id, config_form.to_input(form, enabled=config.enabled))
+        config = configs.update(config_id, config_form.to_input(form, enabled=config.enabled))
     except HoldfastError as error:
         return config_pages.form_page(form.refuse(error), config, status=422)
-    return answers.see_other(url_for("configs.show", config_id=config_id), "The changes are saved.")
+    return _saved(config, "The changes are saved.")
 
 
 @blueprint.post("/summary")
@@ -178,6 +179,13 @@ def delete(config_id: str) -> ResponseReturnValue:
     name = config.name
     configs.delete(config_id)
     return answers.see_other(url_for("configs.index"), f"{name} is deleted. Its points stay.")
+
+
+def _saved(config: Config, message: str) -> ResponseReturnValue:
+    """Go to a config's page; a folder that is not there may be saved, but not silently."""
+    if missing := config_pages.missing(config.source["paths"]):
+        flash(missing, "warn")
+    return answers.see_other(url_for("configs.show", config_id=config.id), message)
 
 
 def _back_up(config_id: str) -> ResponseReturnValue:

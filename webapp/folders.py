@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
+from webapp import formats
+
 MOST = 300
 
 
@@ -33,6 +35,15 @@ def list_folders(path: str) -> Listing:
     listing.folders = [(name, os.path.join(path, name)) for name in names[:MOST]]
     listing.more = max(0, len(names) - MOST)
     return listing
+
+
+def missing(paths: list[str]) -> str:
+    """Say in a sentence which of these paths do not exist now; empty if all do."""
+    gone = [path for path in paths if not os.path.lexists(path)]
+    if not gone:
+        return ""
+    what = f"{formats.listing(gone)} {'does' if len(gone) == 1 else 'do'} not exist now"
+    return f"{what}; a backup would fail. Mount or make what is missing, or change the config."
 
 
 def _names(path: str) -> list[str]:

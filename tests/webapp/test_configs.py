@@ -216,3 +216,14 @@ def test_retention_by_hand_says_how_many_go_and_goes(world: World, as_: As) -> N
     page = browser.get(f"/configs/{world.config_id}").text
     assert page.count("In the trash") == int(found[1])
     assert "Move " not in page
+
+
+def test_saving_a_folder_that_is_not_there_is_allowed_and_said(world: World, as_: As) -> None:
+    browser, away = as_("admin"), world.folder / "not" / "mounted"
+    data = form(world, name="Away", paths=f"{world.tree}\n{away}", then="save")
+    page = browser.get(browser.post("/configs", data).headers["Location"]).text
+    assert f"{away} does not exist now; a backup would fail." in page
+    assert "Away is saved." in page
+    data = form(world, name="Here", paths=str(world.tree), then="save")
+    page = browser.get(browser.post("/configs", data).headers["Location"]).text
+    assert "does not exist now" not in page
