@@ -9,6 +9,11 @@ import socket
 from collections.abc import Iterator
 
 _LISTENING = "0A"
+# "All addresses", with what to ask the way to: addresses that RFC 5737 and RFC 3849 keep for examples.
+_ALL = {
+    "0.0.0.0": (socket.AF_INET, "192.0.2.1"),  # noqa: S104  (compared, not bound)
+    "::": (socket.AF_INET6, "2001:db8::1"),
+}
 
 
 def why_not_free(host: str, port: int) -> str | None:
@@ -30,6 +35,24 @@ def why_not_free(host: str, port: int) -> str | None:
 def address_of(host: str, port: int) -> str:
     """Return host and port as they stand in a URL."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def url_of(host: str, port: int) -> str:
+    """Return the URL for a browser: for "all addresses", one by which other machines find this one."""
+    if host in _ALL:
+        host = _own_address(host)
+    return f"http://{address_of(host, port)}"
+
+
+def _own_address(every: str) -> str:
+    """Return the address that this machine shows to others, else its name. Sends nothing."""
+    family, elsewhere = _ALL[every]
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((elsewhere, 9))  # no packet: the kernel only chooses the way, and its own end
+            return str(probe.getsockname()[0])
+    except OSError:
+        return socket.gethostname()  # no network, or none of this kind
 
 
 def _sentence(host: str, port: int, error: OSError) -> str:

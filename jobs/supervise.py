@@ -16,7 +16,7 @@ from core.errors import HoldfastError
 from core.flag import Flag
 from core.models import Job
 from core.settings import Settings, SettingsError
-from jobs import ports, queue
+from jobs import only_one, ports, queue
 from jobs.child import Child
 from jobs.queue import App
 from jobs.stopping import flag_for_signals
@@ -32,6 +32,7 @@ def main() -> int:
     try:
         given = settings.load()
         app = queue.make_app(given)
+        only_one.hold(given.data_dir, ports.url_of(given.host, given.port))
         with app.app_context():
             notes = setup.apply_environment(given)
     except (SettingsError, HoldfastError) as error:
@@ -74,7 +75,7 @@ def _children(given: Settings) -> list[Child]:
 
 
 def _tell(app: App, given: Settings) -> None:
-    url = f"http://{ports.address_of(given.host, given.port)}"
+    url = ports.url_of(given.host, given.port)
     _say(f"Holdfast is running at {url}")
     with app.app_context():
         token = setup.setup_token()

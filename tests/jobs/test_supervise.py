@@ -10,11 +10,13 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
 
 from core import interrupted, jobs, processes
+from jobs import only_one, ports
 from jobs.tasks import enqueue
 from tests.core.making import make_config
 from tests.jobs.conftest import Start
@@ -156,6 +158,28 @@ def test_a_port_in_use_is_named_with_who_has_it(start: Start, port: str, install
     assert f"Port {port} is in use by" in errors
     assert f"process {os.getpid()}" in errors
     assert errors.count("\n") == 1
+
+
+def test_a_second_one_on_the_same_data_folder_names_the_first(
+    running: tuple[subprocess.Popen[str], str], start: Start
+) -> None:
+    first, url = running
+    second = start("jobs.supervise", PORT="1")
+    output, errors = second.communicate(timeout=30)
+    assert (second.returncode, output, errors.count("\n")) == (1, "", 1)
+    assert f"already: process {first.pid}, {url}." in errors
+    first.kill()
+    first.wait()
+    only_one.hold(os.environ["HOLDFAST_DATA_DIR"], url)  # the kernel has freed it
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_all_addresses_are_told_as_one_to_go_to(host: str) -> None:
+    url = urlsplit(ports.url_of(host, 8000))
+    assert (url.scheme, url.port) == ("http", 8000)
+    assert url.hostname not in ("0.0.0.0", "::", "", None)
+    assert ports.url_of("127.0.0.1", 80) == "http://127.0.0.1:80"
+    assert socket.getaddrinfo(url.hostname, 8000)
 
 
 @pytest.mark.parametrize(
