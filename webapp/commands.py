@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import click
 
 from core import clock, clock_watch, configs, jobs, nodes, points, restores, states
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Refused
 from core.models import Config, Job, Point
 from core.restores import CONFLICTS
 from core.tokens import token_from_path
@@ -140,6 +140,11 @@ def _wanted(kind: str | None, config_name: str | None) -> Sequence[Config]:
 def _run_configs(
     wanted: Sequence[Config], allow_empty: bool, wait: bool, max_wait: int, as_json: bool
 ) -> None:
+    if not wait and not nodes.worker_lives():
+        raise Refused(
+            "No worker is running, so nothing was queued.",
+            "Run it here with --wait, or start Holdfast first: make run.",
+        )
     started = [_start(config, allow_empty, take_queued=wait) for config in wanted]
     job_ids = [job_id for job_id in started if job_id is not None]
     refused = len(job_ids) < len(wanted)
@@ -147,11 +152,6 @@ def _run_configs(
         _answer(job_ids, max_wait, as_json, refused=refused)
     tasks.enqueue(job_ids)
     output.queued([jobs.get(job_id) for job_id in job_ids], as_json=as_json)
-    if not nodes.worker_lives():
-        click.echo(
-            "No worker is running, so nothing happens until one is: start Holdfast, or use --wait.", err=True
-        )
-        refused = True
     sys.exit(1 if refused else 0)
 
 

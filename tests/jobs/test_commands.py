@@ -74,12 +74,17 @@ def test_without_a_worker_waiting_does_the_backup_itself(flask_process: Run, con
 
 def test_without_a_worker_not_waiting_says_so(flask: Run, config: Config) -> None:
     done = flask("backup", "all")
-    assert done.returncode == 1
-    assert "Wiki: queued as job 1." in done.stdout
-    assert "No worker is running" in done.stderr
-    # What was queued is done by the next command that waits.
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("No worker is running, so nothing was queued.")
+    assert "--wait" in done.stderr
+    assert "make run" in done.stderr
+    assert jobs.list_jobs().total == 0
+
+
+def test_what_was_queued_before_is_done_by_the_next_command_that_waits(flask: Run, config: Config) -> None:
+    job_id = jobs.create_backup(config.id, "manual").id
     assert flask("backup", "all", "--wait").returncode == 0
-    assert jobs.get(1).status == "completed"
+    assert jobs.get(job_id).status == "completed"
 
 
 def test_with_a_worker_it_is_the_one_that_works(flask: Run, config: Config, start: Start) -> None:
