@@ -124,6 +124,9 @@ def _clean_repository(
 
 def _apply(attempt: Attempt, config_id: str, confirmed: bool, done: _Done) -> None:
     config = db.session.get_one(Config, config_id)
+    if _has_damaged(config_id):
+        attempt.log.add("warning", f"{config.name}: nothing is trashed while a snapshot of it is damaged.")
+        return
     decisions = retention.plan(config)
     leaving = [decision for decision in decisions if not decision.keep]
     _tell_future(config, [each.point for each in decisions if points.is_from_future(each.point)])
@@ -137,6 +140,14 @@ def _apply(attempt: Attempt, config_id: str, confirmed: bool, done: _Done) -> No
     for decision in leaving:
         when = words.moment(decision.point.taken_at, config.timezone)
         attempt.log.add("info", f"{config.name}: the point of {when} is trashed: {decision.reason}.")
+
+
+def _has_damaged(config_id: str) -> bool:
+    """Tell whether a point that counted has a copy that cannot be read: the others may be all there is."""
+    copies = db.session.scalars(select(Copy).join(Point).where(Point.config_id == config_id))
+    return any(
+        points.is_there(copy) and copy.damaged_at is not None and copy.trashed_at is None for copy in copies
+    )
 
 
 def _trash(reasons: dict[int, str]) -> int:
@@ -158,7 +169,7 @@ def _rescue(config_id: str) -> None:
     with write() as session:
         # Those from the future last: one of them may be all there is, but is no good point.
         for point in sorted(session.scalars(query), key=points.is_from_future):
-            there = [copy for copy in point.copies if points.is_there(copy) and copy.trashed_at is not None]
+            there = [copy for copy in point.copies if points.is_in_trash(copy)]
             for copy in there:
                 copy.trashed_at, copy.trash_reason = None, ""
             if there:

@@ -21,7 +21,7 @@ def list_for(config_id: str | None, *, with_trashed: bool = True) -> Sequence[Po
     """Return the points of a config, newest first; None: those of no config. Forgotten ones are left out."""
     query = select(Point).where(Point.config_id == config_id, Point.copies.any(_there()))
     if not with_trashed:
-        query = query.where(Point.copies.any(_good()))
+        query = query.where(Point.copies.any(live()))
     query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
     return list(db.session.scalars(query))
 
@@ -58,7 +58,7 @@ def find(wanted: str) -> Point:
 
 
 def is_good(point: Point) -> bool:
-    """Tell whether it counts: it has a copy that is neither trashed, forgotten nor lost.
+    """Tell whether it counts: it has a copy that is neither trashed, forgotten, lost nor damaged.
 
     A row is only made once the snapshot was read back from the storage, whatever became of its job after.
     """
@@ -67,7 +67,12 @@ def is_good(point: Point) -> bool:
 
 def is_live(copy: Copy) -> bool:
     """Tell whether a copy counts for more than space."""
-    return is_there(copy) and copy.trashed_at is None
+    return is_there(copy) and copy.trashed_at is None and copy.damaged_at is None
+
+
+def is_in_trash(copy: Copy) -> bool:
+    """Tell whether it could be taken out of the trash and then be restored."""
+    return is_there(copy) and copy.trashed_at is not None and copy.damaged_at is None
 
 
 def is_there(copy: Copy) -> bool:
@@ -92,12 +97,13 @@ def not_from_future(now: datetime | None = None) -> ColumnElement[bool]:
 
 def latest(config_id: str, now: datetime | None = None) -> Point | None:
     """Return the newest good point of a config; never one from the future."""
-    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_good()), not_from_future(now))
+    query = select(Point).where(Point.config_id == config_id, Point.copies.any(live()), not_from_future(now))
     return db.session.scalar(query.order_by(Point.taken_at.desc(), Point.id.desc()).limit(1))
 
 
 def best_copy(point: Point) -> Copy:
-    """Return the copy to restore from: a live one before a trashed one, a reachable storage before another.
+    """Return the copy to restore from: a readable one before a damaged one, then one on a storage that
+    answers before another, then a live one before a trashed one.
 
     Raises NotFound if the repository keeps none of them any more.
     """
@@ -110,8 +116,9 @@ def best_copy(point: Point) -> Copy:
     return min(readable, key=_rank)
 
 
-def _rank(copy: Copy) -> tuple[bool, bool, int]:
-    return (copy.repository.storage.unreachable_since is not None, copy.trashed_at is not None, copy.id)
+def _rank(copy: Copy) -> tuple[bool, bool, bool, int]:
+    unreachable = copy.repository.storage.unreachable_since is not None
+    return (copy.damaged_at is not None, unreachable, copy.trashed_at is not None, copy.id)
 
 
 def _why_gone(point: Point) -> str:
@@ -120,9 +127,10 @@ def _why_gone(point: Point) -> str:
     return "retention removed it"
 
 
+def live() -> ColumnElement[bool]:
+    """Return the condition that a copy counts for more than space; see is_live."""
+    return _there() & Copy.trashed_at.is_(None) & Copy.damaged_at.is_(None)
+
+
 def _there() -> ColumnElement[bool]:
     return Copy.forgotten_at.is_(None) & Copy.lost_at.is_(None)
-
-
-def _good() -> ColumnElement[bool]:
-    return _there() & Copy.trashed_at.is_(None)

@@ -50,6 +50,7 @@ def reconcile(repo: Repository, record: RepositoryRecord, own_job: int | None = 
     strays = {key: value for key, value in found.stored.items() if key.hex() not in known}
     db.session.rollback()  # what follows may be slow: keep no old view of the database open
     found.adopted = _adopt(repo, record_id, strays, own_job)
+    _note_damaged(record_id, {snapshot_id.hex() for snapshot_id in found.damaged})
     _tell_damaged(record_id, found.damaged)
     return found
 
@@ -90,6 +91,16 @@ def _note_lost(record_id: str, missing: set[int], stored: Mapping[bytes, Snapsho
                 lost.append(copy.id)
     _tell_lost(lost)
     return lost
+
+
+def _note_damaged(record_id: str, damaged: set[str]) -> None:
+    """Note which copies cannot be read, so that they count for nothing; and which can be read again."""
+    marked = [copy for copy in _copies(db.session(), record_id) if copy.damaged_at is not None]
+    if not damaged and not marked:
+        return
+    with write() as session:
+        for copy in _copies(session, record_id):
+            copy.damaged_at = (copy.damaged_at or utc_now()) if copy.snapshot_id in damaged else None
 
 
 def _is_known(session: Session, record_id: str, snapshot_id: str) -> bool:

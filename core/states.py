@@ -8,11 +8,11 @@ from datetime import date, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import func, select
 
-from core import configs, points, schedules, storages, words
+from core import alerts, configs, points, schedules, storages, words
 from core.db import UtcDateTime, db, utc_now
-from core.models import Config, Copy, Job, Point, ScheduledRun, Storage
+from core.models import Config, Job, Point, ScheduledRun, Storage
 from core.models.job import PENDING
 
 Word = Literal["Paused", "Running", "Failing", "Late", "New", "Protected"]
@@ -120,7 +120,7 @@ def strip(config: Config, days: int = 30, now: datetime | None = None) -> list[D
 def facts(config: Config, now: datetime | None = None) -> Facts:
     """Return the numbers of a config."""
     sums = select(func.count(Point.id), func.coalesce(func.sum(Point.bytes_added), 0)).where(
-        Point.config_id == config.id, Point.copies.any(_is_live())
+        Point.config_id == config.id, Point.copies.any(points.live())
     )
     good_points, stored_bytes = db.session.execute(sums).one()
     last_good = points.latest(config.id)
@@ -144,7 +144,7 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
     now = now or utc_now()
     if shown is None:
         shown = [(config, state(config, now)) for config in configs.list_all()]
-    reasons = [*_storage_reasons(), *_config_reasons(shown)]
+    reasons = [*_storage_reasons(), *_config_reasons(shown), *_alert_reasons(shown)]
     newest = [point.taken_at for config, _ in shown if (point := points.latest(config.id)) is not None]
     last = max(newest, default=None)
     if reasons:
@@ -251,10 +251,22 @@ def _config_reasons(shown: Sequence[tuple[Config, State]]) -> list[Reason]:
     ]
 
 
+def _alert_reasons(shown: Sequence[tuple[Config, State]]) -> list[Reason]:
+    """Name each open error that no state shows: a damaged or lost snapshot, a restore, retention."""
+    named = {config.id for config, found in shown if found.needs_person}
+    return [
+        Reason(alert.what, config_id=alert.config_id, job_id=alert.job_id, storage_id=alert.storage_id)
+        for alert in alerts.list_open()
+        if alert.severity == "error" and alert.kind != "unreachable" and alert.config_id not in named
+    ]
+
+
 def _attention(shown: Sequence[tuple[Config, State]], reasons: Sequence[Reason]) -> str:
     number = sum(found.needs_person for _, found in shown)
     if number == 0:
-        return f"{words.count(len(reasons), 'storage')} {'needs' if len(reasons) == 1 else 'need'} you."
+        only_storages = all(reason.storage_id and not reason.config_id for reason in reasons)
+        things = words.count(len(reasons), "storage" if only_storages else "thing")
+        return f"{things} {'needs' if len(reasons) == 1 else 'need'} you."
     return f"{words.count(number, 'config')} {'needs' if number == 1 else 'need'} you."
 
 
@@ -278,7 +290,3 @@ def _all(number: int) -> str:
 
 def _storage_of(config: Config) -> Storage:
     return config.destinations[0].repository.storage
-
-
-def _is_live() -> ColumnElement[bool]:
-    return and_(Copy.trashed_at.is_(None), Copy.forgotten_at.is_(None), Copy.lost_at.is_(None))

@@ -39,7 +39,7 @@ class Point(Base):
 
 class Copy(Base):
     """A point on one repository. Trashed: counts for nothing but space; forgotten: its snapshot is removed;
-    lost: the snapshot was found missing, removed by somebody else."""
+    lost: the snapshot was found missing, removed by somebody else; damaged: its file cannot be read."""
 
     __tablename__ = "copies"
     __table_args__ = (UniqueConstraint("repository_id", "snapshot_id"),)
@@ -53,6 +53,7 @@ class Copy(Base):
     trash_reason: Mapped[LongText] = mapped_column(default="")
     forgotten_at: Mapped[Moment | None]
     lost_at: Mapped[Moment | None]
+    damaged_at: Mapped[Moment | None]
 
     point: Mapped[Point] = relationship(back_populates="copies")
     repository: Mapped[RepositoryRecord] = relationship()
