@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException
 
-from core import errors, outcomes
+from core import errors, outcomes, storages
 from webapp import answers
 
 _log = logging.getLogger(__name__)
@@ -30,6 +30,13 @@ _WORDS = {
     405: ("This address cannot be opened like that.", "Use the buttons of the page you came from."),
     413: ("That was too much for one request.", "Send less at once."),
 }
+
+
+# What an unreachable storage means to who looks at a page; that of a job is told to run again.
+_AWAY = (
+    "Check that its disk is connected and mounted there, then open this page again. All points stay listed; "
+    "looking into them and restoring wait for the storage."
+)
 
 
 def register(app: Flask) -> None:
@@ -55,7 +62,8 @@ def page(status: int, what: str, advice: str, error_id: str = "") -> ResponseRet
 
 
 def _holdfast_error(error: errors.HoldfastError) -> ResponseReturnValue:
-    return page(status_of(error), error.message, error.advice)
+    advice = _AWAY if isinstance(error, errors.Unreachable) else error.advice
+    return page(status_of(error), error.message, advice)
 
 
 def _csrf_error(error: CSRFError) -> ResponseReturnValue:
@@ -77,9 +85,10 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
 def _unexpected(error: Exception) -> ResponseReturnValue:
     if isinstance(error, outcomes.EXPECTED):
         # A storage or a repository failed: the world's doing, and core has the words for it.
-        said = outcomes.explain(error, "")
+        found = storages.gone_behind(storages.list_all(), error)
+        said = outcomes.explain(found, "")
         _log.warning("%s %s: %s", request.method, request.path, said.detail)
-        return page(503, said.summary, said.advice)
+        return page(503, said.summary, _AWAY if isinstance(found, errors.Unreachable) else said.advice)
     error_id = secrets.token_hex(4)
     _log.error("error %s at %s %s", error_id, request.method, request.path, exc_info=error)
     return page(

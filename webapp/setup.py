@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from core import app_state, configs, recovery, setup
 from core.errors import Conflict, HoldfastError, Refused
 from webapp import access, config_form, config_words, forms
+from webapp import configs as config_views
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 
@@ -115,11 +116,18 @@ def confirm_parts() -> ResponseReturnValue:
 @blueprint.get("/config")
 @access.allow("admin")
 def config() -> ResponseReturnValue:
-    """Ask what to back up first; its form goes to configs.create."""
+    """Ask what to back up first."""
     if setup.stage() != "config":
         return _next_step()
     form = config_form.from_input(configs.offered())
     return render_template("setup/config.html", form=form, summary=config_words.summarise(form))
+
+
+@blueprint.post("/config")
+@access.allow("admin")
+def create_config() -> ResponseReturnValue:
+    """Make the first config as any other; what is wrong with it is said here, at a step of set-up."""
+    return config_views.create()
 
 
 def _confirm_page(form: forms.Form, status: int) -> ResponseReturnValue:

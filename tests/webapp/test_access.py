@@ -73,6 +73,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "setup.confirm": ("admin", "/setup/recovery/confirm"),
     "setup.confirm_parts": ("admin", "/setup/recovery/confirm"),
     "setup.config": ("admin", "/setup/config"),
+    "setup.create_config": ("admin", "/setup/config"),
     "sessions.logout": ("anyone", "/logout"),
 }
 RANKS = {"anyone": 0, "stranger": 0, "viewer": 1, "operator": 2, "admin": 3}

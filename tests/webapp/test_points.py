@@ -126,3 +126,20 @@ def test_all_times_of_a_page_are_in_the_zone_of_its_config(world: World, as_: As
     assert set(re.findall(r"\d\d:\d\d:\d\d ([A-Z]+)", elsewhere)) <= {"CET", "CEST"}
     with world.app.app_context(), write() as session:
         session.get_one(Config, world.config_id).timezone = "Europe/Berlin"
+
+
+def test_a_point_whose_storage_is_away_says_what_to_do_on_this_page(world: World, as_: As) -> None:
+    backups, browser = world.folder / "backups", as_("viewer")
+    backups.rename(world.folder / "away")
+    try:
+        response = browser.get(f"/points/{world.point_id}")
+    finally:
+        (world.folder / "away").rename(backups)
+    assert response.status_code == 503
+    assert "is unreachable" in response.text
+    assert "open this page again" in response.text
+    assert "job again" not in response.text
+    main = response.text.partition("<main")[2]
+    assert 'href="/points"' in main
+    assert 'href="/storages"' in main
+    assert browser.get(f"/points/{world.point_id}").status_code == 200

@@ -167,7 +167,7 @@ def test_the_first_config_can_be_backed_up_at_once(fresh: Flask) -> None:
         "then": "back-up",
         "first": "yes",
     }
-    response = browser.post("/configs", data)
+    response = browser.post("/setup/config", data)
     with fresh.app_context():
         (config,) = configs.list_all()
         assert config.cron == "30 2 * * *"
@@ -180,9 +180,12 @@ def test_the_first_config_can_be_backed_up_at_once(fresh: Flask) -> None:
 
 def test_a_first_config_refused_stays_in_set_up(fresh: Flask) -> None:
     browser = set_up(Browser(fresh))
-    response = browser.post("/configs", {"name": "First", "paths": "", "schedule": "manual", "first": "yes"})
+    assert 'action="/setup/config"' in browser.get("/setup/config").text
+    data = {"name": "First", "paths": "", "schedule": "manual", "first": "yes"}
+    response = browser.post("/setup/config", data)
     assert response.status_code == 422
     assert 'id="setup-steps"' in response.text
+    assert 'action="/setup/config"' in response.text
     assert problems_of(response.text) == []
 
 
