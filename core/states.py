@@ -77,10 +77,11 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The first line of the Overview. `level`: good, waiting (nothing is wrong, not all is protected yet),
-    attention. `sentence` tells no times: `last_backup_at` is for the page to word."""
+    """The first line of the Overview. `level`: good, warning (protected, but for what a backup left out),
+    waiting (nothing is wrong, not all is protected yet), attention. `sentence` tells no times:
+    `last_backup_at` is for the page to word."""
 
-    level: Literal["good", "waiting", "attention"]
+    level: Literal["good", "warning", "waiting", "attention"]
     sentence: str
     reasons: Sequence[Reason]
     last_backup_at: datetime | None
@@ -151,10 +152,14 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
         return Verdict("attention", _attention(shown, reasons), reasons, last)
     if not shown:
         return Verdict("waiting", "Nothing is backed up yet.", [], last)
+    incomplete, left_out = _left_out(shown)
     open_ends = [config.name for config, found in shown if not _is_protected(config, found)]
-    if not open_ends:
-        return Verdict("good", f"{_all(len(shown))} protected.", [], last)
-    return Verdict("waiting", _not_yet(open_ends, len(shown)), [], last)
+    if open_ends:
+        return Verdict("waiting", _not_yet(open_ends, len(shown)), incomplete, last)
+    if incomplete:
+        missing = f"{words.count(left_out, 'thing')} that could not be read"
+        return Verdict("warning", f"{_all(len(shown))} protected, except for {missing}.", incomplete, last)
+    return Verdict("good", f"{_all(len(shown))} protected.", [], last)
 
 
 def _running(config: Config, now: datetime) -> State | None:
@@ -259,6 +264,18 @@ def _alert_reasons(shown: Sequence[tuple[Config, State]]) -> list[Reason]:
         for alert in alerts.list_open()
         if alert.severity == "error" and alert.kind != "unreachable" and alert.config_id not in named
     ]
+
+
+def _left_out(shown: Sequence[tuple[Config, State]]) -> tuple[list[Reason], int]:
+    """Name each config whose last good point lacks something; return how many things that are in all."""
+    reasons, total = [], 0
+    for config, _ in shown:
+        point = points.latest(config.id)
+        if point is not None and point.warnings:
+            text = f"{config.name}: the last backup left out {words.count(point.warnings, 'thing')}."
+            reasons.append(Reason(text, config_id=config.id, job_id=point.job_id))
+            total += point.warnings
+    return reasons, total
 
 
 def _attention(shown: Sequence[tuple[Config, State]], reasons: Sequence[Reason]) -> str:

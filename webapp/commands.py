@@ -75,10 +75,10 @@ def clean(config_name: str | None, confirm: bool, accept_clock: bool, max_wait: 
 @backup.command("status")
 @_JSON
 def status(as_json: bool) -> None:
-    """Say whether everything is protected; exit code 1 if somebody has to do something."""
+    """Say whether all is protected; exit code 1: somebody has to do something; 3: things were left out."""
     verdict = states.verdict()
     output.status(verdict, configs.list_all(), as_json=as_json)
-    sys.exit(1 if verdict.level == "attention" else 0)
+    sys.exit({"attention": 1, "warning": 3}.get(verdict.level, 0))
 
 
 @backup.command("points")

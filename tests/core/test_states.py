@@ -251,6 +251,20 @@ def test_the_verdict_says_when_all_is_well(config: Config) -> None:
     assert states.verdict(NOW).sentence == "All 2 configs are protected."
 
 
+def test_the_verdict_is_not_plain_good_if_a_backup_left_things_out(config: Config) -> None:
+    job_id = run(config, "warning", ago(10), warnings=15)
+    found = states.verdict(NOW)
+    assert (found.level, found.sentence) == (
+        "warning", "Your config is protected, except for 15 things that could not be read.",
+    )  # fmt: skip
+    assert [(reason.text, reason.job_id) for reason in found.reasons] == [
+        ("Wiki: the last backup left out 15 things.", job_id)
+    ]
+    assert states.state(config, NOW).word == "Protected"
+    run(make_config("Mail"), "completed", ago(9))
+    assert states.verdict(NOW).sentence.startswith("All 2 configs are protected, except for 15 things")
+
+
 def test_the_verdict_names_what_needs_somebody(config: Config) -> None:
     run(config, "completed", ago(10))
     mail = make_config("Mail")
