@@ -27,7 +27,10 @@ def raise_alert(
     job_id: int | None = None,
     storage_id: str | None = None,
 ) -> Alert:
-    """Open an alert, or note that the open one of this subject happened again (its texts are renewed)."""
+    """Open an alert, or note that the open one of this subject happened again (its texts are renewed).
+
+    One that was a warning and now is an error is told anew, and nobody has acknowledged it any more.
+    """
     texts = {"kind": kind, "severity": severity, "what": what, "meaning": meaning, "advice": advice}
     about = {"config_id": config_id, "job_id": job_id, "storage_id": storage_id}
     with write() as session:
@@ -41,11 +44,20 @@ def raise_in(session: Session, subject: str, **values: str | int | None) -> Aler
     if alert is None:
         alert = Alert(subject=subject, opened_at=now, count=0)
         session.add(alert)
+    if alert.severity == "warning" and values.get("severity") == "error":
+        _tell_anew(alert)
     alert.count += 1
     alert.last_at = now
     for name, value in values.items():
         setattr(alert, name, value)
     return alert
+
+
+def _tell_anew(alert: Alert) -> None:
+    """Let it count as news: that somebody knew of the warning does not mean they know of the failure."""
+    alert.notified_at, alert.notify_attempts = None, 0
+    alert.notify_tried_at, alert.notify_error = None, ""
+    alert.acknowledged_at, alert.acknowledged_by = None, ""
 
 
 def resolve(subject: str) -> bool:
