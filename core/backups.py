@@ -17,6 +17,7 @@ from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
 from core.errors import NotFound
 from core.expected import Expected
+from core.lost_packs import tell_lost_packs
 from core.models import Config, Copy, Point, RepositoryRecord
 from core.outcomes import Outcome
 from core.readback import read_back, reject
@@ -165,6 +166,8 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     outcome = _outcome(result)
+    tell_lost_packs(attempt.log, task.record_id, result.lost_packs)
+    db.session.rollback()
     attempt.log.add("info", f"Snapshot {result.snapshot_hex[:8]} is stored; reading it back.")
     snapshot = _read_back(repo, task, result)
     attempt.log.add("info", "The snapshot and a sample of what it holds were read back from the storage.")
@@ -215,7 +218,8 @@ def _log_findings(attempt: Attempt, found: Findings) -> None:
     if found.adopted:
         attempt.log.add(
             "info",
-            f"Took over {words.count(len(found.adopted), 'point')} that an interrupted job had stored.",
+            f"Took over {words.count(len(found.adopted), 'point')} that an interrupted job had stored. "
+            "Whether that job could read everything is not known.",
         )
     if found.lost:
         attempt.log.add(

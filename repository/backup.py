@@ -18,6 +18,7 @@ from repository.errors import BlobNotFound, Damaged, NothingToBackUp
 from repository.files import local_identity
 from repository.gotext import LocalZone, format_time
 from repository.locks import Lock
+from repository.lost_packs import LostPack, drop_lost_packs
 from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -63,12 +64,16 @@ class BackupOptions:
 
 @dataclass(slots=True)
 class BackupResult(Tally):
-    """What a backup did: the counts of Tally, and the snapshot it made."""
+    """What a backup did: the counts of Tally, and the snapshot it made.
+
+    `lost_packs` are those that the storage had lost before; what the source still has of them is stored anew.
+    """
 
     snapshot_id: bytes = b""
     tree: bytes = b""
     parent: bytes | None = None
     duration_s: float = 0.0
+    lost_packs: list[LostPack] = field(default_factory=list)
 
     @property
     def snapshot_hex(self) -> str:
@@ -96,8 +101,11 @@ def backup(
     result = BackupResult()
     parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
     repo.load_index()
+    result.lost_packs = _without_lost_packs(repo)
     parent_id = parent[0] if parent else None
-    cache.begin(repo, parent_id, options.zone, program=PROGRAM_VERSION, read_all=options.read_all)
+    # The cache knows which index files there were, not which packs: with some lost, every folder is listed.
+    read_all = options.read_all or bool(result.lost_packs)
+    cache.begin(repo, parent_id, options.zone, program=PROGRAM_VERSION, read_all=read_all)
     writer = repo.start_writing(
         WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
     )
@@ -115,6 +123,13 @@ def backup(
         repo.stop_writing()
     result.duration_s = time.monotonic() - started
     return result
+
+
+def _without_lost_packs(repo: Repository) -> list[LostPack]:
+    lost = drop_lost_packs(repo)
+    for pack in lost:
+        logger.warning("the storage lost data: %s; what of it is still in the source is stored anew", pack)
+    return lost
 
 
 def _save_tree(

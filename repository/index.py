@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from itertools import chain, repeat
 from typing import NamedTuple
 
@@ -147,6 +147,15 @@ class Index:
         """Yield each pack with its blobs by offset: the bulk way of blobs_in."""
         for number in range(1, self._packs.end):
             yield self._packs.id_of(number), self._blobs_in(number)
+
+    def without(self, packs: Container[bytes]) -> Index:
+        """Return another index that lists all but these packs, and says it was loaded from the same files."""
+        kept = Index()
+        kept.files = set(self.files)
+        for pack, blobs in self.blobs_by_pack():
+            if pack not in packs:
+                kept.add_pack(pack, blobs)
+        return kept
 
     def blobs_in(self, pack: bytes) -> list[PackedBlob]:
         """Return what the index says is in a pack, by offset.

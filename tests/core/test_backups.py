@@ -228,6 +228,8 @@ def test_a_lost_pack_is_stored_anew_and_alerted(tmp_path: Path) -> None:
     assert job.counts["files_changed"] + job.counts["files_new"] == 3
     (alert,) = [each for each in alerts.list_open() if each.kind == "corruption"]
     assert "2 pack files" in alert.what
+    restic(repository, "rebuild-index")  # as the alert says; else restic goes on asking for what is lost
+    restic(repository, "check", "--read-data")
     restic(repository, "restore", "latest", "--target", str(tmp_path / "out"))
     restored = tmp_path / "out" / tree.relative_to("/") / "sub" / "1.txt"
     assert restored.read_bytes() == (tree / "sub" / "1.txt").read_bytes()
