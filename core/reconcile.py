@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import alerts, words
 from core.db import db, utc_now, write
-from core.models import Config, Copy, Job, Point, RepositoryRecord
+from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord
 from core.readback import read_back, reject, rejected
 from repository.errors import RepositoryError
 from repository.repository import Repository
@@ -146,7 +146,16 @@ def _adopt_one(
     if _runs_now(session, config_id, own_job):
         return None  # its job is about to make the row itself
     job = _job_at(session, config_id, taken_at(snapshot))
-    return add_point(session, record_id, snapshot_id, snapshot, config_id=config_id, job_id=job)
+    # At least one: what the log of the killed job did not come to say is not known.
+    warnings = max(1, _warnings_of(session, job))
+    return add_point(
+        session, record_id, snapshot_id, snapshot, config_id=config_id, job_id=job, warnings=warnings
+    )
+
+
+def _warnings_of(session: Session, job_id: int | None) -> int:
+    lines = select(func.count()).select_from(JobLog).where(JobLog.job_id == job_id, JobLog.level == "warning")
+    return session.scalar(lines) or 0
 
 
 def add_point(

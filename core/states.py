@@ -27,6 +27,7 @@ _CELLS: dict[str, Cell] = {
     "failed": "failed",
     "interrupted": "failed",
 }
+_GOOD = ("completed", "warning")
 # The worst of a day is shown. Cancelled by a person is no outcome.
 _RANK: tuple[Cell, ...] = ("none", "good", "warning", "missed", "failed")
 
@@ -98,11 +99,7 @@ def state(config: Config, now: datetime | None = None) -> State:
     point = points.latest(config.id)
     if point is None:
         return State("New", "There is no good point yet.")
-    if point.warnings:
-        return State(
-            "Protected", f"The last backup left out {words.count(point.warnings, 'thing')}.", point.job_id
-        )
-    return State("Protected", "The last backup is complete.", point.job_id)
+    return State("Protected", _completeness(point), point.job_id)
 
 
 def strip(config: Config, days: int = 30, now: datetime | None = None) -> list[Day]:
@@ -162,6 +159,15 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
     return Verdict("good", f"{_all(len(shown))} protected.", [], last)
 
 
+def _completeness(point: Point) -> str:
+    if not point.warnings:
+        return "The last backup is complete."
+    job = db.session.get(Job, point.job_id) if point.job_id else None
+    if job is None or job.status not in _GOOD:
+        return "The last point is of a job that was killed: what it could not read is not known."
+    return f"The last backup left out {words.count(point.warnings, 'thing')}."
+
+
 def _running(config: Config, now: datetime) -> State | None:
     query = select(Job).where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(PENDING))
     job = db.session.scalar(query.order_by(Job.id.desc()).limit(1))
@@ -196,7 +202,7 @@ def _late(config: Config, now: datetime) -> State | None:
     if due_at is None or due_at <= (config.scheduled_since or now):
         return None
     backups = select(Job).where(Job.config_id == config.id, Job.kind == "backup")
-    good = backups.where(Job.status.in_(("completed", "warning")), Job.ended_at >= due_at)
+    good = backups.where(Job.status.in_(_GOOD), Job.ended_at >= due_at)
     if db.session.scalar(good.limit(1)) is not None:
         return None
     waiting = db.session.scalar(backups.where(Job.status == "queued").limit(1))
