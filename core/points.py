@@ -101,6 +101,19 @@ def latest(config_id: str, now: datetime | None = None) -> Point | None:
     return db.session.scalar(query.order_by(Point.taken_at.desc(), Point.id.desc()).limit(1))
 
 
+def why_gone(job_id: int) -> str:
+    """Return what became of the point that a job made, to follow "the point"; "" if it counts."""
+    made = db.session.scalars(select(Point).where(Point.job_id == job_id)).all()
+    if not made or any(is_good(point) for point in made):
+        return ""
+    copies = [copy for point in made for copy in point.copies]
+    if any(copy.damaged_at for copy in copies):
+        return "cannot be read any more: its snapshot is damaged"
+    if any(copy.lost_at for copy in copies):
+        return "is gone: its snapshot was removed by another program"
+    return "does not count any more: it was removed"
+
+
 def best_copy(point: Point) -> Copy:
     """Return the copy to restore from: a readable one before a damaged one, then one on a storage that
     answers before another, then a live one before a trashed one.

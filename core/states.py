@@ -20,6 +20,8 @@ Cell = Literal["good", "warning", "failed", "missed", "none"]
 
 # How long after its due time a run may end before its config is Late.
 GRACE = timedelta(hours=1)
+# A backup queued for longer is not "about to start": perhaps nobody works.
+ABOUT_TO_START = timedelta(minutes=2)
 _LOOK_BACK = timedelta(days=40)
 _CELLS: dict[str, Cell] = {
     "completed": "good",
@@ -175,7 +177,7 @@ def _running(config: Config, now: datetime) -> State | None:
         return None
     if job.status == "running":
         return State("Running", "A backup is running now.", job.id)
-    if not job.waiting_reason and now - job.created_at < GRACE:
+    if not job.waiting_reason and now - job.created_at < ABOUT_TO_START:
         return State("Running", "A backup is about to start.", job.id)
     return None  # it waits: what is true without it is said
 
@@ -193,6 +195,8 @@ def _failing(config: Config, now: datetime) -> State | None:
         return State("Failing", f"A run was missed: {missed.missed_reason}")
     if job is not None and point is None:
         return State("Failing", "Backups ended well, but none of their points is left.", job.id)
+    if job is not None and (gone := points.why_gone(job.id)):
+        return State("Failing", f"The point of the last backup {gone}.", job.id)
     return None
 
 

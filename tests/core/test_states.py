@@ -137,6 +137,21 @@ def test_good_jobs_whose_points_are_gone_protect_nothing(config: Config) -> None
     assert states.facts(config, NOW).last_good is None
 
 
+@pytest.mark.parametrize(
+    ("column", "told"), [("damaged_at", "damaged"), ("lost_at", "another program"), ("trashed_at", "removed")]
+)
+def test_the_last_backup_is_worth_nothing_without_its_point(config: Config, column: str, told: str) -> None:
+    run(config, "completed", ago(34))
+    job_id = run(config, "completed", ago(10))
+    assert word(config) == "Protected"
+    with write() as session:
+        newest = session.query(Copy).order_by(Copy.id.desc()).first()
+        setattr(newest, column, NOW)
+    found = states.state(config, NOW)
+    assert (found.word, found.job_id) == ("Failing", job_id)
+    assert told in found.reason
+
+
 def test_a_job_row_alone_is_no_protection(config: Config) -> None:
     run(config, "completed", ago(10), point=False)
     assert word(config) == "Failing"
@@ -166,6 +181,13 @@ def test_running_comes_before_failing(config: Config) -> None:
 def test_one_just_queued_is_about_to_run(config: Config) -> None:
     pending(config, "queued", ago(0.01))
     assert word(config) == "Running"
+
+
+@pytest.mark.parametrize(("minutes", "expected"), [(1, "Running"), (3, "Failing")])
+def test_one_that_nobody_starts_hides_nothing(config: Config, minutes: int, expected: str) -> None:
+    run(config, "failed", ago(5))
+    pending(config, "queued", NOW - timedelta(minutes=minutes))
+    assert word(config) == expected
 
 
 def test_one_that_waits_hides_nothing(config: Config) -> None:
