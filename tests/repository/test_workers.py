@@ -50,6 +50,8 @@ def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(crew, "START_FILES", 1)
     monkeypatch.setattr(crew, "BATCH_FILES", 7)
     monkeypatch.setattr(backup_read, "_TELL_EVERY_S", 0)
+    _before.clear()
+    _before.update(children())
 
 
 @pytest.fixture
@@ -62,10 +64,13 @@ def tree(tmp_path: Path) -> Path:
     return tmp_path / "tree"
 
 
+_before: set[int] = set()  # what other tests have left running
+
+
 def children() -> list[int]:
-    """Return the processes that this one has started and not yet waited for."""
+    """Return the processes that this test has started and not yet waited for."""
     lists = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in lists for pid in each.read_text().split()]
+    return [int(pid) for each in lists for pid in each.read_text().split() if int(pid) not in _before]
 
 
 def counts(result: BackupResult) -> dict[str, object]:
