@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
@@ -17,7 +21,9 @@ from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
 from core.models import Job
 from repository import locks
-from repository.locks import Lock, lock_repository
+from repository.gotext import UTC_ZONE, format_time
+from repository.lockfile import LockInfo
+from repository.locks import Lock, list_locks, lock_repository
 from repository.repository import Repository
 from tests.core.making import make_config, make_storage, make_tree
 
@@ -109,3 +115,31 @@ def test_an_attempt_that_lost_its_row_notes_no_lock(repo: Repository, attempt: A
     with lock_repository(repo, on_lock_id=old.hold_lock):
         assert old.lost.is_set()
         assert jobs.get(attempt.job_id).lock_id == ""
+
+
+def gone_pid() -> int:
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def leave(repo: Repository, minutes: float, hostname: str, pid: int) -> str:
+    """Leave a lock on the repository as restic would; return its id."""
+    at = format_time(time.time_ns() - int(minutes * 60e9), UTC_ZONE)
+    return repo.files.save("locks", LockInfo(at, False, hostname, "somebody", pid).encode()).id.hex()
+
+
+def test_a_lock_on_no_row_goes_by_restics_rule(repo: Repository) -> None:
+    lock_id = leave(repo, 31, socket.gethostname(), gone_pid())
+    assert remove_dead_locks(repo) == [lock_id]
+    assert list_locks(repo) == []
+
+
+@pytest.mark.parametrize("case", ["young", "elsewhere", "alive", "of the future", "of no process"])
+def test_a_lock_on_no_row_stays_as_long_as_anything_speaks_for_it(repo: Repository, case: str) -> None:
+    minutes = {"young": 29, "of the future": -9999}.get(case, 31)
+    pid = {"alive": os.getpid(), "of no process": 0}.get(case, gone_pid())
+    leave(repo, minutes, "elsewhere" if case == "elsewhere" else socket.gethostname(), pid)
+    assert remove_dead_locks(repo) == []
+    assert len(list_locks(repo)) == 1
