@@ -100,3 +100,6 @@ def test_restores_are_listed_with_their_result(world: World, as_: As) -> None:
     page = as_("viewer").get("/restores").text
     assert f"/jobs/{world.restore_job_id}" in page
     assert "Completed" in page
+    (row,) = re.findall(rf'href="/jobs/{world.restore_job_id}".*?</tr>', page, re.DOTALL)
+    assert f"Everything; {restores.CONFLICTS['keep']}" in row
+    assert f"{world.tree}/empty" in page  # of the restore of what was ticked

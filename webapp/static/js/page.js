@@ -103,6 +103,13 @@
   document.addEventListener("announce", (event) => announce(event.detail.value));
   document.addEventListener("notice", (event) => notice(event.detail.value));
 
+  // "… is saved." is news until something else happens; a warning stays until the page is left.
+  for (const name of ["job-started", "job-ended"]) {
+    document.addEventListener(name, () => {
+      for (const note of document.querySelectorAll("#notices > .tone-good")) note.remove();
+    });
+  }
+
   // A tab that nobody looks at does not ask; it catches up when it is looked at.
   document.addEventListener("htmx:beforeRequest", (event) => {
     const polled = event.detail.requestConfig.verb === "get" && !event.detail.requestConfig.triggeringEvent;
