@@ -26,7 +26,8 @@ def tell(job_id: int) -> None:
     if job is None or not job.ended or job.parameters.get(_TOLD):
         return
     if job.status == "completed":
-        alerts.resolve(_subject(job))
+        if not _ended_badly_since(job):
+            alerts.resolve(_subject(job))
     elif job.kind == "retention" and job.status == "warning":
         pass  # what it warns of (the brake, a lost snapshot) has an alert of its own
     elif job.status in _BAD and not _told_before(job):
@@ -55,6 +56,14 @@ def _raise(job: Job) -> None:
 
 def _subject(job: Job) -> str:
     return f"{job.kind}:{job.config_id or 'all'}"
+
+
+def _ended_badly_since(job: Job) -> bool:
+    """Tell whether a later job of the same kind and config ended badly: an old good end resolves nothing."""
+    later = select(Job.id).where(
+        Job.kind == job.kind, Job.config_id == job.config_id, Job.id > job.id, Job.status.in_(_BAD)
+    )
+    return db.session.scalar(later.limit(1)) is not None
 
 
 def _told_before(job: Job) -> bool:
