@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core import alerts
 from core.db import db, utc_now, write
-from core.models import Alert, Job
+from core.models import Alert, Job, Restore
 
 _TOLD = "told"
 _UNTOLD_SINCE = timedelta(days=2)
@@ -25,6 +25,8 @@ def tell(job_id: int) -> None:
     job = db.session.get(Job, job_id, populate_existing=True)
     if job is None or not job.ended or job.parameters.get(_TOLD):
         return
+    if job.kind == "restore":
+        _resolve_restores(job)
     if job.status == "completed":
         if not _ended_badly_since(job):
             alerts.resolve(_subject(job))
@@ -54,7 +56,21 @@ def _raise(job: Job) -> None:
     )  # fmt: skip
 
 
+def _resolve_restores(job: Job) -> None:
+    """Close what earlier restores to the same folder have opened, once one has brought all the content."""
+    restore = db.session.scalar(select(Restore).where(Restore.job_id == job.id))
+    whole = job.status == "completed" or (job.status == "warning" and job.counts.get("files", 0) > 0)
+    if restore is None or not whole:
+        return
+    same = select(Restore.job_id).where(Restore.target_path == restore.target_path, Restore.job_id < job.id)
+    open_ones = select(Alert.subject).where(Alert.job_id.in_(same), Alert.resolved_at.is_(None))
+    for subject in db.session.scalars(open_ones).all():
+        alerts.resolve(subject)
+
+
 def _subject(job: Job) -> str:
+    if job.kind == "restore":  # another point, or another folder, is another matter
+        return f"restore:{job.config_id or 'all'}:{job.id}"
     return f"{job.kind}:{job.config_id or 'all'}"
 
 

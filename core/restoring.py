@@ -23,6 +23,39 @@ from repository.repository import Repository
 from repository.restore import RestoreOptions, RestoreResult, restore
 from sources.local_target import LocalTarget
 
+# How a target begins what it says: a Problem tells no more of whether the backup or the place is to blame.
+_BY_THE_TARGET = "cannot restore "
+
+
+@dataclass(slots=True)
+class _Missing:
+    """How many problems mean missing content, by what is to blame (unlike an owner that was not set)."""
+
+    damaged: int = 0
+    refused: int = 0  # by the target: something in the way, no right to write
+
+    def note(self, problem: Problem) -> bool:
+        """Count a problem; tell whether it means missing content."""
+        if not problem.loses_data or problem.kind == "incomplete":
+            return False
+        if problem.message.startswith(_BY_THE_TARGET):
+            self.refused += 1
+        else:
+            self.damaged += 1
+        return True
+
+    def advice(self) -> str:
+        """Say what to do about them."""
+        parts = ["Look at the list."]
+        if self.refused:
+            parts.append(
+                "Move away what is in the way, let Holdfast write there, or choose an empty folder; "
+                "then restore again."
+            )
+        if self.damaged or not self.refused:
+            parts.append("Damaged data may still be whole in another point or on another storage.")
+        return " ".join(parts)
+
 
 @dataclass(frozen=True, slots=True)
 class _Task:
@@ -69,18 +102,16 @@ def _task(attempt: Attempt) -> _Task:
     )
 
 
-def _restore(attempt: Attempt, task: _Task, repo: Repository) -> tuple[RestoreResult, int]:
-    """Return what was done, and how many problems mean missing content (unlike an owner not set)."""
+def _restore(attempt: Attempt, task: _Task, repo: Repository) -> tuple[RestoreResult, _Missing]:
+    """Return what was done, and what is missing."""
     db.session.rollback()
     attempt.report(Progress("opening"))
     snapshot = repo.load_snapshot(task.snapshot_id)
     repo.load_index()
-    missing = 0
+    missing = _Missing()
 
     def note(problem: Problem) -> None:
-        nonlocal missing
-        content = problem.loses_data and problem.kind != "incomplete"
-        missing += content
+        content = missing.note(problem)
         attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
     target = LocalTarget(task.target_path)
@@ -104,8 +135,8 @@ def _write_counts(session: Session, task: _Task, result: RestoreResult) -> None:
     row.files, row.bytes, row.kept, row.renamed = result.files, result.bytes, result.kept, result.renamed
 
 
-def _outcome(result: RestoreResult, missing: int, task: _Task) -> Outcome:
-    outcome = _judge(result, max(missing, result.failed), task)
+def _outcome(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
+    outcome = _judge(result, missing, task)
     outcome.counts = {
         "files": result.files, "dirs": result.dirs, "others": result.others, "bytes": result.bytes,
         "kept": result.kept, "renamed": result.renamed, "failed": result.failed,
@@ -114,42 +145,57 @@ def _outcome(result: RestoreResult, missing: int, task: _Task) -> Outcome:
     return outcome
 
 
-def _judge(result: RestoreResult, missing: int, task: _Task) -> Outcome:
-    done = _done(result, task.target_path)
+def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
+    done = _done(result, task)
+    failed = max(missing.damaged + missing.refused, result.failed)
     if result.files + result.others + result.dirs == 0 and result.kept == 0:
         return Outcome(
             "failed", f"Nothing was restored to {task.target_path}.", "The backup itself was not changed.",
             "Look at the list of problems, mend what it names, and restore again.",
         )  # fmt: skip
-    if missing:
+    if failed:
         return Outcome(
             "failed",
-            f"{words.count(missing, 'thing')} could not be restored. {done}",
+            f"{words.count(failed, 'thing')} could not be restored. {done}",
             "What the log lists is not at the target, or not whole there. The backup itself was not changed.",
-            "Look at the list. Damaged data may still be whole in another point or on another storage.",
+            missing.advice(),
         )
     if result.problems:
+        as_before = "it was" if result.problems == 1 else "they were"
         return Outcome(
             "warning",
-            f"{done} {words.count(result.problems, 'thing')} could not be set as they were.",
+            f"{done} {words.count(result.problems, 'thing')} could not be set as {as_before}.",
             "The content of all files is whole; the log lists what is not, such as owners or attributes.",
             "Restore as root if owners and attributes matter.",
         )
     if result.files + result.others == 0 and result.kept:
         return Outcome(
-            "warning", f"Nothing was written: {done}", "What was there already was left as it is, unchecked.",
+            "warning", f"Nothing was written to {task.target_path}: {_kept(result, task)}.",
+            "What was there already was left as it is, unchecked.",
             "Choose another rule or another folder to get the files as they were backed up.",
         )  # fmt: skip
-    meaning = "Every file was written and checked against the backup."
-    if result.kept:
-        meaning = "What was missing was written and checked. What was kept was not looked into."
-    return Outcome("completed", done, meaning)
+    return Outcome("completed", done, _meaning(result, task))
 
 
-def _done(result: RestoreResult, target: str) -> str:
-    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {target}"
+def _meaning(result: RestoreResult, task: _Task) -> str:
+    if not result.kept:
+        return "Every file was written and checked against the backup."
+    written = "missing or older" if task.conflict == "replace-if-older" else "missing"
+    return f"What was {written} was written and checked. What was kept was not looked into."
+
+
+def _kept(result: RestoreResult, task: _Task) -> str:
+    """Say what was left alone, and by which rule."""
+    is_, was = ("is", "was") if result.kept == 1 else ("are", "were")
+    why = f" and {is_} not older" if task.conflict == "replace-if-older" else ""
+    return f"{words.count(result.kept, 'file')} that stood there already{why} {was} kept"
+
+
+def _done(result: RestoreResult, task: _Task) -> str:
+    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {task.target_path}"
     if result.kept:
-        text += f"; {words.count(result.kept, 'file')} that stood there were kept"
+        text += f"; {_kept(result, task)}"
     if result.renamed:
-        text += f"; {words.count(result.renamed, 'file')} stand beside those already there"
+        stand = "stands" if result.renamed == 1 else "stand"
+        text += f"; {words.count(result.renamed, 'file')} {stand} beside those already there"
     return text + "."

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import attempts, job_kinds, jobs, points, restores
+from core import alerts, attempts, job_kinds, jobs, points, restores
 from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point
@@ -82,7 +82,46 @@ def test_kept_files_are_counted_and_not_called_restored(point: Point, tmp_path: 
     again = restore(point, tmp_path / "out", conflict="keep")
     assert again.status == "warning"
     assert again.counts["kept"] == 3
-    assert "Nothing was written" in again.summary
+    assert (
+        again.summary == f"Nothing was written to {tmp_path}/out: 3 files that stood there already were kept."
+    )
+
+
+def test_only_older_files_are_replaced_and_it_says_so(point: Point, tmp_path: Path) -> None:
+    restore(point, tmp_path / "out")
+    kept = restore(point, tmp_path / "out", conflict="replace-if-older")
+    assert kept.summary == (
+        f"Nothing was written to {tmp_path}/out: 3 files that stood there already and are not older were kept."
+    )
+    (older,) = (tmp_path / "out").rglob("1.txt")
+    older.write_text("old")
+    os.utime(older, (1, 1))
+    job = restore(point, tmp_path / "out", conflict="replace-if-older")
+    assert (job.status, job.counts["files"], job.counts["kept"]) == ("completed", 1, 2)
+    assert job.meaning.startswith("What was missing or older was written")
+
+
+def test_what_stands_in_the_way_is_not_called_damaged(point: Point, tmp_path: Path) -> None:
+    blocked = tmp_path / "out" / str(tmp_path / "tree" / "sub" / "1.txt").lstrip("/")
+    (blocked / "something").mkdir(parents=True)
+    job = restore(point, tmp_path / "out", conflict="replace")
+    assert job.status == "failed", job.summary
+    assert "in the way" in job.advice
+    assert "amaged" not in job.advice
+
+
+def test_each_restore_has_an_alert_of_its_own_and_a_good_one_resolves_its_folder(
+    point: Point, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        blocked = tmp_path / name / str(tmp_path / "tree" / "sub" / "1.txt").lstrip("/")
+        (blocked / "something").mkdir(parents=True)
+        restore(point, tmp_path / name, conflict="replace")
+    assert len(alerts.list_open()) == 2
+    subprocess.run(["rm", "-r", str(tmp_path / "one")], check=True)
+    assert restore(point, tmp_path / "one").status == "completed"
+    (left,) = alerts.list_open()
+    assert restores.of_job(left.job_id or 0).target_path == str(tmp_path / "two")
 
 
 def test_replace_brings_the_old_content_back(point: Point, tmp_path: Path) -> None:
@@ -100,6 +139,7 @@ def test_a_damaged_file_makes_the_restore_failed_and_is_named(point: Point, tmp_
     job = restore(point, tmp_path / "out")
     assert job.status == "failed"
     assert "could not be restored" in job.summary
+    assert "Damaged data" in job.advice
     lines = jobs.log_lines(job.id, problems_only=True).items
     assert any("pack" in line.message and line.path.endswith(".txt") for line in lines)
 
