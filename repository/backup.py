@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
+from repository.backup_content import require_as_before, require_something
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
 from repository.collector import rare_collections
 from repository.crew import Crew
 from repository.entries import Problem, Source
-from repository.errors import BlobNotFound, Damaged, NothingToBackUp
 from repository.files import local_identity
 from repository.gotext import LocalZone, format_time
 from repository.locks import Lock
@@ -24,7 +24,6 @@ from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
 from repository.tally import Tally
-from repository.tree import Node, decode_tree
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from repository.worker import Setup, affordable
 from repository.writer import BlobWriter, WriteOptions
@@ -43,8 +42,8 @@ class BackupOptions:
     has applied the rules. `time_ns`, `hostname`, `username` default to now, the source's and this process's.
     `zone` is the zone that times are written in: another one makes other trees. `expected`: (files, bytes)
     in total, for the progress. `refuse_empty`: raise NothingToBackUp where the parent held files and the
-    source has none. `workers`: how many processes read small files beside this one, where the source lets
-    them; None is as many as this machine's processors are good for.
+    source, or one of its paths, has none. `workers`: how many processes read small files beside this one,
+    where the source lets them; None is as many as this machine's processors are good for.
     """
 
     tags: list[str] = field(default_factory=list)
@@ -153,7 +152,9 @@ def _save_tree(
         walk = TreeWalk(repo, source, reader, tally, zone, count_and_report, cache)
         tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
         reader.finish()
-    _require_content(repo, tree, tally, parent if options.refuse_empty else None)
+    require_something(tally)
+    if parent is not None and options.refuse_empty:
+        require_as_before(repo, tally, parent[1], walk.empty_places())
     return tree
 
 
@@ -178,40 +179,6 @@ def _find_parent(repo: Repository, source: Source, options: BackupOptions) -> Fo
     snapshots = repo.list_snapshots(lambda damaged, error: logger.warning("not usable as parent: %s", error))
     fitting = [each for each in snapshots if fits(each[1], hostname, source.paths) and each[1].time_ns <= now]
     return fitting[-1] if fitting else None
-
-
-def _require_content(repo: Repository, tree: bytes, tally: Tally, parent: Found | None) -> None:
-    """Raise NothingToBackUp rather than make a snapshot that holds nothing where something should be."""
-    if tally.files_failed and not tally.files_total:
-        raise NothingToBackUp(
-            f"none of the {tally.files_failed} files could be read, so no snapshot was made; "
-            "the problems listed say why: often a missing permission"
-        )
-    if tally.files_total or tally.others_total:
-        return
-    if tally.problems_lost or not tally.dirs_total:
-        raise NothingToBackUp(
-            "nothing could be read from the source, so no snapshot was made; see the problems"
-        )
-    if parent is not None and _holds_files(repo, parent[1]):
-        raise NothingToBackUp(
-            "the source is empty, but the snapshot before it held files, so no snapshot was made; check that "
-            "its disk is mounted. If it is meant to be empty, allow an empty backup once"
-        )
-
-
-def _holds_files(repo: Repository, snapshot: Snapshot) -> bool:
-    """Tell whether a snapshot holds anything but folders; a tree that cannot be read counts as holding."""
-    trees = [snapshot.tree]
-    while trees:
-        try:
-            nodes: list[Node] = decode_tree(repo.load_blob("tree", trees.pop()))
-        except (BlobNotFound, Damaged):
-            return True
-        if any(node.type != "dir" for node in nodes):
-            return True
-        trees.extend(node.subtree for node in nodes if node.subtree)
-    return False
 
 
 def _snapshot(source: Source, options: BackupOptions, result: BackupResult, started_ns: int) -> Snapshot:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 
 from repository.packfile import BlobType
@@ -23,6 +23,7 @@ class Frame:
     counts the latter. `node` is its own entry, None for the root and for one that turned out unreadable.
     `fingerprint` is that of its listing, b"" if it has none, or anything in it was not stored as listed;
     `below` holds, by slot, the fingerprint and contents of the folders in it; `done` its own, at the end.
+    `holds`: anything but folders is in it or below; what could not be read counts, too.
     """
 
     path: bytes
@@ -37,6 +38,7 @@ class Frame:
     fingerprint: bytes = b""
     below: dict[int, tuple[bytes, Known]] = field(default_factory=dict)
     done: tuple[bytes, Known] | None = None
+    holds: bool = False
 
     def child_path(self, name: bytes) -> bytes:
         """Return the tree path of an entry."""
@@ -73,12 +75,23 @@ class Frame:
 
 
 class TreeBuilder:
-    """Store each directory's tree as soon as everything below it is known."""
+    """Store each directory's tree as soon as everything below it is known.
 
-    def __init__(self, save: SaveBlob, tally: Tally, keep: Keep = lambda fingerprint, known: None) -> None:
+    `empty` gathers those of the `watched` directories that hold nothing but folders.
+    """
+
+    def __init__(
+        self,
+        save: SaveBlob,
+        tally: Tally,
+        keep: Keep = lambda fingerprint, known: None,
+        watched: Container[bytes] = (),
+    ) -> None:
         self._save = save
         self._tally = tally
         self._keep = keep
+        self._watched = watched
+        self.empty: list[bytes] = []
 
     def listed(self, frame: Frame) -> None:
         """Take note that all entries of a directory have a slot."""
@@ -88,6 +101,7 @@ class TreeBuilder:
     def resolve(self, frame: Frame, slot: int, node: Node | None) -> None:
         """Fill a reserved slot; None leaves the entry out."""
         frame.slots[slot] = node
+        frame.holds = True
         frame.missing -= 1
         self._complete(frame)
 
@@ -99,6 +113,7 @@ class TreeBuilder:
             if frame.parent is None:
                 return
             frame.parent.slots[frame.slot] = frame.node
+            frame.parent.holds |= frame.holds or frame.node is None
             frame.parent.add_below(frame.slot, frame.done)
             frame.parent.missing -= 1
             frame = frame.parent
@@ -107,6 +122,9 @@ class TreeBuilder:
         data = encode_tree(node for node in frame.slots if node is not None)
         saved = self._save("tree", data)
         self._tally.count_blob("tree", saved, len(data))
+        frame.holds |= any(node is not None and node.type != "dir" for node in frame.slots)
+        if not frame.holds and frame.path in self._watched:
+            self.empty.append(frame.path)
         frame.tree = saved.id
         frame.done = frame.known()
         if frame.done is not None:

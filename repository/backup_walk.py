@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 from repository.backup_read import FileReader
 from repository.backup_tree import Frame, TreeBuilder
-from repository.entries import Entry, Problem, Source
+from repository.entries import Entry, Problem, Source, TargetedSource
 from repository.errors import BlobNotFound, Damaged
 from repository.file_task import FileTask
 from repository.gotext import LocalZone, parse_time
@@ -49,7 +49,8 @@ class TreeWalk:
         self._pass_on = report
         self._cache = cache
         self._troubled: set[bytes] = set()  # paths of files that were not stored as they should be
-        self._builder = TreeBuilder(repo.save_blob, tally, cache.keep)
+        self._places = _places(source)
+        self._builder = TreeBuilder(repo.save_blob, tally, cache.keep, self._places)
         self._batch: list[FileTask] = []
         self._batch_bytes = 0
         self._links: dict[Identity, FileTask] = {}
@@ -64,6 +65,10 @@ class TreeWalk:
             self._read_batch()
             self._reader.drain()  # may bring hard links that must be read for themselves
         return root.tree
+
+    def empty_places(self) -> list[tuple[bytes, bytes]]:
+        """Return, after the run, (tree path, place) of each path asked for that holds nothing but folders."""
+        return [(path, self._places[path]) for path in self._builder.empty]
 
     def _walk(self, root: Frame, read_all: bool) -> Iterator[Frame]:
         """Yield each directory once all its entries are decided, a child before its parent."""
@@ -92,6 +97,7 @@ class TreeWalk:
             reason = error.strerror or str(error)
             self._report(Problem(frame.path, "unreadable", f"the folder cannot be listed: {reason}"))
             return frame, {}, iter(())
+        frame.holds = bool(listing.problems)
         for problem in listing.problems:
             self._report(problem)
         if listing.fingerprint and not listing.problems and self._cache.may_keep(listing.newest_ns):
@@ -109,6 +115,7 @@ class TreeWalk:
         node.subtree = subtree
         frame.slots.append(node)
         frame.add_below(len(frame.slots) - 1, found)
+        frame.holds |= bool(found[1].files or found[1].others)
         self._builder.count(node, previous)
         self._tally.count_unmodified(*found[1][1:])
         return True
@@ -203,6 +210,14 @@ class TreeWalk:
         node.name, node.size, node.content = task.entry.name, task.size, task.content
         self._tally.count_file(_state(node, task.previous, self._repo.index), node.size)
         self._builder.resolve(frame, slot, node)
+
+
+def _places(source: Source) -> Mapping[bytes, bytes]:
+    """Return the paths asked for by their tree paths, as far as the source knows."""
+    try:
+        return source.tree_paths if isinstance(source, TargetedSource) else {}
+    except OSError:
+        return {}  # listing the root will say so
 
 
 def unchanged(node: Node, previous: Node, index: Index) -> bool:

@@ -6,7 +6,7 @@ as they stand in the snapshot (`b"/"` is its root), whatever the real place on a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -160,6 +160,15 @@ class ScannableSource(Source, Protocol):
 
         May run in another thread, beside listing and reading.
         """
+
+
+@runtime_checkable
+class TargetedSource(Source, Protocol):
+    """A source that can say where the places asked for stand in its tree."""
+
+    @property
+    def tree_paths(self) -> Mapping[bytes, bytes]:
+        """The tree path of each path asked for that has one of its own, with the path. Raises OSError."""
 
 
 class SplittableSource(Source, Protocol):

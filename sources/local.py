@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from repository.entries import Listing, Problem, ScannedDir, SourceUnavailable
 from sources.dirfds import DirStack
@@ -90,6 +90,12 @@ class LocalSource:
         """What the listings depend on besides the files: targets, rules, and who is looking."""
         who = os.geteuid(), os.getegid(), sorted(os.getgroups())
         return repr((self._targets, self._real, self._rules, self._hostname, self._excluded, who)).encode()
+
+    @property
+    def tree_paths(self) -> Mapping[bytes, bytes]:
+        """The tree path of each target, with the target; `/`, `.` and `..` have none. Raises OSError."""
+        asked = frozenset(self._real)
+        return {path: real for path, real in self._prepare()[0].targets() if real in asked}
 
     def scan(self) -> Iterator[ScannedDir]:
         """Yield the fingerprint of every directory below the targets; may run beside all else."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from sources.patterns import clean
@@ -35,6 +35,13 @@ class Branch:
                 return at, names[count:]
             at = at.child(name)
         return at, []
+
+    def targets(self, path: bytes = b"") -> Iterator[tuple[bytes, bytes]]:
+        """Yield the tree path and the real place of each target."""
+        if self.is_target:
+            yield path or b"/", self.real
+        for name, child in self.children.items():
+            yield from child.targets(path + b"/" + name)
 
     def child(self, name: bytes) -> Branch:
         """Return the node of this name; below a target every name is a target. Raises FileNotFoundError."""

@@ -313,10 +313,16 @@ class _Broken:
         self.file.close()
 
 
-def fail(repo: Repository, tree: Path) -> list[Problem]:
+def fail(repo: Repository, *paths: Path) -> list[Problem]:
     problems: list[Problem] = []
     with lock_repository(repo) as lock:
-        result = backup(repo, Failing([os.fsencode(tree)]), BackupOptions(), lock, report=problems.append)
+        result = backup(
+            repo,
+            Failing([os.fsencode(path) for path in paths]),
+            BackupOptions(),
+            lock,
+            report=problems.append,
+        )
     assert result.problems_lost == len(problems)
     return problems
 
@@ -351,6 +357,37 @@ def test_no_snapshot_if_the_source_is_empty_and_was_not_before(repo: Repository,
     assert len(repo.list_snapshots()) == 1
     assert make_backup(repo, tree, refuse_empty=False).result.files_total == 0
     assert make_backup(repo, tree).result.files_total == 0, "empty before, empty now: fine"
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_no_snapshot_if_one_of_several_paths_is_empty_and_was_not_before(
+    repo: Repository, tree: Path, relative: bool
+) -> None:
+    paths = ("a", "folder", "empty") if relative else (tree / "a", tree / "folder", tree / "empty")
+    (tree / "empty").mkdir()
+    make_backup(repo, *paths, cwd=tree)
+    (tree / "folder" / "b").unlink()
+    (tree / "folder" / "c").mkdir()
+    with pytest.raises(NothingToBackUp, match=f"{tree}/folder is empty, .* its disk is mounted"):
+        make_backup(repo, *paths, cwd=tree)
+    assert len(repo.list_snapshots()) == 1
+    assert make_backup(repo, *paths, cwd=tree, refuse_empty=False).result.files_total == 1
+    assert make_backup(repo, *paths, cwd=tree).result.files_total == 1, "empty before, empty now: fine"
+
+
+def test_a_folder_below_the_path_asked_for_may_become_empty(repo: Repository, tree: Path) -> None:
+    make_backup(repo, ".", cwd=tree)
+    (tree / "folder" / "b").unlink()
+    assert make_backup(repo, ".", cwd=tree).result.files_total == 1
+
+
+def test_a_path_with_one_unreadable_file_is_not_called_empty(repo: Repository, tree: Path) -> None:
+    paths = (tree / "a", tree / "folder")
+    (tree / "folder" / "b").rename(tree / "folder" / "bad")
+    make_backup(repo, *paths)
+    (tree / "folder" / "bad").write_bytes(b"another content")
+    (problem,) = fail(repo, *paths)
+    assert problem.path == os.fsencode(tree / "folder" / "bad")
 
 
 def test_a_missing_path_is_no_backup(repo: Repository, tree: Path) -> None:
