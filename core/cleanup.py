@@ -26,6 +26,8 @@ from repository.repository import Repository
 from storage_adapters.errors import StorageError
 
 DAILY = timedelta(hours=24)
+# Jobs of ours end, and the next run empties the trash; one that never ends must not go unnoticed.
+TRASH_MAY_WAIT = timedelta(hours=24)
 
 _log = logging.getLogger(__name__)
 
@@ -36,6 +38,7 @@ class _Done:
     removed: int = 0
     lost: int = 0
     braked: list[str] = field(default_factory=list)
+    full: list[str] = field(default_factory=list)  # storages whose trash should have been emptied long ago
 
 
 def create_daily(now: datetime | None = None) -> Job | None:
@@ -190,6 +193,7 @@ def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _
     remove_dead_locks(repo)
     if _in_use_by_us(repo):
         attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
+        done.full += _tell_full(repository_id)
         return
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
         attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
@@ -199,6 +203,7 @@ def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _
                 if copy.repository_id == repository_id:
                     copy.forgotten_at = utc_now()
     done.removed += len(snapshot_ids)
+    alerts.resolve(f"trash:{repository_id}")
 
 
 def _due(repository_id: str) -> Sequence[Copy]:
@@ -218,6 +223,24 @@ def _in_use_by_us(repo: Repository) -> bool:
     ours = set(db.session.scalars(running))
     db.session.rollback()
     return bool(held) and held == ours
+
+
+def _tell_full(repository_id: str) -> list[str]:
+    """Alert if the trash should have been emptied a day ago; return the name of its storage then."""
+    long_ago = utc_now() - retention.TRASH_FOR - TRASH_MAY_WAIT
+    late = [copy for copy in _due(repository_id) if copy.trashed_at and copy.trashed_at <= long_ago]
+    if not late:
+        return []
+    storage = storages.get_repository(repository_id).storage
+    name, storage_id = storage.name, storage.id
+    alerts.raise_alert(
+        f"trash:{repository_id}", "retention", "warning",
+        f"The trash on {name} could not be emptied for more than a day: other jobs use it all the time.",
+        f"{words.count(len(late), 'point')} in it go on using space. Nothing is lost.",
+        "See which jobs run there. Cancel one that hangs, then run `flask backup cleanup`.",
+        storage_id=storage_id,
+    )  # fmt: skip
+    return [name]
 
 
 def _tell_future(config: Config, found: Sequence[Point]) -> None:
@@ -262,6 +285,14 @@ def _outcome(done: _Done) -> Outcome:
             f"{summary} Stopped by the brake: {', '.join(done.braked)}.",
             "More than half of the points would have gone at once, so none of these configs' points did.",
             "Look at their rules. If they are meant, run `flask backup cleanup --confirm`.",
+            counts=counts,
+        )
+    if done.full:
+        return Outcome(
+            "warning",
+            f"{summary} The trash on {', '.join(done.full)} could not be emptied for more than a day.",
+            "Jobs of Holdfast use the repository all the time. What is in the trash goes on using space.",
+            "See which jobs run there. Cancel one that hangs, then run `flask backup cleanup`.",
             counts=counts,
         )
     if done.lost:

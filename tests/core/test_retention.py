@@ -256,17 +256,24 @@ class TestClock:
 def test_the_trash_is_not_emptied_under_a_running_backup(many: str, tmp_path: Path) -> None:
     set_rule(many, max_backups=6)
     clean(many)
-    age_trash(8)
+    age_trash(7.9)
     running = attempts.claim(jobs.create_backup(many, "manual").id)
     assert running is not None
     repo = storages.open_repository(storages.list_repositories()[0])
     with lock_repository(repo, on_lock_id=running.hold_lock):
         job = clean(many)
         assert (job.status, job.counts["removed"]) == ("completed", 0)
+        age_trash(8.1)
+        job = clean(many)
+        assert (job.status, job.counts["removed"]) == ("warning", 0)
+        assert [alert.kind for alert in alerts.list_open()] == ["retention"]
+        assert "could not be emptied" in job.summary
     with lock_repository(repo):  # somebody else's
         assert clean(many).phase == "waiting"
     repo.close()
     attempts.finish(running, Outcome("completed", "Done."))
+    assert clean(None).counts["removed"] == 2
+    assert not alerts.list_open()
 
 
 def test_one_dead_storage_does_not_starve_the_others(many: str, tmp_path: Path) -> None:
