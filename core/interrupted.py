@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import attempts, job_alerts, outcomes, processes
+from core import attempts, job_alerts, outcomes, processes, words
 from core.db import db, utc_now, write
 from core.joblog import storable
 from core.models import Job
@@ -35,7 +35,7 @@ def interrupt(job_id: int, attempt: int, why: str, detail: str = "") -> bool:
         if job is None or job.attempt != attempt or job.status != "running":
             return False
         job.status, job.ended_at, job.phase, job.current_path = "interrupted", utc_now(), "", ""
-        job.summary = f"The job was interrupted: {why}."
+        job.summary = words.ended(job_alerts.interruption(why))
         job.meaning = outcomes.half_done(job.kind)
         job.advice = "Run it again. What was stored already is not stored a second time."
         job.detail = storable(detail)

@@ -44,14 +44,22 @@ def tell_untold() -> None:
         tell(job_id)
 
 
+def interruption(why: str) -> str:
+    """Return the summary of a job that was interrupted; an alert puts the job's name before the reason."""
+    return f"The job was interrupted: {why}"
+
+
 def _raise(job: Job) -> None:
     kind, severity = _BAD[job.status]
     about = f"{_NAMES.get(job.kind, 'The job')}{f' of {job.config.name}' if job.config else ''}"
     ended = {"failed": "failed", "interrupted": "was interrupted", "warning": "ended with a warning"}[
         job.status
     ]
+    what = f"{about} {ended}. {job.summary}"
+    if job.status == "interrupted":
+        what = f"{about} {ended}: {job.summary.removeprefix(interruption(''))}"
     alerts.raise_alert(
-        _subject(job), kind, severity, f"{about} {ended}. {job.summary}", job.meaning, job.advice, job.detail,
+        _subject(job), kind, severity, what, job.meaning, job.advice, job.detail,
         config_id=job.config_id, job_id=job.id,
     )  # fmt: skip
 

@@ -84,7 +84,7 @@ def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:
     if stopped and db.session.scalar(asked) is None:
         return Outcome(
             "interrupted",
-            "The job was interrupted: its process was told to end (Holdfast or the machine was stopped).",
+            job_alerts.interruption("its process was told to end (Holdfast or the machine was stopped)."),
             meaning,
             "Run it again.",
         )

@@ -10,12 +10,14 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
+from core import words
 from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound
 from core.models import Config, Job, JobLog
 from core.models.job import PENDING
 
 PER_PAGE = 50
+_BROKEN_STARTS = "broken_starts"
 ENQUEUE_AGAIN_AFTER = timedelta(seconds=60)
 
 T = TypeVar("T")
@@ -191,7 +193,7 @@ def give_up_waiting(job_id: int, waited_s: int) -> None:
         reason = job.waiting_reason
         _cancel_queued(job)
         job.status = "failed"
-        job.summary = f"Gave up after waiting for {waited_s} seconds: {reason}."
+        job.summary = f"Gave up after waiting for {words.count(waited_s, 'second')}: {reason}."
         job.advice = "Run it again when the other program has ended, or allow a longer --max-wait."
 
 
@@ -206,6 +208,17 @@ def fail_unstarted(job_id: int, why: str, detail: str) -> None:
         job.meaning = "Nothing was read or written."
         job.advice = "Look at the technical detail: the installation is likely incomplete. Then run it again."
         job.detail = detail
+
+
+def note_broken_start(job_id: int) -> int:
+    """Note that a process of a queued job died before it claimed it; return how often that happened."""
+    with write() as session:
+        job = session.get(Job, job_id)
+        if job is None or job.status != "queued":
+            return 0
+        count = int(job.parameters.get(_BROKEN_STARTS, 0)) + 1
+        job.parameters = {**job.parameters, _BROKEN_STARTS: count}
+        return count
 
 
 def count_running() -> int:

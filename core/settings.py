@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
 
+from core import words
+
 PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHORTEST_SECRET = 32
 # Named in product.md, arriving with later versions: accepted, not used, and said so.
@@ -162,7 +164,8 @@ def _read_secret(name: str, path: str) -> str:
 
 def _long_enough(name: str, value: str | None, least: int) -> str | None:
     if value is not None and len(value) < least:
-        raise SettingsError(f"{name} has {len(value)} characters: it must have at least {least}.")
+        length = words.count(len(value), "character")
+        raise SettingsError(f"{name} has {length}: it must have at least {least}.")
     return value
 
 

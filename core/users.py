@@ -12,6 +12,7 @@ from argon2.exceptions import InvalidHashError, VerifyMismatchError
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
+from core import words
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, NotFound, Refused
 from core.models import LoginFailure, LoginSession, User
@@ -39,7 +40,7 @@ class TooManyAttempts(Refused):
     """Nothing was tried. `wait_s`: after how many seconds the next attempt is taken."""
 
     def __init__(self, wait_s: int) -> None:
-        super().__init__("Too many failed logins.", f"Wait {wait_s} seconds, then try again.")
+        super().__init__("Too many failed logins.", f"Wait {words.count(wait_s, 'second')}, then try again.")
         self.wait_s = wait_s
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from core import jobs, states, words
+from core import jobs, nodes, states, words
 from core import points as core_points
 from core.models import Config, Job, Point
 from core.states import Verdict
@@ -49,9 +49,11 @@ def ended_as_json(found: Sequence[Job]) -> None:
 def status(verdict: Verdict, every: Sequence[Config], *, as_json: bool) -> None:
     """Print the verdict, and the state of each config."""
     shown = [(config, states.state(config), states.facts(config)) for config in every]
+    works = nodes.worker_lives()
     if as_json:
         _document(
             {
+                "worker_running": works,
                 "level": verdict.level,
                 "verdict": verdict.sentence,
                 "reasons": [reason.text for reason in verdict.reasons],
@@ -78,12 +80,20 @@ def status(verdict: Verdict, every: Sequence[Config], *, as_json: bool) -> None:
             config.name,
             state.word,
             _when(facts.last_good.taken_at if facts.last_good else None, config, "never"),
-            _when(facts.next_run, config, "by hand only"),
+            _when(facts.next_run, config, "by hand only") if works or not facts.next_run else "-",
             state.reason,
         )
         for config, state, facts in shown
     ]
     _table(("CONFIG", "STATE", "LAST GOOD", "NEXT RUN", "WHY"), rows)
+    if not works:
+        _tell_of_no_worker()
+
+
+def _tell_of_no_worker() -> None:
+    click.echo("No worker is running: nothing is scheduled to run until `make run`, or a service, runs.")
+    for job in jobs.list_jobs(status="queued").items:
+        click.echo(f"  - Job {job.id} ({_name(job)}) is queued, and waits for that too.")
 
 
 def points(found: Sequence[tuple[Config, Sequence[Point]]], *, as_json: bool) -> None:

@@ -131,7 +131,10 @@ def test_a_stop_of_the_process_is_interrupted_not_cancelled(tmp_path: Path) -> N
     attempt.stopped.set()
     job_kinds.perform(attempt)
     assert jobs.get(attempt.job_id).status == "interrupted"
-    assert [alert.kind for alert in alerts.list_open()] == ["interrupted"]
+    (alert,) = alerts.list_open()
+    assert alert.kind == "interrupted"
+    assert alert.what.startswith("The backup of Files was interrupted: its process was told to end")
+    assert alert.what.count("interrupted") == 1
 
 
 def test_a_snapshot_whose_job_was_killed_before_its_row_is_adopted(tmp_path: Path) -> None:

@@ -77,6 +77,14 @@ def test_a_choice_that_fits_nothing_is_failed(point: Point, tmp_path: Path) -> N
     assert "paths" in job.advice
 
 
+def test_a_choice_that_fits_only_in_part_is_failed_and_names_the_rest(point: Point, tmp_path: Path) -> None:
+    chosen = os.fsencode(tmp_path / "data-to-keep" / "sub" / "1.txt")
+    include = [token_from_path(chosen), token_from_path(b"/no/such/path")]
+    job = restore(point, tmp_path / "out", include=include)
+    assert (job.status, job.problems, job.counts["files"]) == ("failed", 1, 1)
+    assert "1 thing could not be restored" in job.summary
+
+
 def test_kept_files_are_counted_and_not_called_restored(point: Point, tmp_path: Path) -> None:
     restore(point, tmp_path / "out")
     again = restore(point, tmp_path / "out", conflict="keep")
@@ -90,9 +98,8 @@ def test_kept_files_are_counted_and_not_called_restored(point: Point, tmp_path: 
 def test_only_older_files_are_replaced_and_it_says_so(point: Point, tmp_path: Path) -> None:
     restore(point, tmp_path / "out")
     kept = restore(point, tmp_path / "out", conflict="replace-if-older")
-    assert kept.summary == (
-        f"Nothing was written to {tmp_path}/out: 3 files that stood there already and are not older were kept."
-    )
+    assert kept.summary.startswith(f"Nothing was written to {tmp_path}/out: 3 files that stood there already")
+    assert kept.summary.endswith(" and are not older were kept.")
     (older,) = (tmp_path / "out").rglob("1.txt")
     older.write_text("old")
     os.utime(older, (1, 1))

@@ -133,9 +133,9 @@ def test_no_enabled_config_is_a_sentence(flask: Run, config: Config) -> None:
 def test_somebody_elses_lock_is_waited_for_and_not_for_ever(flask: Run, config: Config) -> None:
     repo = storages.open_repository(storages.list_repositories()[0])
     with lock_repository(repo, exclusive=True):
-        done = flask("backup", "files", "--wait", "--max-wait", "2")
+        done = flask("backup", "files", "--wait", "--max-wait", "1")
     assert done.returncode == 1
-    assert "Gave up after waiting for 2 seconds: the repository is locked by exclusively" in done.stdout
+    assert "Gave up after waiting for 1 second: the repository is locked by exclusively" in done.stdout
 
     lock = lock_repository(repo, exclusive=True)
     timer = threading.Timer(3, lock.release)
@@ -182,6 +182,21 @@ def test_points_and_status_tell_people_and_scripts(flask: Run, config: Config) -
     status = json.loads(flask("backup", "status", "--json").stdout)
     assert status["configs"][0]["name"] == "Wiki"
     assert flask("backup", "restore", "9999", "--to", "/tmp/x").stderr == "There is no point 9999.\n"
+
+
+def test_status_promises_no_run_while_no_worker_runs(flask: Run, config: Config) -> None:
+    data = configs.to_input(config)
+    configs.update(config.id, data.model_copy(update={"cron": "0 3 * * *"}))
+    back_up(config.id)
+    job_id = jobs.create_backup(config.id, "manual").id
+    told = flask("backup", "status").stdout
+    assert "nothing is scheduled to run until `make run`" in told
+    assert f"Job {job_id} (Wiki) is queued" in told
+    assert ", 03:00 (" not in told
+    nodes.beat("worker")
+    told = flask("backup", "status").stdout
+    assert "No worker" not in told
+    assert ", 03:00 (" in told
 
 
 def test_cleanup_applies_the_rule(flask: Run, config: Config) -> None:
