@@ -10,7 +10,7 @@ from typing import Literal
 from sqlalchemy import select
 
 from core import app_state, environment, instance, recovery, storage_setup, users, words
-from core.db import db, write
+from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, Refused
 from core.models import Config, RepositoryRecord, Storage, User
 from core.settings import Settings
@@ -75,7 +75,9 @@ def create_admin(token: str, name: str, password: str) -> User:
                 "Somebody has made the first admin meanwhile.", "Log in, or ask them for an account."
             )
         instance.set_in(session, _TOKEN, None)
-        return users.insert(session, name, hashed, "admin")
+        admin = users.insert(session, name, hashed, "admin")
+        admin.last_login_at = utc_now()  # who sets it up is logged in from then on
+        return admin
 
 
 def create_first_storage(path: str, existing_key: str = "") -> Storage:

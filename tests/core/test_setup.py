@@ -67,6 +67,7 @@ def test_the_link_works_once(context: Flask) -> None:
     with pytest.raises(Refused):
         setup.create_admin(token, "second", PASSWORD)
     assert [user.name for user in users.list_all()] == ["root"]
+    assert users.list_all()[0].last_login_at is not None
 
 
 @pytest.mark.parametrize("token", ["", "wrong", "\udcff"])
