@@ -17,6 +17,7 @@ from repository.restore_options import (
     RestoreOptions,
     clean_path,
     is_within,
+    missing_paths,
     plan,
     require_match,
     select,
@@ -73,7 +74,7 @@ def restore(
 
     Raises NothingToRestore if the selection fits nothing; Damaged or BlobNotFound if the snapshot's root
     cannot be read; TargetFull; StorageError; Cancelled from `progress`. A damaged file is a problem and the
-    rest goes on.
+    rest goes on; so is a path of `include` that the snapshot does not hold.
     """
     result = RestoreResult()
 
@@ -81,6 +82,9 @@ def restore(
         result.problems += 1
         report(problem)
 
+    for problem in missing_paths(repo, snapshot, options):
+        result.failed += 1
+        count_and_report(problem)
     holds = holder(repo, target) if options.delta else None
     planner = plan(repo, snapshot, target.existing, options, count_and_report, holds)
     prefetch: Prefetch[Action] = Prefetch(repo, _with_blobs(planner.walk()))

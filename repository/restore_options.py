@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from repository.entries import Entry, Problem
-from repository.errors import NothingToRestore
+from repository.errors import BlobNotFound, Damaged, NothingToRestore, PathNotFound
 from repository.lookup import find_node
 from repository.repository import Repository
 from repository.restore_plan import Conflict, Existing, Holds, Planner, Root, Selection
@@ -76,6 +77,29 @@ def select(include: Include) -> Selection:
         lambda path, is_dir: any(is_within(path, each) for each in wanted),
         lambda path: any(is_within(path, each) or is_within(each, path) for each in wanted),
     )
+
+
+def missing_paths(repo: Repository, snapshot: Snapshot, options: RestoreOptions) -> Iterator[Problem]:
+    """Yield a problem for each path of `include` that the snapshot or the folder to restore does not hold."""
+    if options.include is None or callable(options.include) or isinstance(options.include, Selection):
+        return
+    top = clean_path(options.strip)
+    for path in dict.fromkeys(map(clean_path, options.include)):
+        if not (is_within(path, top) or is_within(top, path)):
+            text = f"it is outside of {os.fsdecode(top)}, the folder that is restored, so it was not restored"
+            yield Problem(path, "unreadable", text)
+        elif not _is_there(repo, snapshot, path):
+            yield Problem(path, "unreadable", "the snapshot does not hold it, so it was not restored")
+
+
+def _is_there(repo: Repository, snapshot: Snapshot, path: bytes) -> bool:
+    try:
+        find_node(repo, snapshot, path)
+    except PathNotFound:
+        return False
+    except (BlobNotFound, Damaged):
+        return True  # the restore meets the damage and says what it is
+    return True
 
 
 def clean_path(path: bytes) -> bytes:

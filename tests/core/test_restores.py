@@ -78,7 +78,7 @@ def test_a_choice_that_fits_nothing_is_failed(point: Point, tmp_path: Path) -> N
 
 
 def test_a_choice_that_fits_only_in_part_is_failed_and_names_the_rest(point: Point, tmp_path: Path) -> None:
-    chosen = os.fsencode(tmp_path / "data-to-keep" / "sub" / "1.txt")
+    chosen = os.fsencode(tmp_path / "tree" / "sub" / "1.txt")
     include = [token_from_path(chosen), token_from_path(b"/no/such/path")]
     job = restore(point, tmp_path / "out", include=include)
     assert (job.status, job.problems, job.counts["files"]) == ("failed", 1, 1)

@@ -101,6 +101,23 @@ def test_folders_that_only_lead_there_stay_as_they_are(
     assert os.stat(tmp_path / "out/tree/sub").st_mode & 0o777 == 0o711
 
 
+def test_each_included_path_that_is_not_there_is_a_problem(
+    repo: Repository, saved: Snapshot, tmp_path: Path
+) -> None:
+    include = [b"/tree/a", b"/tree/none", b"/tree/a/below", b"/tree//sub/"]
+    result, problems = restore_to(repo, tmp_path / "out", include=include)
+    assert [(each.path, each.kind) for each in problems] == [
+        (b"/tree/none", "unreadable"),
+        (b"/tree/a/below", "unreadable"),
+    ]
+    assert (result.files, result.failed, result.problems) == (3, 2, 2)
+    _, problems = restore_to(repo, tmp_path / "sub", include=[b"/tree/a", b"/tree/sub/b"], strip=b"/tree/sub")
+    assert [each.path for each in problems] == [b"/tree/a"]
+    assert "outside of /tree/sub" in problems[0].message
+    _, problems = restore_to(repo, tmp_path / "all", include=[b"/tree"], strip=b"/tree/sub")
+    assert problems == []
+
+
 def test_include_by_function_alone_decides(repo: Repository, saved: Snapshot, tmp_path: Path) -> None:
     restore_to(repo, tmp_path / "out", include=lambda path, is_dir: path.endswith(b"/c"))
     assert names(tmp_path / "out") == ["tree", "tree/sub", "tree/sub/deeper", "tree/sub/deeper/c"]
