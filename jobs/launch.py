@@ -21,9 +21,12 @@ from core.settings import PROJECT_DIR
 # What jobs.run exits with when the job was not its to run: another has it, or it is not due.
 NOT_OURS = 75
 _TAIL_BYTES = 8192
+# A signal may hit a process by chance; one that hits each process before it begins is no chance.
+MOST_STARTS = 3
 
 _log = logging.getLogger(__name__)
 _children: dict[int, subprocess.Popen[bytes]] = {}
+_told_to_end: set[int] = set()
 _mutex = threading.Lock()
 
 
@@ -56,6 +59,8 @@ def stop_unclaimed() -> None:
     for job_id, process in children:
         db.session.rollback()
         if process.poll() is None and jobs.get(job_id).status == "queued":
+            with _mutex:
+                _told_to_end.add(process.pid)
             process.terminate()
 
 
@@ -94,15 +99,25 @@ def _settle(job_id: int, pid: int, code: int, errors: str) -> None:
     job = jobs.get(job_id)
     if job.status == "running" and job.pid == pid and job.node == app_state.node_id():
         interrupted.interrupt(job.id, job.attempt, _why(code), errors)
-    elif _never_began(job, code):
-        jobs.fail_unstarted(job_id, f"its process {_why(code).removeprefix('its process ')}", errors)
+    elif _never_began(job, pid, code):
+        starts = jobs.note_broken_start(job_id)
+        if code >= 0:
+            jobs.fail_unstarted(job_id, _why(code), errors)
+        elif starts >= MOST_STARTS:
+            jobs.fail_unstarted(job_id, f"{_why(code)}, each of the {starts} times it was started", errors)
+        else:
+            _log.warning("job %s did not begin, it will be started again: %s", job_id, _why(code))
     elif errors:
         _log.warning("job %s said: %s", job_id, errors)
 
 
-def _never_began(job: Job, code: int) -> bool:
-    """Tell whether the process broke before it could claim the job: trying again each minute is no help."""
-    return job.status == "queued" and job.phase != "waiting" and code > 0 and code != NOT_OURS
+def _never_began(job: Job, pid: int, code: int) -> bool:
+    """Tell whether the process broke before it could claim the job: trying again for ever is no help."""
+    with _mutex:
+        told_to_end = pid in _told_to_end
+        _told_to_end.discard(pid)
+    claimed = job.pid == pid  # and then gave it back, to wait
+    return job.status == "queued" and not claimed and code != NOT_OURS and not told_to_end
 
 
 def _why(code: int) -> str:
