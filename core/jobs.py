@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from core import words
-from core.db import db, utc_now, write
+from core.db import UtcDateTime, db, utc_now, write
 from core.errors import Conflict, NotFound
 from core.models import Config, Job, JobLog
 from core.models.job import PENDING
@@ -19,6 +19,8 @@ from core.models.job import PENDING
 PER_PAGE = 50
 _BROKEN_STARTS = "broken_starts"
 ENQUEUE_AGAIN_AFTER = timedelta(seconds=60)
+# Nothing is put off for longer: a job that seems to be was put off under a wrong clock.
+LONGEST_WAIT = timedelta(minutes=10)
 
 T = TypeVar("T")
 
@@ -153,15 +155,27 @@ def to_enqueue(now: datetime | None = None) -> list[int]:
     """Return the jobs that the tick should put into the queue: its own, what has waited enough, and
     what was left queued for a minute or more."""
     now = now or utc_now()
+    _forget_times_to_come(now)
     waited_enough = and_(Job.not_before.is_not(None), Job.not_before <= now, Job.enqueued_at.is_(None))
+    since = func.coalesce(Job.enqueued_at, Job.created_at, type_=UtcDateTime())
     left = and_(
-        func.coalesce(Job.enqueued_at, Job.created_at) <= now - ENQUEUE_AGAIN_AFTER,
+        or_(since <= now - ENQUEUE_AGAIN_AFTER, since > now + LONGEST_WAIT),
         or_(Job.not_before.is_(None), Job.not_before <= now),
     )
     from_the_tick = and_(Job.trigger == "schedule", Job.enqueued_at.is_(None), Job.not_before.is_(None))
     wanted = or_(waited_enough, left, from_the_tick)
     query = select(Job.id).where(Job.status == "queued", wanted).order_by(Job.id)
     return list(db.session.scalars(query))
+
+
+def _forget_times_to_come(now: datetime) -> None:
+    """Take back times that a wrong clock wrote: a job would wait until then."""
+    ahead = now + LONGEST_WAIT
+    wrong = and_(Job.status == "queued", or_(Job.not_before > ahead, Job.enqueued_at > ahead))
+    if db.session.scalar(select(Job.id).where(wrong).limit(1)) is None:
+        return
+    with write() as session:
+        session.execute(update(Job).where(wrong).values(not_before=None, enqueued_at=None))
 
 
 def mark_enqueued(job_ids: Collection[int]) -> None:

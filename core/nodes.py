@@ -39,8 +39,7 @@ def gone(role: Literal["worker", "tick"]) -> None:
 
 
 def worker_lives() -> bool:
-    """Tell whether this node's worker was heard of within the last 30 seconds."""
+    """Tell whether this node's worker was heard of within the last 30 seconds; never by a time to come."""
     node = db.session.get(Node, app_state.node_id(), populate_existing=True)
-    return (
-        node is not None and node.worker_seen_at is not None and utc_now() - node.worker_seen_at < SILENT_FOR
-    )
+    seen_at = None if node is None else node.worker_seen_at
+    return seen_at is not None and abs(utc_now() - seen_at) < SILENT_FOR

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import alerts, jobs, points, retention
+from core import alerts, app_state, cleanup, jobs, nodes, points, retention
 from core.db import utc_now, write
-from core.models import Copy, Point
+from core.models import Copy, Job, Node, Point
 from core.retention import Rule
 from repository import locks
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
@@ -91,3 +91,36 @@ def test_a_clock_a_little_ahead_is_believed(hours: int, counts: bool) -> None:
     older = Point(id=1, taken_at=NOW - timedelta(days=5))
     decisions = retention.decide([ahead, older], Rule(days=5, max_backups=None), NOW)
     assert [each.keep for each in decisions] == [True, not counts]
+
+
+@pytest.mark.parametrize("column", ["not_before", "enqueued_at", "created_at"])
+def test_a_job_does_not_wait_for_a_time_that_a_wrong_clock_wrote(config_id: str, column: str) -> None:
+    job_id = jobs.create_backup(config_id, "manual").id
+    with write() as session:
+        setattr(session.get_one(Job, job_id), column, utc_now() + timedelta(days=300))
+    assert job_id in jobs.to_enqueue(utc_now() + timedelta(seconds=61))
+    assert jobs.get(job_id).not_before is None
+
+
+def test_a_job_that_was_put_off_for_a_minute_waits(config_id: str) -> None:
+    job_id = jobs.create_backup(config_id, "manual").id
+    with write() as session:
+        session.get_one(Job, job_id).not_before = utc_now() + timedelta(minutes=1)
+    assert job_id not in jobs.to_enqueue()
+
+
+def test_the_daily_clean_up_does_not_wait_for_one_made_in_the_future(config_id: str) -> None:
+    first = cleanup.create_daily()
+    assert first is not None
+    assert run(first).status == "completed"
+    with write() as session:
+        session.get_one(Job, first.id).created_at = utc_now() + timedelta(days=300)
+    assert cleanup.create_daily() is not None
+
+
+@pytest.mark.parametrize(("seconds", "lives"), [(-40, False), (-5, True), (5, True), (3600, False)])
+def test_a_worker_does_not_live_by_a_time_to_come(context: object, seconds: int, lives: bool) -> None:
+    nodes.beat("worker")
+    with write() as session:
+        session.get_one(Node, app_state.node_id()).worker_seen_at = utc_now() + timedelta(seconds=seconds)
+    assert nodes.worker_lives() is lives
