@@ -203,3 +203,6 @@ class Target(Protocol):
 
     def make_special(self, path: bytes, entry: Entry) -> list[Problem]:
         """Make a symlink, fifo or device with its metadata, replacing a non-directory there."""
+
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk. Raises TargetError, TargetFull."""

@@ -73,8 +73,9 @@ def restore(
     """Restore to `target`; the index must be loaded. Whatever could not be restored whole is reported.
 
     Raises NothingToRestore if the selection fits nothing; Damaged or BlobNotFound if the snapshot's root
-    cannot be read; TargetFull; StorageError; Cancelled from `progress`. A damaged file is a problem and the
-    rest goes on; so is a path of `include` that the snapshot does not hold.
+    cannot be read; TargetFull; TargetError if what was written cannot be put on the disk; StorageError;
+    Cancelled from `progress`. A damaged file is a problem and the rest goes on; so is a path of `include`
+    that the snapshot does not hold.
     """
     result = RestoreResult()
 
@@ -91,6 +92,7 @@ def restore(
     try:
         writer = _Writer(repo, target, options, result, progress, count_and_report)
         writer.run(prefetch)
+        target.flush()  # nothing is restored that a power cut can still take away
     finally:
         prefetch.close()
     result.kept, result.renamed = planner.counts.kept, planner.counts.renamed

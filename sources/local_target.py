@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from repository.entries import Entry, Problem, TargetError
+from sources.flush import flush_file_system
 from sources.holes import BLOCK, data_extents
 from sources.leftovers import TempNames, claim, remove_leftovers
 from sources.metadata import entry_from_stat, read_xattrs
@@ -50,6 +51,7 @@ class LocalTarget:
         self._devices = devices
         self._sparse = sparse
         self._fsync = fsync
+        self._file_systems: dict[int, bytes] = {}  # by device, a folder in it that was written to
 
     def existing(self, path: bytes) -> Entry | None:
         """Return what stands at `path` now, None if nothing. Raises TargetError."""
@@ -111,7 +113,9 @@ class LocalTarget:
                     _make_enterable(dir_fd, name)
                 else:
                     return
-            remove_leftovers(self._dirs.open(path))
+            fd = self._dirs.open(path)
+            self._file_systems.setdefault(os.fstat(fd).st_dev, path)  # a new folder is in that of its parent
+            remove_leftovers(fd)
         except OSError as err:
             raise error_at(path, err) from err
 
@@ -184,6 +188,14 @@ class LocalTarget:
             _discard(dir_fd, temp)
             raise
         return problems
+
+    def flush(self) -> None:
+        """Wait until all that was written is on the disk. Raises TargetError, TargetFull."""
+        for path in self._file_systems.values():
+            try:
+                flush_file_system(self._dirs.open(path))
+            except OSError as err:
+                raise error_at(path, err, "what was written did not get to the disk: ") from err
 
     def close(self) -> None:
         """Close this thread's folders; it may be used again."""

@@ -86,14 +86,14 @@ def split(path: bytes) -> list[bytes]:
     return names[1:]
 
 
-def error_at(path: bytes, err: OSError) -> TargetError:
-    """Return the error to raise for what the system refused at a tree path."""
+def error_at(path: bytes, err: OSError, when: str = "") -> TargetError:
+    """Return the error to raise for what the system refused at a tree path; `when`: what was being done."""
     shown = os.fsdecode(path)
     if err.errno in (errno.ENOSPC, errno.EDQUOT):
         what = "no space is left" if err.errno == errno.ENOSPC else "the disk quota is used up"
         return TargetFull(f"cannot restore {shown}: {what}; free some, or restore elsewhere")
     reason = _IN_THE_WAY.get(err.errno or 0) or err.strerror
-    return TargetError(f"cannot restore {shown}: {reason}")
+    return TargetError(f"cannot restore {shown}: {when}{reason}")
 
 
 def _has_default_acl(fd: int) -> bool:

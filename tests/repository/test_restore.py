@@ -208,6 +208,19 @@ class Refusing(LocalTarget):
         super().start_dir(path)
 
 
+def test_a_restore_that_did_not_get_to_the_disk_is_not_done(
+    repo: Repository, saved: Snapshot, tmp_path: Path
+) -> None:
+    class Unflushed(LocalTarget):
+        def flush(self) -> None:
+            assert (tmp_path / "out" / "tree" / "sub" / "deeper" / "c").exists()
+            raise TargetError("cannot restore /: did not get to the disk")
+
+    repo.load_index()
+    with pytest.raises(TargetError, match="did not get to the disk"):
+        restore(repo, saved, Unflushed(str(tmp_path / "out")))
+
+
 def test_one_file_that_cannot_be_written_does_not_stop_the_rest(
     repo: Repository, tree: Path, tmp_path: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from repository.entries import Entry, TargetError, TargetFull
+from sources import local_target
+from sources.flush import flush_file_system
 from sources.local_target import LocalTarget
 from sources.restore_metadata import MetadataWriter
 from sources.special_nodes import describe_node
@@ -373,6 +376,42 @@ def test_the_file_is_on_disk_before_its_name_when_asked(root: Path) -> None:
     calls = [line.split()[1].split("(")[0] for line in trace.read_text().splitlines() if "(" in line]
     assert calls[-3:-1] == ["pwrite64", "fsync"]
     assert calls[-1].startswith("rename")
+
+
+def test_flushing_covers_each_file_system_written_to(
+    target: LocalTarget, root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed = []
+
+    def flush(fd: int) -> None:
+        flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
+        flush_file_system(fd)
+
+    monkeypatch.setattr(local_target, "flush_file_system", flush)
+    target.flush()  # nothing was written
+    (root / "d").mkdir(parents=True)
+    target.start_dir(b"/")
+    target.start_dir(b"/d")
+    target.write_file(b"/d/f", file_entry(1), [b"x"])
+    target.flush()
+    assert flushed == [str(root)]
+
+
+def test_a_disk_that_fails_while_flushing_is_told(
+    target: LocalTarget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def flush(fd: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(local_target, "flush_file_system", flush)
+    target.start_dir(b"/")
+    with pytest.raises(TargetError, match="did not get to the disk: Input/output error"):
+        target.flush()
+
+
+def test_the_systems_word_on_flushing_is_heard() -> None:
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        flush_file_system(-1)
 
 
 def test_a_hard_link_put_in_the_place_of_a_special_gets_no_metadata(tmp_path: Path) -> None:
