@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from core.db import db, utc_now, write
@@ -69,10 +69,21 @@ def resolve(subject: str) -> bool:
     ):
         return False
     with write() as session:
-        alert = _open_alert(session, subject)
-        if alert is not None:
-            alert.resolved_at = utc_now()
-        return alert is not None
+        return resolve_in(session, subject)
+
+
+def resolve_in(session: Session, subject: str) -> bool:
+    """Do the same in the caller's transaction."""
+    alert = _open_alert(session, subject)
+    if alert is not None:
+        alert.resolved_at = utc_now()
+    return alert is not None
+
+
+def resolve_of_config_in(session: Session, config_id: str) -> None:
+    """Close all open alerts about a config, in the caller's transaction."""
+    about = update(Alert).where(Alert.config_id == config_id, Alert.resolved_at.is_(None))
+    session.execute(about.values(resolved_at=utc_now()))
 
 
 def is_open(subject: str) -> bool:

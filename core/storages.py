@@ -220,7 +220,7 @@ def mark_reachable(storage_id: str) -> None:
     with write() as session:
         storage = session.get_one(Storage, storage_id)
         storage.unreachable_since, storage.unreachable_reason = None, ""
-    alerts.resolve(_subject(storage_id))
+        alerts.resolve_in(session, _subject(storage_id))
 
 
 def _unreachable(storage: Storage, reason: str) -> Unreachable:

@@ -115,6 +115,25 @@ def test_it_is_reachable_again_when_the_disk_is_back(storage: Storage, disk: Pat
     assert alerts.list_open() == []
 
 
+def test_the_row_and_the_alert_are_cleared_together(
+    storage: Storage, disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(session: object, subject: str) -> bool:
+        raise KeyboardInterrupt
+
+    unmount(disk)
+    with pytest.raises(Unreachable):
+        storages.open_adapter(storage)
+    mount(disk)
+    with monkeypatch.context() as patched:
+        patched.setattr(alerts, "resolve_in", die)
+        with pytest.raises(KeyboardInterrupt):
+            storages.open_adapter(storage)
+    assert storages.get(storage.id).unreachable_since is not None
+    storages.open_adapter(storage)
+    assert alerts.list_open() == []
+
+
 def test_an_alert_closed_by_hand_opens_again_while_it_is_true(storage: Storage, disk: Path) -> None:
     unmount(disk)
     with pytest.raises(Unreachable):
