@@ -17,7 +17,7 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import app_state, schedules
+from core import alerts, app_state, schedules
 from core.config_source import FilesSource, open_source
 from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Refused
@@ -149,7 +149,10 @@ def set_enabled(config_id: str, enabled: bool) -> Config:
 
 
 def delete(config_id: str) -> None:
-    """Stop the config for good and keep all its points. Refused while one of its jobs is going on."""
+    """Stop the config for good and keep all its points. Refused while one of its jobs is going on.
+
+    Its alerts are resolved: nothing about it needs a person any more.
+    """
     with write() as session:
         config = _get(session, config_id)
         job = session.scalar(select(Job).where(Job.config_id == config_id, Job.status.in_(PENDING)).limit(1))
@@ -158,6 +161,7 @@ def delete(config_id: str) -> None:
                 f"Job {job.id} of {config.name} is still {job.status}.", "Cancel it first, or wait."
             )
         config.enabled, config.deleted_at = False, utc_now()
+        alerts.resolve_of_config_in(session, config_id)
 
 
 def get(config_id: str, *, deleted: bool = False) -> Config:

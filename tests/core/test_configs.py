@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from core import config_source, configs, jobs, setup, storage_setup
+from core import alerts, config_source, configs, jobs, setup, storage_setup
 from core.db import write
 from core.errors import Invalid, NotFound, Refused
 from core.models import Job
@@ -116,6 +116,16 @@ def test_a_deleted_config_is_gone_but_for_those_who_ask(disk: str) -> None:
         with pytest.raises(NotFound):
             call(config.id)
     assert configs.get(config.id, deleted=True).deleted_at is not None
+
+
+def test_a_deleted_config_needs_nobody(disk: str) -> None:
+    first, second = (configs.create(configs.parse(data(name=name))).id for name in ("First", "Second"))
+    for config_id in (first, second):
+        for kind in ("failure", "missed"):
+            texts = ("It failed.", "Nothing is lost.", "Run it again.")
+            alerts.raise_alert(f"{kind}:{config_id}", kind, "error", *texts, config_id=config_id)
+    configs.delete(first)
+    assert {alert.config_id for alert in alerts.list_open()} == {second}
 
 
 @pytest.mark.parametrize("status", ["queued", "running"])
