@@ -46,6 +46,8 @@ def check_url(url: str) -> None:
     if not (url.isascii() and url.isprintable()) or " " in url:
         raise Invalid({"url": "The address holds a character that must be written as %.."})
     literal = _as_address(parts.hostname)
+    if literal is None and not _is_name(parts.hostname):
+        raise Invalid({"url": "The host is no name that can be looked up: a part is empty or too long."})
     if literal is not None and (reason := _forbidden(literal, _port(parts))):
         raise Invalid({"url": f"Messages cannot be sent there: {reason}."})
 
@@ -59,6 +61,10 @@ def send(url: str, message: dict[str, Any]) -> None:
         with _connect(parts) as connection:
             connection.request("POST", _target(parts), body, headers)
             status = connection.getresponse().status
+    except UnicodeError as error:  # from the look-up of the name
+        raise WebhookFailed(
+            f"The host {parts.hostname} is no name that can be looked up.", "Set another address."
+        ) from error
     except (OSError, http.client.HTTPException) as error:
         raise ReceiverGone(f"The receiver at {parts.hostname} did not answer: {_reason(error)}.") from error
     if 300 <= status < 400:
@@ -122,6 +128,14 @@ def _forbidden(address: Address, port: int) -> str:
     if port == app_state.settings().port and (address.is_unspecified or _is_ours(address)):
         return "this is Holdfast itself"
     return ""
+
+
+def _is_name(host: str) -> bool:
+    try:
+        host.encode("idna")
+    except UnicodeError:
+        return False
+    return True
 
 
 def _is_ours(address: Address) -> bool:

@@ -14,8 +14,8 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, app_state, webhook_sender, webhooks
-from core.db import db, utc_now
+from core import alerts, app_state, instance, webhook_sender, webhooks
+from core.db import db, utc_now, write
 from core.errors import Invalid
 from core.models import Alert, InstanceValue
 from core.settings import load
@@ -217,7 +217,8 @@ def test_a_test_message_says_what_came_of_it(hooked: Receiver) -> None:
         "ftp://example.org/x", "file:///etc/passwd", "example.org", "http://", "https://user:pw@example.org/",
         "http://example.org:99999/", "http://exa mple.org/", "http://example.org/\r\nX: y", "http://exämple.org/",
         "http://169.254.169.254/latest/meta-data", "http://[fe80::1]/", "http://[::ffff:169.254.169.254]/",
-        "http://[fd00:ec2::254]/", "http://224.0.0.1/",
+        "http://[fd00:ec2::254]/", "http://224.0.0.1/", "http://a..example.org/",
+        f"https://{'a' * 64}.example.org/",
     ],
 )  # fmt: skip
 def test_impossible_addresses_are_refused(context: Flask, url: str) -> None:
@@ -225,6 +226,15 @@ def test_impossible_addresses_are_refused(context: Flask, url: str) -> None:
         webhooks.set_url(url)
     assert "url" in caught.value.fields
     assert not webhooks.is_set()
+
+
+def test_a_name_that_cannot_be_looked_up_stops_no_other_part_of_the_tick(context: Flask) -> None:
+    """One that was set before it was looked at."""
+    with write() as session:
+        instance.set_secret_in(session, "webhook_url", "http://a..example.org/hook")
+    open_alert()
+    assert webhooks.deliver() == 0
+    assert "no name that can be looked up" in alert_row().notify_error
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.9.9.9", "0.0.0.0", "2130706433", "0x7f.1"])
