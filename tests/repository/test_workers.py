@@ -140,12 +140,17 @@ def test_a_source_that_cannot_be_split_is_read_here(tree: Path, monkeypatch: pyt
 def test_a_killed_worker_fails_the_backup_and_the_next_one_works(tree: Path, number: signal.Signals) -> None:
     repo = new_repo()
 
-    def kill(progress: Progress) -> None:
-        for pid in children()[:1]:
-            os.kill(pid, number)
+    def kill_the_first() -> None:
+        until = time.monotonic() + 20
+        while not (found := children()) and time.monotonic() < until:
+            time.sleep(0.001)
+        os.kill(found[0], number)
 
+    killer = threading.Thread(target=kill_the_first)
+    killer.start()
     with pytest.raises(WorkerFailed, match=number.name):
-        make_backup(repo, tree, progress=kill, workers=2)
+        make_backup(repo, tree, workers=2)
+    killer.join()
     assert children() == []
     assert repo.list_snapshots() == []
     assert list_locks(repo) == []
