@@ -6,6 +6,7 @@ import os
 import shlex
 import subprocess
 
+from core.settings import PROJECT_DIR
 from tests.webapp.conftest import As
 from tests.webapp.html import parse
 from tests.webapp.test_pages import addresses
@@ -42,9 +43,15 @@ def test_every_command_shown_is_one_that_exists(world: World, as_: As) -> None:
                 ]
                 shown |= {line for text in found for line in text.splitlines()}
     assert len(shown) > 5
-    assert any(line.endswith("flask user passwd NAME") for line in shown)  # the login page's
+    assert any(line.endswith("flask backup points") for line in shown)
     for line in shown:
         folder, program, words = _taken_apart(line, world)
         assert os.access(os.path.join(folder, program), os.X_OK)
         # Unknown commands and options are refused before help is given.
         assert runner.invoke(args=[*words, "--help"]).exit_code == 0, line
+
+
+def test_a_stranger_is_not_told_where_things_are(world: World, as_: As) -> None:
+    page = as_("stranger").get("/login").text
+    assert str(world.folder) not in page
+    assert PROJECT_DIR not in page
