@@ -10,9 +10,10 @@ from core import points
 from core.models import Config, Point
 
 TRASH_FOR = timedelta(days=7)
-# Never more than this share of the points at once, unless a person confirmed it; a few may always go.
+# Never more than this share of the points at once, unless a person confirmed it. A single one may always
+# go: in daily use each new point pushes one out, and of two points that is half.
 BRAKE_SHARE = 0.5
-BRAKE_FROM = 3
+BRAKE_FROM = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,7 +84,7 @@ def test_the_last_good_point_stays_and_no_limit_is_passed(
 
 @pytest.mark.parametrize(
     ("removed", "total", "braked"),
-    [(3, 3, False), (4, 8, False), (4, 7, True), (5, 10, False), (6, 10, True)],
+    [(1, 1, False), (2, 4, False), (2, 3, True), (3, 4, True), (4, 8, False), (4, 7, True), (6, 10, True)],
 )
 def test_the_brake_holds_when_more_than_half_go(removed: int, total: int, braked: bool) -> None:
     assert retention.is_braked(removed, total) is braked

@@ -204,7 +204,10 @@ def test_cleanup_applies_the_rule(flask: Run, config: Config) -> None:
         back_up(config.id)
     with write() as session:
         session.get_one(Config, config.id).retention = {"max_backups": 1}
-    done = flask("backup", "cleanup", "--config", "Wiki")
+    braked = flask("backup", "cleanup", "--config", "Wiki")
+    assert braked.returncode == 3
+    assert "--confirm" in braked.stdout
+    done = flask("backup", "cleanup", "--config", "Wiki", "--confirm")
     assert done.returncode == 0, done.stderr
     assert "2 points went to the trash" in done.stdout
     assert len(points.good_points(config.id)) == 1
