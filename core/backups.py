@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from core import app_state, attempts, points, storages, words
 from core.attempts import Attempt
-from core.config_source import FilesSource, open_source, source_of
+from core.config_source import FilesSource, left_out_below, open_source, source_of
 from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
 from core.errors import NotFound
@@ -206,6 +206,8 @@ def _log(attempt: Attempt, problem: Problem) -> None:
 def _log_plan(attempt: Attempt, task: _Task, parent: bytes | None) -> None:
     """Say what is read, and why so much or so little of it."""
     attempt.log.add("info", f"Backing up {', '.join(task.source.paths)}.")
+    for place, reason in left_out_below(task.source):
+        attempt.log.add("info", f"Left out, as always: {place} ({reason}).")
     if parent is None:
         attempt.log.add("info", "There is no earlier point to compare with: every file is read.")
     elif task.full_read:

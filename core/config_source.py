@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from core import app_state, storages
+from core.errors import Invalid
 from core.models import Config
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
@@ -95,6 +96,29 @@ def rules_of(source: FilesSource) -> Rules:
         exclude_larger_than=parse_size(source.exclude_larger_than) if source.exclude_larger_than else None,
         one_file_system=source.one_file_system,
     )
+
+
+def check_paths(source: FilesSource) -> None:
+    """Raise Invalid, by field, for a path that a backup would leave out."""
+    excluded = [(os.path.realpath(place), reason) for place, reason in always_excluded(source.paths)]
+    for path in source.paths:
+        real = os.path.realpath(path)
+        for place, reason in excluded:
+            if real == place or real.startswith(place + "/"):
+                is_or_lies = "is" if real == place else "lies in"
+                raise Invalid(
+                    {"paths": f"{path} {is_or_lies} {reason}, which is never backed up. Take it out."}
+                )
+
+
+def left_out_below(source: FilesSource) -> list[tuple[str, str]]:
+    """Return those of the places always left out that lie below the source's paths, with the reasons."""
+    tops = [os.path.join(os.path.realpath(path), "") for path in source.paths]
+    return [
+        (place, reason)
+        for place, reason in always_excluded(source.paths)
+        if os.path.lexists(place) and any(os.path.realpath(place).startswith(top) for top in tops)
+    ]
 
 
 def always_excluded(paths: Iterable[str] = ()) -> list[tuple[str, str]]:

@@ -18,7 +18,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from core import alerts, app_state, schedules
-from core.config_source import FilesSource, open_source
+from core.config_source import FilesSource, check_paths, open_source
 from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Refused
 from core.models import Config, Destination, Job, RepositoryRecord
@@ -109,7 +109,8 @@ def offered() -> dict[str, Any]:
 
 
 def create(data: ConfigInput) -> Config:
-    """Make a config. Raises Invalid for a taken name, Refused while there is no repository."""
+    """Make a config. Raises Invalid for a taken name or a path left out anyway, Refused without a repository."""
+    check_paths(data.source)
     with write() as session:
         return insert(session, data)
 
@@ -127,6 +128,7 @@ def insert(session: Session, data: ConfigInput) -> Config:
 
 def update(config_id: str, data: ConfigInput) -> Config:
     """Change a config; due times of the former schedule are not caught up. Raises Invalid, NotFound."""
+    check_paths(data.source)
     with write() as session:
         config = _get(session, config_id)
         _require_free_name(session, data.name, config_id)

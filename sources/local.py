@@ -80,7 +80,7 @@ class LocalSource:
         root, selection = self._prepare()
         branch, below = root.find(path)
         if branch.children or not branch.is_target:
-            return list_upper(branch, path, selection)
+            return list_upper(branch, path, selection, frozenset(self._real))
         fd = self._dirs.open(branch.real, below)
         real = os.path.join(branch.real, *below)
         return list_directory(fd, path, selection.in_dir(real, fd, branch.real))

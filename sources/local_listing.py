@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Container
 
 from repository.entries import Entry, Excluded, Kind, Listing, Problem
 from sources.fingerprints import Row, fingerprint, newest_ctime, status_of
@@ -42,8 +43,11 @@ def list_directory(fd: int, path: bytes, rules: DirSelection) -> Listing:
     return listing
 
 
-def list_upper(branch: Branch, path: bytes, selection: Selection) -> Listing:
-    """List a node above or among the targets. Raises OSError if it is a target and cannot be read."""
+def list_upper(branch: Branch, path: bytes, selection: Selection, asked: Container[bytes]) -> Listing:
+    """List a node above or among the targets. Raises OSError if it is a target and cannot be read.
+
+    `asked`: the places that were named. That one of them is left out, or is a mere link, is a problem.
+    """
     listing = Listing([])
     names = set(branch.children)
     if branch.is_target:
@@ -55,9 +59,19 @@ def list_upper(branch: Branch, path: bytes, selection: Selection) -> Listing:
                 listing.entries.append(_way_down(name, child.real))
             else:
                 _add_target(listing, name, child.real, path, selection)
+                if child.real in asked:
+                    listing.problems += _not_as_asked(child.real, os.path.join(path, name), selection)
         except OSError as err:
             listing.problems.append(problem_from(os.path.join(path, name), err))
     return listing
+
+
+def _not_as_asked(real: bytes, path: bytes, selection: Selection) -> list[Problem]:
+    """Return the problem with a place that was named and does not get into the backup, if there is one."""
+    reason = selection.protected.reason_for_target(real)
+    if reason is not None:
+        return [Problem(path, "unreadable", f"this is, or lies in, {reason}, which is never backed up")]
+    return []
 
 
 def _way_down(name: bytes, real: bytes) -> Entry:

@@ -16,7 +16,7 @@ from core import alerts, attempts, configs, job_kinds, jobs, points, states, sto
 from core.config_source import open_source, source_of
 from core.db import db, write
 from core.errors import Conflict
-from core.models import Copy, Job, Point
+from core.models import Config, Copy, Job, Point
 from repository import tree_cache
 from repository.backup import BackupOptions, backup
 from repository.entries import Listing
@@ -201,11 +201,27 @@ def test_the_apps_own_folders_are_left_out(tmp_path: Path) -> None:
     repository = make_storage(tmp_path)
     make_tree(tmp_path / "tree")
     config = make_config(tmp_path)
-    back_up(config.id)
+    job = back_up(config.id)
     listing = restic(repository, "ls", "latest")
     assert str(tmp_path / "tree" / "sub" / "1.txt") in listing
     assert "holdfast.db" not in listing
     assert "/backups" not in listing
+    told = [line.message for line in jobs.log_lines(job.id).items]
+    assert told.count(f"Left out, as always: {tmp_path}/data (Holdfast's own data folder).") == 1
+    assert told.count(f"Left out, as always: {tmp_path}/backups (a storage of Holdfast).") == 1
+
+
+def test_a_named_path_that_is_left_out_is_a_warning(tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_tree(tmp_path / "tree"))
+    with write() as session:  # as if the storage had come later than the config
+        own = session.get_one(Config, config.id)
+        own.source = {**own.source, "paths": [str(tmp_path / "tree"), str(tmp_path / "backups")]}
+    job = back_up(config.id)
+    assert (job.status, job.problems, job.counts["files_new"]) == ("warning", 1, 3)
+    (line,) = jobs.log_lines(job.id, problems_only=True).items
+    assert line.path == str(tmp_path / "backups")
+    assert "a storage of Holdfast, which is never backed up" in line.message
 
 
 def _store_without_row(config_id: str) -> str:

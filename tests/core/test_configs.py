@@ -210,6 +210,26 @@ def test_the_own_folders_are_never_read_and_that_is_said(disk: str, tmp_path: Pa
     assert said["a storage of Holdfast"] == [os.fsencode(tmp_path / "disk")]
 
 
+def test_a_path_that_is_never_backed_up_is_refused(disk: str, tmp_path: Path) -> None:
+    config = configs.create(configs.parse(data()))
+    os.symlink(tmp_path / "data", tmp_path / "alias")
+    for place, why in [
+        ("data", "is Holdfast's own data folder"),
+        ("data/below", "lies in Holdfast's own data folder"),
+        ("alias/below", "lies in Holdfast's own data folder"),
+        ("disk/repository", "lies in a storage of Holdfast"),
+    ]:
+        given = configs.parse(data(name="Own", source={"paths": ["/etc", str(tmp_path / place)]}))
+        for save in (
+            lambda given=given: configs.create(given),
+            lambda given=given: configs.update(config.id, given),
+        ):
+            with pytest.raises(Invalid) as caught:
+                save()
+            assert f"{tmp_path / place} {why}" in caught.value.fields["paths"]
+    assert configs.get(config.id).source["paths"] == ["/etc"]
+
+
 def test_the_kernels_folders_are_left_out_unless_they_are_named(context: Flask) -> None:
     places = [place for place, _ in config_source.always_excluded(["/", "/run/service"])]
     assert {"/proc", "/sys", "/dev"} <= set(places)

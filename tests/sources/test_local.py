@@ -304,3 +304,14 @@ def test_the_real_place_of_a_tree_path_is_known(tree: Path) -> None:
     for path, entry in walk(source).items():
         assert os.lstat(source.real_path(path)).st_ino == entry.inode
     assert join(b"/", b"t") == b"/t"
+
+
+def test_a_named_place_that_is_never_backed_up_is_a_problem(tree: Path) -> None:
+    source = LocalSource([str(tree / "f"), str(tree / "sub")], always_excluded=[(str(tree / "sub"), "ours")])
+    listing = source.list_dir(os.fsencode(tree))
+    assert [entry.name for entry in listing.entries] == [b"f"]
+    (problem,) = listing.problems
+    assert (problem.path, problem.loses_data) == (os.fsencode(tree / "sub"), True)
+    assert "lies in, ours, which is never backed up" in problem.message
+    whole = LocalSource([str(tree)], always_excluded=[(str(tree / "sub"), "ours")])
+    assert whole.list_dir(os.fsencode(tree)).problems == []
