@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -15,8 +16,12 @@ from core.models import Job
 # After such a silence a process is taken for dead: one that nobody can see, one that is seen to run.
 SILENT_FOR = timedelta(minutes=2)
 SILENT_THOUGH_ALIVE = timedelta(minutes=30)
+# A machine that wakes up has had no heartbeat for hours. So one look is not enough at a process that is seen
+# to run: it gets some beats' time, awake, to be heard of.
+LOOKS_APART_S = 20.0
 
 _log = logging.getLogger(__name__)
+_first_looks: dict[tuple[int, int, datetime | None], float] = {}
 
 
 def mark_interrupted() -> list[int]:
@@ -48,7 +53,17 @@ def _why_lost(job: Job, now: datetime) -> str:
     if processes.is_dead(job):
         return "its process ended without a word (killed, out of memory, or the machine was restarted)"
     beat = job.heartbeat_at or job.started_at
-    limit = SILENT_THOUGH_ALIVE if processes.is_alive(job) else SILENT_FOR
-    if beat is None or now - beat > limit:
+    alive = processes.is_alive(job)
+    limit = SILENT_THOUGH_ALIVE if alive else SILENT_FOR
+    if (beat is None or now - beat > limit) and not (alive and _is_first_look(job)):
         return f"its process has not been heard of for more than {int(limit.total_seconds() // 60)} minutes"
     return ""
+
+
+def _is_first_look(job: Job) -> bool:
+    """Tell whether this process has not seen the very same heartbeat some time ago, by a clock that stands
+    still while the machine sleeps."""
+    key, now = (job.id, job.attempt, job.heartbeat_at), time.monotonic()
+    for old in [each for each in _first_looks if each[0] == job.id and each != key]:
+        del _first_looks[old]
+    return now - _first_looks.setdefault(key, now) < LOOKS_APART_S

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -130,10 +131,30 @@ def test_what_is_true_together_is_written_together(attempt: Attempt) -> None:
     assert jobs.get(attempt.job_id).status == "running"
 
 
-def test_a_living_process_is_left_alone_however_late_its_heartbeat(attempt: Attempt) -> None:
+def test_a_living_process_is_left_alone_however_late_its_heartbeat(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
     set_heartbeat(attempt.job_id, timedelta(minutes=20))
     assert interrupted.mark_interrupted() == []
     set_heartbeat(attempt.job_id, timedelta(minutes=31))
+    for _ in range(2):
+        assert interrupted.mark_interrupted() == []  # the machine may have slept
+    monkeypatch.setattr(interrupted, "LOOKS_APART_S", 0.0)
+    assert interrupted.mark_interrupted() == [attempt.job_id]
+
+
+def test_a_process_that_is_heard_of_again_after_a_sleep_goes_on(
+    attempt: Attempt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_heartbeat(attempt.job_id, timedelta(hours=8))
+    assert interrupted.mark_interrupted() == []
+    monkeypatch.setattr(interrupted, "LOOKS_APART_S", 0.05)
+    attempts.pulse(attempt)
+    time.sleep(0.06)
+    assert interrupted.mark_interrupted() == []
+    set_heartbeat(attempt.job_id, timedelta(hours=9))  # asleep once more: that is a first look again
+    assert interrupted.mark_interrupted() == []
+    time.sleep(0.06)
     assert interrupted.mark_interrupted() == [attempt.job_id]
 
 
