@@ -109,7 +109,7 @@ def offered() -> dict[str, Any]:
 
 
 def create(data: ConfigInput) -> Config:
-    """Make a config. Raises Invalid for a taken name or a path left out anyway, Refused without a repository."""
+    """Make a config. Raises Invalid for a taken name or an excluded path, Refused without a repository."""
     check_paths(data.source)
     with write() as session:
         return insert(session, data)

@@ -220,12 +220,11 @@ def test_a_path_that_is_never_backed_up_is_refused(disk: str, tmp_path: Path) ->
         ("disk/repository", "lies in a storage of Holdfast"),
     ]:
         given = configs.parse(data(name="Own", source={"paths": ["/etc", str(tmp_path / place)]}))
-        for save in (
-            lambda given=given: configs.create(given),
-            lambda given=given: configs.update(config.id, given),
-        ):
-            with pytest.raises(Invalid) as caught:
-                save()
+        with pytest.raises(Invalid) as created:
+            configs.create(given)
+        with pytest.raises(Invalid) as updated:
+            configs.update(config.id, given)
+        for caught in (created, updated):
             assert f"{tmp_path / place} {why}" in caught.value.fields["paths"]
     assert configs.get(config.id).source["paths"] == ["/etc"]
 

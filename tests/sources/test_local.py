@@ -306,7 +306,10 @@ def test_the_real_place_of_a_tree_path_is_known(tree: Path) -> None:
     assert join(b"/", b"t") == b"/t"
 
 
-def test_a_named_place_that_is_never_backed_up_is_a_problem(tree: Path) -> None:
+def test_a_named_place_that_is_never_backed_up_is_a_problem(tmp_path: Path) -> None:
+    tree = tmp_path / "own"
+    (tree / "sub").mkdir(parents=True)
+    (tree / "f").touch()
     source = LocalSource([str(tree / "f"), str(tree / "sub")], always_excluded=[(str(tree / "sub"), "ours")])
     listing = source.list_dir(os.fsencode(tree))
     assert [entry.name for entry in listing.entries] == [b"f"]
