@@ -99,7 +99,7 @@ def rules_of(source: FilesSource) -> Rules:
 
 
 def check_paths(source: FilesSource) -> None:
-    """Raise Invalid, by field, for a path that a backup would leave out."""
+    """Raise Invalid, by field, for a path that a backup would leave out, or store as a mere link."""
     excluded = [(os.path.realpath(place), reason) for place, reason in always_excluded(source.paths)]
     for path in source.paths:
         real = os.path.realpath(path)
@@ -109,6 +109,9 @@ def check_paths(source: FilesSource) -> None:
                 raise Invalid(
                     {"paths": f"{path} {is_or_lies} {reason}, which is never backed up. Take it out."}
                 )
+        if os.path.islink(path):
+            text = f"{path} is a link, and only the link would be stored. Name what it leads to: {real}"
+            raise Invalid({"paths": text})
 
 
 def left_out_below(source: FilesSource) -> list[tuple[str, str]]:

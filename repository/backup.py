@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, tzinfo
 
-from repository.backup_content import require_as_before, require_something
+from repository.backup_content import require_as_before, require_content_at_first, require_something
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
 from repository.collector import rare_collections
@@ -42,8 +42,9 @@ class BackupOptions:
     has applied the rules. `time_ns`, `hostname`, `username` default to now, the source's and this process's.
     `zone` is the zone that times are written in: another one makes other trees. `expected`: (files, bytes)
     in total, for the progress. `refuse_empty`: raise NothingToBackUp where the parent held files and the
-    source, or one of its paths, has none. `workers`: how many processes read small files beside this one,
-    where the source lets them; None is as many as this machine's processors are good for.
+    source, or one of its paths, has none, or there is neither parent nor file. `workers`: how many processes
+    read small files beside this one, where the source lets them; None is as many as this machine's processors
+    are good for.
     """
 
     tags: list[str] = field(default_factory=list)
@@ -153,8 +154,11 @@ def _save_tree(
         tree = walk.run(parent[1].tree if parent else None, read_all=options.read_all)
         reader.finish()
     require_something(tally)
-    if parent is not None and options.refuse_empty:
-        require_as_before(repo, tally, parent[1], walk.empty_places())
+    if options.refuse_empty:
+        if parent is None:
+            require_content_at_first(tally, walk.links_total)
+        else:
+            require_as_before(repo, tally, parent[1], walk.empty_places())
     return tree
 
 

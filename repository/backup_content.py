@@ -27,6 +27,15 @@ def require_something(tally: Tally) -> None:
         )
 
 
+def require_content_at_first(tally: Tally, links: int) -> None:
+    """Raise NothingToBackUp if a first snapshot would hold folders and (this many) symbolic links only."""
+    if not tally.files_total and tally.others_total == links:
+        raise NothingToBackUp(
+            "the source holds no file, only folders and links, so no snapshot was made; see that the paths "
+            "are right and their disks mounted. If it is meant to be empty, allow an empty backup once"
+        )
+
+
 def require_as_before(
     repo: Repository, tally: Tally, parent: Snapshot, empty: Iterable[tuple[bytes, bytes]]
 ) -> None:

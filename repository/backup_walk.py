@@ -48,6 +48,7 @@ class TreeWalk:
         self._zone = zone
         self._pass_on = report
         self._cache = cache
+        self.links_total = 0  # symbolic ones
         self._troubled: set[bytes] = set()  # paths of files that were not stored as they should be
         self._places = _places(source)
         self._builder = TreeBuilder(repo.save_blob, tally, cache.keep, self._places)
@@ -144,6 +145,7 @@ class TreeWalk:
         if entry.kind != "file":
             frame.slots.append(node)
             self._tally.others_total += 1
+            self.links_total += entry.kind == "symlink"
         elif previous is not None and unchanged(node, previous, self._repo.index):
             node.content = previous.content
             frame.slots.append(node)

@@ -71,6 +71,11 @@ def _not_as_asked(real: bytes, path: bytes, selection: Selection) -> list[Proble
     reason = selection.protected.reason_for_target(real)
     if reason is not None:
         return [Problem(path, "unreadable", f"this is, or lies in, {reason}, which is never backed up")]
+    if os.path.islink(real):
+        to = os.fsdecode(os.readlink(real))
+        return [
+            Problem(path, "unreadable", f"this is a link to {to}; only the link is stored. Name {to} itself")
+        ]
     return []
 
 

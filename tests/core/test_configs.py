@@ -229,6 +229,17 @@ def test_a_path_that_is_never_backed_up_is_refused(disk: str, tmp_path: Path) ->
     assert configs.get(config.id).source["paths"] == ["/etc"]
 
 
+def test_a_path_that_is_a_link_is_refused_with_what_it_leads_to(disk: str, tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "real" / "below").mkdir()
+    with pytest.raises(Invalid) as caught:
+        configs.create(configs.parse(data(source={"paths": [str(tmp_path / "link")]})))
+    assert f"{tmp_path}/link is a link" in caught.value.fields["paths"]
+    assert caught.value.fields["paths"].endswith(f"{tmp_path}/real")
+    configs.create(configs.parse(data(source={"paths": [str(tmp_path / "link" / "below")]})))
+
+
 def test_the_kernels_folders_are_left_out_unless_they_are_named(context: Flask) -> None:
     places = [place for place, _ in config_source.always_excluded(["/", "/run/service"])]
     assert {"/proc", "/sys", "/dev"} <= set(places)

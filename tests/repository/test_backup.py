@@ -390,6 +390,26 @@ def test_a_path_with_one_unreadable_file_is_not_called_empty(repo: Repository, t
     assert problem.path == os.fsencode(tree / "folder" / "bad")
 
 
+def test_no_first_snapshot_of_folders_and_links_alone(repo: Repository, tmp_path: Path) -> None:
+    (tmp_path / "empty" / "folder").mkdir(parents=True)
+    (tmp_path / "empty" / "link").symlink_to("folder")
+    with pytest.raises(NothingToBackUp, match="holds no file"):
+        make_backup(repo, tmp_path / "empty")
+    assert repo.list_snapshots() == []
+    make_backup(repo, tmp_path / "empty", refuse_empty=False)
+    make_backup(repo, tmp_path / "empty")  # as before
+
+
+def test_a_named_link_is_a_problem(repo: Repository, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to(tree)
+    made = make_backup(repo, tree, tmp_path / "link")
+    (problem,) = made.problems
+    assert (problem.path, problem.loses_data) == (os.fsencode(tmp_path / "link"), True)
+    assert f"a link to {tree}; only the link is stored" in problem.message
+    (tree / "below").symlink_to("a")
+    assert make_backup(repo, tree).problems == []
+
+
 def test_a_missing_path_is_no_backup(repo: Repository, tree: Path) -> None:
     with pytest.raises(SourceUnavailable):
         make_backup(repo, tree, tree / "missing")

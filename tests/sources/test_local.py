@@ -226,7 +226,8 @@ def test_of_two_tags_each_leaves_out_the_other(tree: Path) -> None:
 def test_a_link_to_a_protected_place_is_only_a_link(tree: Path, tmp_path: Path) -> None:
     (tmp_path / "alias").symlink_to(tree / "sub")
     source = LocalSource([f"{tmp_path}/alias"], always_excluded=[(str(tree / "sub"), "ours")])
-    assert walk(source)[os.fsencode(tmp_path / "alias")].kind == "symlink"
+    found = walk(source, may_complain=True)  # it is no folder, as it seems
+    assert found[os.fsencode(tmp_path / "alias")].kind == "symlink"
 
 
 def test_a_buffer_is_filled_unless_the_file_ends(tree: Path) -> None:
