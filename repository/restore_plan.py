@@ -19,6 +19,7 @@ Existing = Callable[[bytes], Entry | None]  # what stands at the target, as Targ
 Holds = Callable[[bytes, Entry, Sequence[bytes]], bool]
 
 RENAMED_SUFFIX = b".restored"
+_LONGEST_NAME = 255  # bytes, as all usual file systems have it
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +256,8 @@ class Planner:
         names = {node.name for node in folder.nodes}
         number = 1
         while True:
-            candidate = name + RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
+            suffix = RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
+            candidate = _shortened(name, _LONGEST_NAME - len(suffix)) + suffix
             path = join(folder.path, candidate)
             if candidate not in names and self._existing(path) is None:
                 return path
@@ -268,6 +270,15 @@ class Planner:
         text = f"the snapshot holds the name {name!r}, which no file can have; not restored"
         self._report(Problem(tree_path, "unreadable", text))
         return False
+
+
+def _shortened(name: bytes, most: int) -> bytes:
+    """Return the start of a name, at most this long; no character of UTF-8 is cut in two."""
+    if len(name) <= most:
+        return name
+    while most > 1 and name[most] & 0xC0 == 0x80:  # the cut is before a byte that continues a character
+        most -= 1
+    return name[:most]
 
 
 def join(folder: bytes, name: bytes) -> bytes:

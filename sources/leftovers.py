@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import itertools
 import os
@@ -13,6 +14,8 @@ from contextlib import suppress
 
 _LEFTOVER = re.compile(rb"\.holdfast-[0-9a-f]{12}-[0-9]+\Z")
 _OLD_S = 60.0
+_OLD_UNLOCKED_S = 24 * 3600.0  # without a write, where no lock tells
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 
 
 class TempNames:
@@ -28,8 +31,15 @@ class TempNames:
 
 
 def claim(fd: int) -> None:
-    """Mark an open temporary file as belonging to a living process, by a lock that ends with it."""
-    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    """Mark an open temporary file as belonging to a living process, by a lock that ends with it.
+
+    A file system without locks (some of NFS and CIFS) is written to without. Raises OSError.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as err:
+        if err.errno not in _NO_LOCKS:
+            raise
 
 
 def remove_leftovers(dir_fd: int) -> None:
@@ -59,6 +69,10 @@ def _nobody_holds(dir_fd: int, name: bytes) -> bool:
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as err:
+        if err.errno not in _NO_LOCKS:
+            raise
+        return time.time() - st.st_mtime > _OLD_UNLOCKED_S
     finally:
         os.close(fd)
     return True

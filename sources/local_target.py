@@ -212,7 +212,10 @@ class LocalTarget:
     def _fill(self, fd: int, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
         """Write content and metadata of a new file, and close it."""
         try:
-            claim(fd)
+            try:
+                claim(fd)
+            except OSError as err:
+                raise error_at(path, err) from err
             _write_all(fd, path, chunks, sparse=self._sparse and entry.size >= BLOCK)
             try:
                 problems = self._writer.apply(fd, entry, path, tidy=self._dirs.hands_down())

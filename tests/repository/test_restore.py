@@ -208,6 +208,23 @@ class Refusing(LocalTarget):
         super().start_dir(path)
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "ä" * 127, "x" * 247])
+def test_a_long_name_is_shortened_to_stand_beside_the_old_file(
+    repo: Repository, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / name).write_bytes(b"stored")
+    make_backup(repo, "tree", cwd=tmp_path)
+    for _ in range(3):
+        _, problems = restore_to(repo, tmp_path / "out", conflict="rename", delta=False)
+        assert problems == []
+    found = sorted((tmp_path / "out" / "tree").iterdir())
+    assert [path.read_bytes() for path in found] == [b"stored"] * 3
+    assert all(path.name.encode() for path in found), "no character is cut in two"
+    ends = sorted(path.name.partition(".restored")[1:] for path in found)
+    assert ends == [("", ""), (".restored", ""), (".restored", "-2")]
+
+
 def test_a_restore_that_did_not_get_to_the_disk_is_not_done(
     repo: Repository, saved: Snapshot, tmp_path: Path
 ) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from repository.entries import Entry, TargetError, TargetFull
-from sources import local_target
+from sources import leftovers, local_target
 from sources.flush import flush_file_system
 from sources.local_target import LocalTarget
 from sources.restore_metadata import MetadataWriter
@@ -412,6 +412,29 @@ def test_a_disk_that_fails_while_flushing_is_told(
 def test_the_systems_word_on_flushing_is_heard() -> None:
     with pytest.raises(OSError, match="Bad file descriptor"):
         flush_file_system(-1)
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOTSUP, errno.EIO])
+def test_a_place_without_locks_is_written_to_all_the_same(
+    target: LocalTarget, root: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(leftovers.fcntl, "flock", refuse)
+    root.mkdir()
+    (root / ".holdfast-0123456789ab-1").touch()
+    if code == errno.EIO:
+        with pytest.raises(TargetError, match="Input/output error"):
+            target.write_file(b"/f", file_entry(1), [b"x"])
+        assert not (root / "f").exists()
+        return
+    target.start_dir(b"/")
+    target.write_file(b"/f", file_entry(1), [b"x"])
+    assert names(root) == [".holdfast-0123456789ab-1", "f"]
+    os.utime(root / ".holdfast-0123456789ab-1", (0, 0))
+    target.start_dir(b"/")
+    assert names(root) == ["f"]
 
 
 def test_a_hard_link_put_in_the_place_of_a_special_gets_no_metadata(tmp_path: Path) -> None:
