@@ -89,10 +89,12 @@ def _zones() -> list[str]:
 
 
 def _point_look(point: Point) -> wording.Look:
-    """Return how a point stands: good, with files missing, in the trash, gone."""
+    """Return how a point stands: good, with files missing, damaged, in the trash, gone."""
     if points.is_good(point):
         missing = wording.Look("warn", "triangle-alert", "Warning")
         return missing if point.warnings else wording.Look("good", "circle-check", "Good")
+    if any(copy.damaged_at and not copy.forgotten_at and not copy.lost_at for copy in point.copies):
+        return wording.Look("bad", "circle-x", "Damaged")
     if any(copy.trashed_at and not copy.forgotten_at and not copy.lost_at for copy in point.copies):
         return wording.Look("none", "trash-2", "In the trash")
     return wording.Look("bad", "circle-x", "Gone")
