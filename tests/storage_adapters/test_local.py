@@ -119,3 +119,21 @@ def test_a_file_in_place_of_the_root_is_named_as_that(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(StorageUnavailable, match="is a file, not a folder"):
         LocalAdapter(str(tmp_path / "file")).put("data/x", b"x")
+
+
+def test_an_object_and_its_folders_are_on_the_disk_before_put_returns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path))
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    LocalAdapter(str(tmp_path)).put("data/ab/x", b"x")
+    written, folder = synced[-2:]
+    assert synced[:-2] == [".", "data"], "each new folder's parent"
+    assert written.startswith("data/ab/x-tmp-")
+    assert folder == "data/ab"
