@@ -128,8 +128,8 @@ class Restic:
         summary: dict[str, Any] = json.loads(out.strip().splitlines()[-1])
         return summary
 
-    def check(self) -> None:
-        done = self.run("check", "--read-data", check=False)
+    def check(self, **env: str) -> None:
+        done = self.run("check", "--read-data", check=False, **env)
         assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -159,10 +159,16 @@ def reopen(storage: StorageAdapter) -> Repository:
     """Open as somebody else does afterwards, who has removed the locks."""
     for found in list(storage.list("locks/")):
         storage.delete(found.key)
+    return Repository.open(storage, password_of(storage))
+
+
+def password_of(storage: StorageAdapter) -> str:
+    """Return the password that opens it: a change of it may have been cut off between there and back."""
     try:
-        return Repository.open(storage, PASSWORD)
+        Repository.open(storage, PASSWORD)
     except WrongPassword:
-        return Repository.open(storage, "new")
+        return "new"
+    return PASSWORD
 
 
 def assert_nothing_lost(world: World, storage: MemoryAdapter) -> None:
@@ -238,7 +244,7 @@ def assert_restic_is_content(restic: str, storage: MemoryAdapter, path: Path) ->
     for key in [key for key in storage.objects if key.startswith("locks/")]:
         storage.delete(key)
     dump(storage, path)
-    Restic(restic, path).check()
+    Restic(restic, path).check(RESTIC_PASSWORD=password_of(storage))
 
 
 def test_the_packs_are_small_enough_to_be_many(world: World) -> None:
