@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -23,10 +25,14 @@ def index() -> ResponseReturnValue:
     """List jobs; the filters stand in the address."""
     args = request.args
     chosen = {name: args.get(name, "") for name in ("config", "kind", "status")}
+    first, last = _day(args.get("from", "")), _day(args.get("to", ""))
+    chosen |= {"from": str(first or ""), "to": str(last or "")}
     found = jobs.list_jobs(
         kind=chosen["kind"],
         status=chosen["status"],
         config_id=chosen["config"],
+        since=_midnight(first) if first else None,
+        until=_midnight(last + timedelta(days=1)) if last else None,
         page=args.get("page", 1, type=int),
     )
     return render_template(
@@ -78,6 +84,20 @@ def cancel(job_id: int) -> ResponseReturnValue:
     if answers.is_fragment_request():
         return _progress_fragment(job)
     return answers.see_other(url_for("jobs.show", job_id=job_id))
+
+
+def _day(text: str) -> date | None:
+    """Return the day that a filter names; None for none, so that its field is shown empty."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if date(1970, 1, 2) <= found < date(9000, 1, 1) else None
+
+
+def _midnight(day: date) -> datetime:
+    """Return when a day begins where the times of the page are."""
+    return datetime.combine(day, time(), ZoneInfo(formats.page_zone()))
 
 
 def _get(job_id: int) -> Job:

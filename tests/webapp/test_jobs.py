@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 from core import jobs, nodes
 from core.db import utc_now, write
@@ -31,6 +31,26 @@ def test_the_list_is_filtered_by_its_address(world: World, as_: As) -> None:
     assert '<option value="restore" selected>' in page
     assert "No job fits these filters" in browser.get("/jobs?status=interrupted").text
     assert browser.get("/jobs?status=nonsense&page=-5&config=nope").status_code == 200
+
+
+def test_the_list_is_filtered_by_days_of_the_zone_of_the_page(world: World, as_: As) -> None:
+    with world.app.app_context(), write() as session:
+        # In Berlin it is the 7th already.
+        job = Job(kind="retention", status="completed", trigger="schedule",
+                  created_at=datetime(2020, 3, 6, 23, 30, tzinfo=UTC))  # fmt: skip
+        session.add(job)
+        session.flush()
+        job_id = str(job.id)
+    browser = as_("viewer")
+    shown = [
+        re.findall(r'href="/jobs/(\d+)"', browser.get(f"/jobs?{days}").text)
+        for days in ("to=2020-03-06", "from=2020-03-07&to=2020-03-07", "to=2020-03-07", "from=2020-03-08")
+    ]
+    assert shown[:3] == [[], [job_id], [job_id]]
+    assert job_id not in shown[3]
+    page = browser.get("/jobs?from=2020-03-07&to=nonsense").text
+    assert 'name="from" type="date" value="2020-03-07"' in page
+    assert 'name="to" type="date" value=""' in page
 
 
 def test_pages_of_the_list_keep_the_filters(world: World, as_: As) -> None:
