@@ -1,0 +1,1 @@
+"""One way to reach another machine: pinned host keys, logins without prompts, SFTP."""
