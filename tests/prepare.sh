@@ -13,6 +13,8 @@ need chromium chromium
 need setfacl acl
 need setfattr attr
 need strace strace
+ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"  # with contrib and client
+[ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 
 if [ -z "$missing" ]; then
     exit 0

@@ -35,6 +35,7 @@ ONLY_IN = {
     "minio": {"storage_adapters.s3"},
     "paramiko": {"ssh"},
     "croniter": {"core.schedules"},
+    "psycopg": {"sources.postgres"},
     "pyfastcdc": {"repository.chunker"},
 }
 
