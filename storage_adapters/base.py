@@ -64,9 +64,14 @@ class StorageAdapter(Protocol):
 
 def validate_key(key: str) -> str:
     """Return `key`, or raise InvalidKey if it is not of the form that StorageAdapter allows."""
-    if not 1 <= len(key) <= 1024 or not all(map(_valid_segment, key.split("/"))):
+    if not is_valid_key(key):
         raise InvalidKey(f"not a storage key: {key!r}")
     return key
+
+
+def is_valid_key(key: str) -> bool:
+    """Tell whether `key` is of the form that StorageAdapter allows; what is listed and is not, is foreign."""
+    return 1 <= len(key) <= 1024 and all(map(_valid_segment, key.split("/")))
 
 
 def validate_prefix(prefix: str) -> str:

@@ -29,6 +29,16 @@ class StorageUnavailable(StorageError):
     """The storage, or its root, is not there: not mounted, emptied, refused. Nothing was written."""
 
 
+class StorageUnreachable(StorageUnavailable):
+    """Nobody answers at its address, or not as a storage does. It may be back a moment later."""
+
+    retryable = True
+
+
+class InvalidSettings(StorageError):
+    """The settings of a storage cannot be right; says which one, before anything is sent."""
+
+
 class StorageFull(StorageError):
     """No space or quota left. Whatever was being written is not visible."""
 

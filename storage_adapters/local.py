@@ -7,9 +7,8 @@ import os
 import secrets
 from collections.abc import Iterator
 
-from storage_adapters.base import TEMPORARY_MARK, ObjectInfo, validate_key, validate_prefix
+from storage_adapters.base import TEMPORARY_MARK, ObjectInfo, is_valid_key, validate_key, validate_prefix
 from storage_adapters.errors import (
-    InvalidKey,
     ObjectNotFound,
     ObjectTruncated,
     PermissionDenied,
@@ -140,7 +139,7 @@ class LocalAdapter:
             raise _translate(error, folder) from error
 
     def _visit(self, item: os.DirEntry[str], key: str) -> Iterator[ObjectInfo]:
-        if not _is_key(key):
+        if not is_valid_key(key):
             return
         if item.is_dir(follow_symlinks=False):
             yield from self._walk(item.path, key + "/")
@@ -155,14 +154,6 @@ class LocalAdapter:
             self._require_root()
             return ObjectNotFound(key)
         return _translate(error, self._path(key))
-
-
-def _is_key(key: str) -> bool:
-    try:
-        validate_key(key)
-    except InvalidKey:
-        return False
-    return True
 
 
 def _write_durably(path: str, data: bytes | bytearray | memoryview) -> None:
