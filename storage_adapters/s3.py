@@ -71,7 +71,8 @@ class S3Adapter:
         self._prefix = _checked_prefix(settings.prefix)
         self._place = f"the bucket {settings.bucket} at {_url(settings.endpoint)}"
         self._headers = _storage_class_header(settings.storage_class)
-        self._pool = make_pool(settings.ca_file, settings.ca_pem)
+        secure = _url(settings.endpoint).startswith("https:")
+        self._pool = make_pool(secure=secure, ca_file=settings.ca_file, ca_pem=settings.ca_pem)
         self._client = _make_client(settings, self._pool)
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:

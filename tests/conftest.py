@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tests.servers.s3"]
+
 ON_CI = os.environ.get("CI") == "true"
 PROJECT = Path(__file__).parent.parent
 FIXTURES = PROJECT.parent / "shared" / "fixtures"
