@@ -2,45 +2,28 @@
 
 from __future__ import annotations
 
+import posixpath
+import stat
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
-from ssh.host_keys import HostKey
-from storage_adapters.base import ObjectInfo
+from ssh.errors import SshError
+from ssh.sftp import Sftp
+from ssh.sftp_channel import SftpStatus
+from storage_adapters.base import ObjectInfo, validate_key, validate_prefix
+from storage_adapters.errors import ObjectNotFound, ObjectTruncated, StorageError
+from storage_adapters.sftp_errors import HostKeyRefused, failed
+from storage_adapters.sftp_files import SftpFiles, exists, is_folder, make_folders
+from storage_adapters.sftp_pool import SftpPool
+from storage_adapters.sftp_settings import SftpSettings, host_keys, settings_like_ssh
 
-
-@dataclass(frozen=True, slots=True)
-class SftpSettings:
-    """Where the server is and how to log in.
-
-    `path` is the storage's root there; relative: to the login's home. `private_key` is PEM text, with its
-    `passphrase` if it has one. `known_host_keys` are the pinned keys as "type base64" lines; a server that
-    shows none of them is refused. `agent` and `key_files` are further keys to try, for the command line.
-    """
-
-    host: str
-    user: str
-    path: str
-    port: int = 22
-    password: str | None = field(default=None, repr=False)
-    private_key: str | None = field(default=None, repr=False)
-    passphrase: str | None = field(default=None, repr=False)
-    known_host_keys: tuple[str, ...] = ()
-    agent: bool = False
-    key_files: tuple[str, ...] = ()
-
-
-def host_keys(host: str, port: int = 22) -> list[HostKey]:
-    """Return the keys that a server shows, without logging in. Raises StorageError if out of reach."""
-    raise NotImplementedError
-
-
-def settings_like_ssh(host: str, user: str | None, port: int | None, path: str) -> SftpSettings:
-    """Return what `ssh` would use here: ~/.ssh/config, ~/.ssh/known_hosts, agent and key files.
-
-    Raises a StorageError where one of these cannot be read.
-    """
-    raise NotImplementedError
+__all__ = [
+    "HostKeyRefused",
+    "SftpAdapter",
+    "SftpSettings",
+    "create_root",
+    "host_keys",
+    "settings_like_ssh",
+]
 
 
 def create_root(settings: SftpSettings) -> None:
@@ -48,34 +31,104 @@ def create_root(settings: SftpSettings) -> None:
 
     Raises a StorageError where that is not possible.
     """
-    raise NotImplementedError
+    pool = SftpPool(settings.server)
+    try:
+        with pool.lend() as sftp:
+            make_folders(sftp, settings.root)
+    except SshError as error:
+        raise failed(error, settings.shown) from error
+    finally:
+        pool.close()
 
 
 class SftpAdapter:
-    """A StorageAdapter below a folder of an SFTP server. Connects at its first call, anew after a cut."""
+    """A StorageAdapter below a folder of an SFTP server. Connects at its first call, anew after a cut.
+
+    A root that is missing is StorageUnavailable. Where the server has no fsync (OpenSSH has), a put is whole,
+    but durable only once the server's system has written it.
+    """
 
     def __init__(self, settings: SftpSettings) -> None:
         self.settings = settings
+        self._files = SftpFiles(settings.root, settings.shown)
+        self._pool = SftpPool(settings.server)
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
-        """See StorageAdapter."""
-        raise NotImplementedError
+        """See StorageAdapter: temporary file, fsync, rename, fsync of the folder."""
+        path = self._path(key)
+        try:
+            with self._pool.lend() as sftp:
+                self._files.put(sftp, path, memoryview(data).cast("B"))
+        except SshError as error:
+            raise self._failed(error, key) from error
 
     def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
         """See StorageAdapter."""
-        raise NotImplementedError
+        path = self._path(key)
+        try:
+            with self._pool.lend() as sftp:
+                data = self._files.read(sftp, path, offset, length)
+        except SshError as error:
+            raise self._missing(error, key) from error
+        if data is None:
+            raise ObjectTruncated(f"{self._shown(key)} ends before byte {offset + (length or 0)}")
+        return data
 
     def stat(self, key: str) -> ObjectInfo:
         """See StorageAdapter."""
-        raise NotImplementedError
+        path = self._path(key)
+        try:
+            with self._pool.lend() as sftp:
+                attrs = sftp.stat(path)
+        except SshError as error:
+            raise self._missing(error, key) from error
+        if attrs.size is None or stat.S_ISDIR(attrs.mode or 0):
+            raise ObjectNotFound(key)
+        return ObjectInfo(key, attrs.size)
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
-        """See StorageAdapter."""
-        raise NotImplementedError
+        """See StorageAdapter. It is complete before its first result: no connection is held meanwhile."""
+        validate_prefix(prefix)
+        try:
+            with self._pool.lend() as sftp:
+                found = self._files.walk(sftp, prefix)
+        except SshError as error:
+            raise self._failed(error, prefix) from error
+        yield from found
 
     def delete(self, key: str) -> None:
         """See StorageAdapter."""
-        raise NotImplementedError
+        path = self._path(key)
+        try:
+            with self._pool.lend() as sftp:
+                self._files.delete(sftp, path)
+        except SshError as error:
+            raise self._failed(error, key) from error
 
     def close(self) -> None:
         """See StorageAdapter."""
+        self._pool.close()
+
+    def _path(self, key: str) -> bytes:
+        return posixpath.join(self.settings.root, validate_key(key).encode())
+
+    def _shown(self, key: str) -> str:
+        return f"{self.settings.shown.rstrip('/')}/{key}"
+
+    def _failed(self, error: SshError, key: str) -> StorageError:
+        return failed(error, self._shown(key))
+
+    def _missing(self, error: SshError, key: str) -> StorageError:
+        """Return what a failed read means: no such object, if the root is there and no file at its place."""
+        if not isinstance(error, SftpStatus):
+            return self._failed(error, key)
+        try:
+            with self._pool.lend() as sftp:
+                is_missing = self._is_missing(sftp, self._path(key))
+        except SshError as newer:
+            return self._failed(newer, key)
+        return ObjectNotFound(key) if is_missing else self._failed(error, key)
+
+    def _is_missing(self, sftp: Sftp, path: bytes) -> bool:
+        self._files.require_root(sftp)
+        return not exists(sftp, path) or is_folder(sftp, path)
