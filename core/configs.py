@@ -17,12 +17,15 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, app_state, schedules
+from core import alerts, app_state, destinations, schedules
 from core.config_source import FilesSource, check_paths, open_source
 from core.db import db, utc_now, write
+from core.destinations import DestinationInput
 from core.errors import Invalid, NotFound, Refused
-from core.models import Config, Destination, Job, RepositoryRecord
+from core.models import Config, Job
 from core.models.job import PENDING
+from core.retention_rules import RetentionRule as RetentionRule
+from core.retention_rules import blank_is_none
 from repository.entries import SourceUnavailable
 from sources.preview import Preview
 from sources.preview import preview as preview_source
@@ -32,25 +35,12 @@ DEFAULT_CRON = "0 3 * * *"
 DEFAULT_DAYS = 14
 
 
-def _blank_is_none(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-Days = Annotated[Annotated[int, Field(ge=1, le=36_500)] | None, BeforeValidator(_blank_is_none)]
-Count = Annotated[Annotated[int, Field(ge=1, le=100_000)] | None, BeforeValidator(_blank_is_none)]
-
-
-class RetentionRule(BaseModel):
-    """Keep the newest `max_backups` of those within `days`; None sets no limit, both None keep all."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    days: Days = None
-    max_backups: Count = None
-
-
 class ConfigInput(BaseModel):
-    """All that a person decides about a config. `repository_id` None: the first repository there is."""
+    """All that a person decides about a config.
+
+    `destinations`: the first is written by the job. Empty, `repository_id` (None: as it is, or the first
+    repository there is) and `retention` are about the first one, and the others stay as they are.
+    """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -61,7 +51,8 @@ class ConfigInput(BaseModel):
     cron: str = ""
     timezone: str = "UTC"
     retention: RetentionRule = RetentionRule(days=DEFAULT_DAYS)
-    repository_id: Annotated[str | None, BeforeValidator(_blank_is_none)] = None
+    repository_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
+    destinations: list[DestinationInput] = []
     compression: Literal["auto", "off", "max"] = "auto"
     full_read_days: int = Field(default=7, ge=1, le=365)
 
@@ -75,6 +66,7 @@ class ConfigInput(BaseModel):
     @model_validator(mode="after")
     def _check_schedule(self) -> Self:
         self.cron = schedules.validate(self.cron, self.timezone)
+        self.destinations = destinations.check(self.destinations, self.timezone)
         return self
 
 
@@ -120,9 +112,9 @@ def insert(session: Session, data: ConfigInput) -> Config:
     config = Config(scheduled_since=utc_now())
     _require_free_name(session, data.name, None)
     _fill(config, data)
-    config.destinations = [Destination(position=0, repository=_repository(session, data.repository_id))]
     session.add(config)
     session.flush()
+    _set_destinations(session, config, data)
     return config
 
 
@@ -135,8 +127,7 @@ def update(config_id: str, data: ConfigInput) -> Config:
         if (config.cron, config.timezone) != (data.cron, data.timezone) or data.enabled > config.enabled:
             config.scheduled_since = utc_now()
         _fill(config, data)
-        if data.repository_id is not None:
-            config.destinations[0].repository = _repository(session, data.repository_id)
+        _set_destinations(session, config, data)
         return config
 
 
@@ -186,8 +177,9 @@ def to_input(config: Config) -> ConfigInput:
         source=FilesSource.model_construct(**config.source),
         cron=config.cron,
         timezone=config.timezone,
-        retention=RetentionRule.model_construct(**config.retention),
+        retention=RetentionRule.model_validate(config.retention),
         repository_id=config.destinations[0].repository_id,
+        destinations=destinations.inputs_of(config),
         compression=config.compression,
         full_read_days=config.full_read_days,
     )
@@ -210,7 +202,7 @@ def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:
 
 def _fill(config: Config, data: ConfigInput) -> None:
     config.name, config.type, config.enabled = data.name, data.type, data.enabled
-    config.source, config.retention = data.source.model_dump(), data.retention.model_dump()
+    config.source = data.source.model_dump()
     config.cron, config.timezone = data.cron, data.timezone
     config.compression, config.full_read_days = data.compression, data.full_read_days
     config.updated_at = utc_now()
@@ -222,22 +214,23 @@ def _require_free_name(session: Session, name: str, own_id: str | None) -> None:
         raise Invalid({"name": f"There is already a config {name!r}."})
 
 
-def _repository(session: Session, repository_id: str | None) -> RepositoryRecord:
-    query = select(RepositoryRecord).order_by(RepositoryRecord.created_at).limit(1)
-    if repository_id is not None:
-        query = query.where(RepositoryRecord.id == repository_id)
-    record = session.scalar(query)
-    if record is None and repository_id is not None:
-        raise Invalid({"repository_id": f"There is no repository {repository_id!r}."})
-    if record is None:
-        raise Refused("There is no storage yet.", "Finish set-up first: choose where to keep backups.")
-    return record
+def _set_destinations(session: Session, config: Config, data: ConfigInput) -> None:
+    given = data.destinations
+    if not given:
+        if data.repository_id is not None:
+            destinations.repository(session, data.repository_id, "repository_id")
+        current = destinations.inputs_of(config) or [
+            DestinationInput(repository_id=destinations.first_repository(session).id)
+        ]
+        given = destinations.with_first(current, data.repository_id, data.retention)
+    destinations.apply(session, config, destinations.check(given, config.timezone))
 
 
 def _sentences(error: ValidationError) -> dict[str, str]:
     sentences: dict[str, str] = {}
     for problem in error.errors():
-        place = [str(part) for part in problem["loc"] if not isinstance(part, int)]
+        listed = problem["loc"][:1] == ("destinations",)
+        place = [str(part) for part in problem["loc"] if listed or not isinstance(part, int)]
         field = ".".join(place[1:] if place[:1] == ["source"] and len(place) > 1 else place) or "name"
         sentences.setdefault(field, _sentence(problem["msg"], problem["type"]))
     return sentences

@@ -80,6 +80,13 @@ def is_there(copy: Copy) -> bool:
     return copy.forgotten_at is None and copy.lost_at is None
 
 
+def live_copy_on(point: Point, repository_id: str) -> Copy | None:
+    """Return its live copy on a repository, if there is one."""
+    return next(
+        (copy for copy in point.copies if copy.repository_id == repository_id and is_live(copy)), None
+    )
+
+
 def good_points(config_id: str) -> Sequence[Point]:
     """Return the good points of a config, newest first."""
     return list_for(config_id, with_trashed=False)

@@ -6,7 +6,7 @@ from core.models.instance import InstanceValue, Node
 from core.models.job import Job, JobLog
 from core.models.point import Copy, Point
 from core.models.restore import Restore
-from core.models.storage import RepositoryRecord, Storage
+from core.models.storage import RepositoryRecord, Storage, StorageSample
 from core.models.user import LoginFailure, LoginSession, User
 
 __all__ = [
@@ -25,5 +25,6 @@ __all__ = [
     "Restore",
     "ScheduledRun",
     "Storage",
+    "StorageSample",
     "User",
 ]

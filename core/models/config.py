@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import ForeignKey, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
@@ -30,7 +32,6 @@ class Config(Base):
     cron: Mapped[Name] = mapped_column(default="")  # empty: only by hand
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     scheduled_since: Mapped[Moment | None]
-    retention: Mapped[Document]
     compression: Mapped[Word] = mapped_column(default="auto")
     full_read_days: Mapped[int] = mapped_column(default=7)
     created_at: Mapped[Created]
@@ -41,9 +42,23 @@ class Config(Base):
         back_populates="config", order_by="Destination.position", cascade="all, delete-orphan"
     )
 
+    @property
+    def retention(self) -> dict[str, Any]:
+        """The rule of the first destination; see core.retention."""
+        return self.destinations[0].retention if self.destinations else {}
+
+    @retention.setter
+    def retention(self, rule: dict[str, Any]) -> None:
+        self.destinations[0].retention = rule
+
 
 class Destination(Base):
-    """A repository that a config's points go to; position 0 is written by the job itself."""
+    """A repository that a config's points go to; position 0 is written by the job itself.
+
+    The others are filled by copying: `copy_when` is "after" (each backup) or a cron line in the config's
+    zone; its times before `scheduled_since` are never caught up. `retention`: see core.retention.
+    `copied_at`: when a copy last left nothing missing.
+    """
 
     __tablename__ = "destinations"
     __table_args__ = (UniqueConstraint("config_id", "position"),)
@@ -52,6 +67,11 @@ class Destination(Base):
     config_id: Mapped[str] = mapped_column(ForeignKey("configs.id"))
     repository_id: Mapped[str] = mapped_column(ForeignKey("repositories.id"))
     position: Mapped[int] = mapped_column(default=0)
+    tier: Mapped[Word] = mapped_column(default="custom")  # hot, warm, cold, custom
+    copy_when: Mapped[Name] = mapped_column(default="after")
+    scheduled_since: Mapped[Moment | None]
+    retention: Mapped[Document]
+    copied_at: Mapped[Moment | None]
 
     config: Mapped[Config] = relationship(back_populates="destinations")
     repository: Mapped[RepositoryRecord] = relationship()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import ForeignKey, Index, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base
@@ -26,11 +26,13 @@ PENDING = ("queued", "running")
 
 
 class Job(Base):
-    """`kind`: backup, restore, retention (more to come). `status`: one of PENDING or ENDED.
+    """`kind`: backup, copy, restore, retention (more to come). `status`: one of PENDING or ENDED.
 
     `attempt` grows with each claim; every later write checks it. `node`, `boot_id`, `pid` and
     `pid_started` name the job process beyond doubt. `lock_id` is the repository lock file it holds.
     `phase` while queued is "waiting" with `waiting_reason`. `parameters` by kind: see core.job_kinds.
+    `repository_id`: the row of the repository that a backup went to, or that a copy fills; that may be gone.
+    A copy counts points as files.
     """
 
     __tablename__ = "jobs"
@@ -41,6 +43,7 @@ class Job(Base):
     status: Mapped[Word] = mapped_column(default="queued")
     trigger: Mapped[Word]  # schedule, manual, command
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"), index=True)
+    repository_id: Mapped[str | None] = mapped_column(String(16), index=True)
     parameters: Mapped[Document]
     due_at: Mapped[Moment | None]
     created_at: Mapped[Created]

@@ -39,7 +39,8 @@ class Point(Base):
 
 class Copy(Base):
     """A point on one repository. Trashed: counts for nothing but space; forgotten: its snapshot is removed;
-    lost: the snapshot was found missing, removed by somebody else; damaged: its file cannot be read."""
+    lost: the snapshot was found missing, removed by somebody else; damaged: its file cannot be read.
+    `bytes_added`: what it added to its repository, after deduplication and compression."""
 
     __tablename__ = "copies"
     __table_args__ = (UniqueConstraint("repository_id", "snapshot_id"),)
@@ -49,6 +50,7 @@ class Copy(Base):
     repository_id: Mapped[str] = mapped_column(ForeignKey("repositories.id"))
     snapshot_id: Mapped[HexId]
     created_at: Mapped[Created]
+    bytes_added: Mapped[Bytes]
     trashed_at: Mapped[Moment | None]
     trash_reason: Mapped[LongText] = mapped_column(default="")
     forgotten_at: Mapped[Moment | None]

@@ -52,7 +52,9 @@ def test_what_was_decided_is_kept_and_shown_again(disk: str) -> None:
     assert given.source.exclude_if_present == [".nobackup", "TAG:head er"]
     config = configs.create(given)
     shown = configs.to_input(configs.get(config.id))
-    assert shown == given.model_copy(update={"repository_id": disk})
+    (first,) = shown.destinations
+    assert (first.repository_id, first.tier, first.retention) == (disk, "custom", given.retention)
+    assert shown == given.model_copy(update={"repository_id": disk, "destinations": [first]})
     assert configs.parse(shown.model_dump()) == shown
     assert config.retention == {"days": None, "max_backups": 30}
     assert config.destinations[0].repository_id == disk

@@ -59,6 +59,39 @@ def test_the_steps_keep_what_is_stored(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_the_rule_of_a_config_moves_to_its_first_destination(tmp_path: Path) -> None:
+    """And the rows that refer to it stay: the table is not dropped on the way."""
+    engine = create_engine(f"sqlite:///{tmp_path}/test.db")
+    at = "2026-01-01 00:00:00.000000"
+    with engine.begin() as connection:
+        command.upgrade(migrations.alembic_config(connection), "0003")
+        for line in (
+            f"INSERT INTO storages VALUES ('s', 'Disk', 'local', '{{}}', 'm', '{at}', NULL, '', '{at}')",
+            f"INSERT INTO repositories VALUES ('r', 's', 'repository/', 'x', 'p', 1, '{at}')",
+            "INSERT INTO configs (id, name, type, enabled, source, cron, timezone, retention, compression,"
+            " full_read_days, created_at, updated_at) VALUES ('c', 'Files', 'files', 1, '{}', '', 'UTC',"
+            f""" '{{"days": 3, "max_backups": null}}', 'auto', 7, '{at}', '{at}')""",
+            "INSERT INTO destinations (config_id, repository_id, position) VALUES ('c', 'r', 0)",
+            "INSERT INTO points (config_id, taken_at, hostname, paths, tree, parent_snapshot, files, bytes,"
+            " bytes_added, warnings, full_read, created_at) VALUES"
+            f" ('c', '{at}', '', '{{}}', '', '', 1, 2, 77, 0, 0, '{at}')",
+            "INSERT INTO copies (point_id, repository_id, snapshot_id, created_at, trash_reason)"
+            f" VALUES (1, 'r', 'abc', '{at}', '')",
+        ):
+            connection.execute(text(line.replace(":", "\\:")))
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+    with engine.connect() as connection:
+        row = connection.execute(text("SELECT retention, tier, copy_when FROM destinations")).one()
+        assert (row[0], *row[1:]) == ('{"days": 3, "max_backups": null}', "custom", "after")
+        assert connection.execute(text("SELECT bytes_added FROM copies")).scalar() == 77
+    assert differences(engine) == []
+    with engine.begin() as connection:
+        command.downgrade(migrations.alembic_config(connection), "0003")
+        assert connection.execute(text("SELECT retention FROM configs")).scalar() == row[0]
+    engine.dispose()
+
+
 def test_a_step_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     engine = fresh(tmp_path)
     with engine.begin() as connection:
