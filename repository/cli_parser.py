@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from repository import cli_parser_read, cli_parser_upkeep
+from repository.cli_parser_upkeep import AddOptions
 
 EXIT_CODES = """exit codes:
   0    done
@@ -17,7 +18,10 @@ EXIT_CODES = """exit codes:
   12   the password is wrong
   130  interrupted
 
-environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
+places: /folder, s3:https://server/bucket/prefix, sftp:user@host:/folder, sftp://user@host:port//folder
+
+environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, RESTIC_CACERT, TZ;
+  for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_DEFAULT_REGION or AWS_REGION"""
 
 
 # What may be given several times, also between options.
@@ -27,7 +31,7 @@ _LISTS |= {"copy": "ids", "tag": "ids", "find": "patterns", "stats": "ids", "rep
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
     """Return the arguments of a command line; ends the process with a message (exit code 2) for a bad one."""
-    parser = make_parser()
+    parser = make_parser(argv)
     # argparse takes positional arguments in one piece only; whatever stands behind options is left over.
     args, rest = parser.parse_known_args(argv)
     if rest and (args.command not in _LISTS or any(each.startswith("-") for each in rest)):
@@ -39,8 +43,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return args
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser for all commands."""
+def make_parser(argv: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """Return the parser for the command in `argv`; for all if there is none, or help is asked for."""
     parser = argparse.ArgumentParser(
         prog="python -m repository",
         description="Back up to, and restore from, a repository of restic's format.",
@@ -49,16 +53,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     _add_global(parser, hidden=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    _add_backup(_command(commands, "backup", "make a snapshot of files and folders"))
-    _add_restore(_command(commands, "restore", "write a snapshot, or a part of it, to a folder"))
-    _add_snapshots(_command(commands, "snapshots", "list the snapshots"))
-    _add_ls(_command(commands, "ls", "list what is in a snapshot"))
-    _add_check(_command(commands, "check", "find out whether everything is there and whole"))
-    _add_unlock(_command(commands, "unlock", "remove locks that were left behind"))
-    _command(commands, "init", "make a new repository")
-    cli_parser_read.add_commands(lambda name, text: _command(commands, name, text))
-    cli_parser_upkeep.add_commands(lambda name, text: _command(commands, name, text))
+    for name in _named(argv):
+        text, add_options = COMMANDS[name]
+        add_options(_command(commands, name, text))
     return parser
+
+
+def _named(argv: Sequence[str]) -> Iterable[str]:
+    """Return the commands to make parsers for: making all of them takes longer than many a command."""
+    if "-h" in argv or "--help" in argv:
+        return COMMANDS
+    return [name for name in COMMANDS if name in argv] or COMMANDS
 
 
 def _command(
@@ -79,8 +84,19 @@ def _add_global(parser: argparse.ArgumentParser, *, hidden: bool) -> None:
     """Add what may stand before or after the command; `hidden`: without defaults, which would overwrite."""
     none = argparse.SUPPRESS if hidden else None
     no = argparse.SUPPRESS if hidden else False
-    parser.add_argument("-r", "--repo", metavar="PLACE", default=none, help="folder of the repository")
+    parser.add_argument(
+        "-r", "--repo", metavar="PLACE", default=none, help="folder, s3:… or sftp:… of the repository"
+    )
     parser.add_argument("-p", "--password-file", metavar="FILE", default=none, help="file with the password")
+    parser.add_argument("--cacert", metavar="FILE", default=none, help="certificates of authorities to trust")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        metavar="NAME=VALUE",
+        default=none,
+        help="s3.region, s3.storage-class, s3.bucket-lookup",
+    )
     parser.add_argument("--json", action="store_true", default=no, help="answer in JSON")
     parser.add_argument("-q", "--quiet", action="store_true", default=no, help="say only what is wrong")
     parser.add_argument("--cache-dir", metavar="FOLDER", default=none, help="where to keep what speeds it up")
@@ -167,3 +183,17 @@ def _add_filter(parser: argparse.ArgumentParser) -> None:
 
 def _add_no_lock(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-lock", action="store_true", help="take no lock; for a read-only storage")
+
+
+# What each command does, and what adds its options.
+COMMANDS: dict[str, tuple[str, AddOptions]] = {
+    "backup": ("make a snapshot of files and folders", _add_backup),
+    "restore": ("write a snapshot, or a part of it, to a folder", _add_restore),
+    "snapshots": ("list the snapshots", _add_snapshots),
+    "ls": ("list what is in a snapshot", _add_ls),
+    "check": ("find out whether everything is there and whole", _add_check),
+    "unlock": ("remove locks that were left behind", _add_unlock),
+    "init": ("make a new repository", lambda parser: None),
+    **cli_parser_read.COMMANDS,
+    **cli_parser_upkeep.COMMANDS,
+}

@@ -13,21 +13,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from repository.cache import CachedKind
+from repository.cache import KINDS, CachedKind
 from repository.cli_output import Output
+from repository.cli_place import BadPlace, Place, parse_place
 from repository.entries import Source
-from repository.errors import NoRepository
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
-from storage_adapters.local import LocalAdapter, create_root
-from storage_adapters.retry import RetryingAdapter
 
 # The others are about what the storage holds: a good copy elsewhere would hide that it is damaged there.
 _WITH_CACHE = ("backup", "ls", "restore", "snapshots")
 
 # Trees are many and small: taking each from a folder of the cache is slower than from a local repository.
-_CACHED: tuple[CachedKind, ...] = ("index", "snapshots")
+_CACHED_OF_LOCAL: tuple[CachedKind, ...] = ("index", "snapshots")
 
 # restic and others leave out a folder with this file (bford.info/cachedir).
 _CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -62,7 +60,8 @@ class Session:
         self.output = output
         self.zone = zone
         self.environ = environ
-        self.place = place
+        self.place = ""  # how to call it to people, once it is open
+        self._place = place
         self._ask_password = ask_password
         self._repo: Repository | None = None
 
@@ -77,24 +76,36 @@ class Session:
 
     def init(self) -> Repository:
         """Make the repository, and the folder it goes to."""
-        path = _local_path(self.place)
+        place = self._parse_place()
         password = self._ask_password(self.args, confirm=True)
-        create_root(path)
-        self._repo = Repository.init(RetryingAdapter(LocalAdapter(path)), password)
+        place.create()
+        self._repo = Repository.init(place.open(), password)
         return self._repo
 
     def open(self) -> Repository:
         """Open the repository."""
-        path = _local_path(self.place)
-        if not os.path.isdir(path):
-            raise NoRepository(f"there is no folder {path}, so no repository. Is its disk mounted?")
-        storage = RetryingAdapter(LocalAdapter(path))
+        place = self._parse_place()
+        storage = place.open()
         password = self._ask_password(self.args)
-        cache = self.cache_folder() if self.args.command in _WITH_CACHE else None
         self._repo = Repository.open(
-            storage, password, compression=self.args.compression, cache_folder=cache, cached=_CACHED
+            storage,
+            password,
+            compression=self.args.compression,
+            cache_folder=self.cache_folder() if self.args.command in _WITH_CACHE else None,
+            cached=KINDS if place.remote else _CACHED_OF_LOCAL,
         )
         return self._repo
+
+    def _parse_place(self) -> Place:
+        try:
+            place = parse_place(self._place, self.environ, self.args.option or (), self._ca_file())
+        except BadPlace as error:
+            raise UsageError(str(error)) from error
+        self.place = place.shown
+        return place
+
+    def _ca_file(self) -> str | None:
+        return self.args.cacert or self.environ.get("RESTIC_CACERT")
 
     def tree_cache(self, source: Source) -> TreeCache:
         """Return the cache of unchanged trees, at work already; one that knows nothing with --no-cache."""
@@ -132,13 +143,3 @@ def decode_password(data: bytes) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode("utf-16").strip()
     return data.removeprefix(codecs.BOM_UTF8).decode("utf-8", "surrogateescape").strip()
-
-
-def _local_path(place: str) -> str:
-    """Return the folder that a place means. Raises UsageError for what is not served yet."""
-    scheme, colon, rest = place.partition(":")
-    if scheme == "local" and colon:
-        return rest
-    if colon and scheme in ("s3", "sftp", "gs", "azure", "b2", "rest", "rclone", "swift"):
-        raise UsageError(f"repositories at {scheme}: cannot be opened by this command; name a folder")
-    return os.path.expanduser(place)

@@ -12,6 +12,9 @@ from storage_adapters.errors import InvalidKey
 # Names with this mark are unfinished writes (ours, or restic's): never a key, never listed.
 TEMPORARY_MARK = "-tmp-"
 
+# How many calls at once pay off on a disk.
+_CALLS_ON_DISK = 2
+
 _SEGMENT = re.compile(r"[A-Za-z0-9._-]+\Z")
 
 
@@ -60,6 +63,11 @@ class StorageAdapter(Protocol):
 
     def close(self) -> None:
         """Release connections. Further calls are undefined; closing twice is fine."""
+
+
+def parallel_calls(storage: StorageAdapter) -> int:
+    """Return how many calls at once pay off, as its `parallel_calls` says; else as many as on a disk."""
+    return int(getattr(storage, "parallel_calls", _CALLS_ON_DISK))
 
 
 def validate_key(key: str) -> str:

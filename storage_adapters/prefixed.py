@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from storage_adapters.base import ObjectInfo, StorageAdapter, validate_key, validate_prefix
+from storage_adapters.base import ObjectInfo, StorageAdapter, parallel_calls, validate_key, validate_prefix
 
 
 class PrefixedAdapter:
@@ -12,6 +12,7 @@ class PrefixedAdapter:
 
     def __init__(self, inner: StorageAdapter, prefix: str) -> None:
         self.inner = inner
+        self.parallel_calls = parallel_calls(inner)
         self.prefix = validate_prefix(prefix)
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from storage_adapters.base import ObjectInfo, StorageAdapter
+from storage_adapters.base import ObjectInfo, StorageAdapter, parallel_calls
 from storage_adapters.errors import StorageError
 
 T = TypeVar("T")
@@ -39,6 +39,7 @@ class RetryingAdapter:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.inner = inner
+        self.parallel_calls = parallel_calls(inner)
         self.policy = policy or RetryPolicy()
         self._sleep = sleep
 

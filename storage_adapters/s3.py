@@ -65,6 +65,8 @@ class S3Adapter:
     The constructor sends nothing; it raises InvalidSettings.
     """
 
+    parallel_calls = 5  # as restic's: enough to fill a line while others compute
+
     def __init__(self, settings: S3Settings) -> None:
         self.settings = settings
         self._bucket = settings.bucket
@@ -127,6 +129,18 @@ class S3Adapter:
     def close(self) -> None:
         """See StorageAdapter."""
         self._pool.clear()
+
+    def make_bucket(self) -> None:
+        """Make the bucket if it is missing, for set-up and `init` only."""
+        self._call(self._make_missing_bucket)
+
+    def _make_missing_bucket(self) -> None:
+        try:
+            next(self._client.list_objects(self._bucket, self._prefix), None)
+        except S3Error as error:
+            if error.code != "NoSuchBucket":
+                raise
+            self._client.make_bucket(self._bucket, self.settings.region or None)
 
     def _name(self, key: str) -> str:
         return self._prefix + validate_key(key)
