@@ -3,21 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 
-from repository.cli_parser_upkeep import add_filter
-from repository.stats import MODES
-
-MakeParser = Callable[[str, str], argparse.ArgumentParser]
-
-
-def add_commands(make: MakeParser) -> None:
-    """Add these commands; `make` returns the parser of a new one, from its name and what it does."""
-    _add_dump(make("dump", "write a file of a snapshot, or a folder as an archive, to stdout"))
-    _add_find(make("find", "find files and folders in snapshots"))
-    _add_diff(make("diff", "say what changed from one snapshot to another"))
-    _add_stats(make("stats", "count what is in snapshots"))
-    _add_cat(make("cat", "write out an object of the repository"))
+from repository.cli_parser_upkeep import AddOptions, add_filter
 
 
 def _add_dump(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +40,8 @@ def _add_diff(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_stats(parser: argparse.ArgumentParser) -> None:
+    from repository.stats import MODES  # here: it imports much
+
     parser.add_argument("ids", nargs="*", metavar="ID", help="(default: all that fit)")
     parser.add_argument("--mode", choices=MODES, default="restore-size", help="(default: restore-size)")
     add_filter(parser)
@@ -68,3 +57,13 @@ def _add_cat(parser: argparse.ArgumentParser) -> None:
 
 def _add_no_lock(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-lock", action="store_true", help="take no lock; for a read-only storage")
+
+
+# What each command does, and what adds its options.
+COMMANDS: dict[str, tuple[str, AddOptions]] = {
+    "dump": ("write a file of a snapshot, or a folder as an archive, to stdout", _add_dump),
+    "find": ("find files and folders in snapshots", _add_find),
+    "diff": ("say what changed from one snapshot to another", _add_diff),
+    "stats": ("count what is in snapshots", _add_stats),
+    "cat": ("write out an object of the repository", _add_cat),
+}

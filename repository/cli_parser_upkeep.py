@@ -5,27 +5,15 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 
-from repository.keep_rules import PERIODS, WITHIN_PERIODS
-
-MakeParser = Callable[[str, str], argparse.ArgumentParser]
+AddOptions = Callable[[argparse.ArgumentParser], None]
 
 # restic has no short option for keep-tag and the spans; its -H (hourly) is our filter by host elsewhere
 _SHORT = {"last": "-l", "hourly": "-H", "daily": "-d", "weekly": "-w", "monthly": "-m", "yearly": "-y"}
 
 
-def add_commands(make: MakeParser) -> None:
-    """Add these commands; `make` returns the parser of a new one, from its name and what it does."""
-    _add_forget(make("forget", "remove snapshots, by id or by a policy"))
-    _add_prune(make("prune", "delete the data that no snapshot needs"))
-    _add_copy(make("copy", "copy snapshots from another repository to this one"))
-    _add_key(make("key", "list, add, remove and change passwords"))
-    _add_tag(make("tag", "change the tags of snapshots"))
-    _add_rebuild(make("rebuild-index", "make the index anew from the packs that are stored"))
-    repair = make("repair", "repair a part of the repository")
-    _add_repair(repair)
-
-
 def _add_forget(parser: argparse.ArgumentParser) -> None:
+    from repository.keep_rules import PERIODS, WITHIN_PERIODS  # here: it imports much
+
     add = parser.add_argument
     add("ids", nargs="*", metavar="ID", help="remove these, whatever the policy")
     for period in PERIODS:
@@ -111,3 +99,15 @@ def add_filter(parser: argparse.ArgumentParser) -> None:
         metavar="TAG[,TAG…]",
         help="has all of these, or of another --tag",
     )
+
+
+# What each command does, and what adds its options.
+COMMANDS: dict[str, tuple[str, AddOptions]] = {
+    "forget": ("remove snapshots, by id or by a policy", _add_forget),
+    "prune": ("delete the data that no snapshot needs", _add_prune),
+    "copy": ("copy snapshots from another repository to this one", _add_copy),
+    "key": ("list, add, remove and change passwords", _add_key),
+    "tag": ("change the tags of snapshots", _add_tag),
+    "rebuild-index": ("make the index anew from the packs that are stored", _add_rebuild),
+    "repair": ("repair a part of the repository", _add_repair),
+}
