@@ -18,7 +18,10 @@ EXIT_CODES = """exit codes:
   12   the password is wrong
   130  interrupted
 
-environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, TZ"""
+places: /folder, s3:https://server/bucket/prefix, sftp:user@host:/folder, sftp://user@host:port//folder
+
+environment: RESTIC_REPOSITORY, RESTIC_PASSWORD_FILE, RESTIC_PASSWORD, RESTIC_CACERT, TZ;
+  for s3: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_DEFAULT_REGION or AWS_REGION"""
 
 
 # What may be given several times, also between options.
@@ -81,8 +84,19 @@ def _add_global(parser: argparse.ArgumentParser, *, hidden: bool) -> None:
     """Add what may stand before or after the command; `hidden`: without defaults, which would overwrite."""
     none = argparse.SUPPRESS if hidden else None
     no = argparse.SUPPRESS if hidden else False
-    parser.add_argument("-r", "--repo", metavar="PLACE", default=none, help="folder of the repository")
+    parser.add_argument(
+        "-r", "--repo", metavar="PLACE", default=none, help="folder, s3:… or sftp:… of the repository"
+    )
     parser.add_argument("-p", "--password-file", metavar="FILE", default=none, help="file with the password")
+    parser.add_argument("--cacert", metavar="FILE", default=none, help="certificates of authorities to trust")
+    parser.add_argument(
+        "-o",
+        "--option",
+        action="append",
+        metavar="NAME=VALUE",
+        default=none,
+        help="s3.region, s3.storage-class, s3.bucket-lookup",
+    )
     parser.add_argument("--json", action="store_true", default=no, help="answer in JSON")
     parser.add_argument("-q", "--quiet", action="store_true", default=no, help="say only what is wrong")
     parser.add_argument("--cache-dir", metavar="FOLDER", default=none, help="where to keep what speeds it up")
