@@ -9,8 +9,8 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from repository.entries import Entry, Problem, TargetError
+from sources.file_content import write_content
 from sources.flush import flush_file_system
-from sources.holes import BLOCK, data_extents
 from sources.leftovers import TempNames, claim, remove_leftovers
 from sources.metadata import entry_from_stat, read_xattrs
 from sources.restore_metadata import MetadataWriter
@@ -216,7 +216,7 @@ class LocalTarget:
                 claim(fd)
             except OSError as err:
                 raise error_at(path, err) from err
-            _write_all(fd, path, chunks, sparse=self._sparse and entry.size >= BLOCK)
+            write_content(fd, path, chunks, entry.size, sparse=self._sparse)
             try:
                 problems = self._writer.apply(fd, entry, path, tidy=self._dirs.hands_down())
                 if self._fsync:
@@ -233,31 +233,6 @@ class LocalTarget:
             return describe_node(dir_fd, temp, entry, path, self._writer, tidy=self._dirs.hands_down())
         except OSError as err:
             raise error_at(path, err) from err
-
-
-def _write_all(fd: int, path: bytes, chunks: Iterable[bytes], *, sparse: bool) -> None:
-    offset = written = 0
-    for chunk in chunks:
-        try:
-            extents = data_extents(chunk, offset) if sparse else [(0, len(chunk))]
-            for start, end in extents:
-                _write_at(fd, memoryview(chunk)[start:end], offset + start)
-                written = offset + end
-        except OSError as err:
-            raise error_at(path, err) from err
-        offset += len(chunk)
-    if written < offset:  # it ends in a hole
-        try:
-            os.ftruncate(fd, offset)
-        except OSError as err:
-            raise error_at(path, err) from err
-
-
-def _write_at(fd: int, data: memoryview, offset: int) -> None:
-    while data:
-        count = os.pwrite(fd, data, offset)
-        data = data[count:]
-        offset += count
 
 
 def _close(fd: int, path: bytes) -> None:
