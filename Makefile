@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+# A process a core; a file of tests stays in one, so what its tests share is made once. In order: long ones come early.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow lint types units prepare bench screenshots clean
@@ -16,7 +18,7 @@ run: $(VENV)/.installed ## Start Holdfast in the foreground (Ctrl-C stops it)
 test: prepare lint types units ## Install what the tests need, then run every check
 
 test-slow: prepare ## Run the long suites too
-	$(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -26,7 +28,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 units: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 prepare: $(VENV)/.installed-dev
 	@sh tests/prepare.sh

@@ -8,13 +8,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.servers.s3"]
+pytest_plugins = ["tests.servers.s3", "tests.servers.sshd"]
 
 ON_CI = os.environ.get("CI") == "true"
 PROJECT = Path(__file__).parent.parent
 FIXTURES = PROJECT.parent / "shared" / "fixtures"
 PRODUCT_PREFIXES = ("HOLDFAST_", "BACKUP_", "RESTIC_", "AWS_", "HUEY_", "DATABASE_URL", "SUPABASE_", "FLASK_")
+
+# On CI the examples are the same each time: a delivery does not depend on luck. Elsewhere they vary.
+settings.register_profile(
+    "holdfast",
+    deadline=None,
+    derandomize=ON_CI,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("holdfast")
 
 
 @pytest.fixture(autouse=True)
@@ -44,6 +55,16 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Turn every skip into a failure on CI: there, everything that a test needs must be present."""
     report: pytest.TestReport = yield
     if ON_CI and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped on CI, where nothing may be missing: {report.longrepr}"
+    return report
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector: pytest.Collector) -> Iterator[None]:
+    """The same for a file that skips itself whole."""
+    report: pytest.CollectReport = yield
+    if ON_CI and report.skipped:
         report.outcome = "failed"
         report.longrepr = f"skipped on CI, where nothing may be missing: {report.longrepr}"
     return report

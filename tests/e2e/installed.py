@@ -6,13 +6,13 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 from pathlib import Path
 
 from tests.conftest import PROJECT
+from tests.ports import free_port
 
 START_S = 240
 STOP_S = 15
@@ -97,13 +97,6 @@ def copy_project(folder: Path) -> Path:
 def setup_link(lines: list[str]) -> str:
     """Return the one-time link that stands alone on a line."""
     return next(line for line in lines if re.fullmatch(r"http://\S+/setup\?token=\S+", line))
-
-
-def free_port() -> int:
-    """Return a port that nobody uses right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _bare_environment() -> dict[str, str]:

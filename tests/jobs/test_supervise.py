@@ -21,14 +21,13 @@ from jobs.tasks import enqueue
 from tests.core.making import make_config
 from tests.jobs.conftest import Start
 from tests.jobs.waiting import is_reading, make_slow_tree, until
+from tests.ports import free_port
 
 
 @pytest.fixture
 def port() -> str:
     """Return a port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return str(probe.getsockname()[1])
+    return str(free_port())
 
 
 def lines_of(process: subprocess.Popen[str], count: int) -> list[str]:

@@ -10,15 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from repository.config import new_config
 from repository.crypto import new_master_key, seal
 from repository.keyfile import KdfParams, make_key_file
 from tests.sources.nasty import make_nasty_tree
-
-settings.register_profile("holdfast", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("holdfast")
 
 PASSWORD = "x"
 _FOLDERS = ("data", "index", "keys", "locks", "snapshots")

@@ -63,8 +63,10 @@ def _kinds(folder: Path) -> None:
         link = os.path.join(os.fsencode(folder), b"link%d" % count)
         os.symlink(target, link)
         os.utime(link, ns=(0, 10**18 + count), follow_symlinks=False)
+    descriptor = os.open(folder, os.O_PATH)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(f"/proc/self/cwd/{os.path.relpath(folder)}/socket")
+        listener.bind(f"/proc/self/fd/{descriptor}/socket")  # the path that is bound may have 107 bytes
+    os.close(descriptor)
 
 
 def _sizes(folder: Path) -> None:

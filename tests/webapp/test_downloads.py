@@ -15,6 +15,7 @@ import pytest
 
 from core import sessions, users
 from core.tokens import token_from_path
+from tests.ports import free_port
 from tests.webapp.conftest import As
 from tests.webapp.world import World, environ
 from webapp import access
@@ -41,9 +42,7 @@ def damaged(world: World) -> World:
 @pytest.fixture(scope="module")
 def server(damaged: World) -> Iterator[int]:
     """Run the app in gunicorn, as `make run` does, and return its port."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [sys.executable, "-m", "gunicorn", "--bind", f"127.0.0.1:{port}", "-c",
                "python:jobs.gunicorn_conf", "--threads", "4", "--log-level", "critical"]  # fmt: skip
     environment = {**os.environ, **environ(damaged.folder)}
