@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import importlib
 import io
 import logging
 import os
@@ -15,18 +16,6 @@ from types import FrameType
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
-from repository import (
-    cli_backup,
-    cli_check,
-    cli_commands,
-    cli_dump,
-    cli_find,
-    cli_forget,
-    cli_prune,
-    cli_repair,
-    cli_restore,
-    cli_upkeep,
-)
 from repository.cli_output import Output
 from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
@@ -39,26 +28,27 @@ NO_REPOSITORY, LOCKED, WRONG_PASSWORD, INTERRUPTED = 10, 11, 12, 130
 
 Command = Callable[[Session, argparse.Namespace], int]
 
-COMMANDS: dict[str, Command] = {
-    "init": cli_commands.init,
-    "backup": cli_backup.backup_command,
-    "snapshots": cli_commands.snapshots,
-    "ls": cli_commands.ls,
-    "restore": cli_restore.restore_command,
-    "check": cli_check.check_command,
-    "dump": cli_dump.dump_command,
-    "find": cli_find.find_command,
-    "diff": cli_find.diff_command,
-    "stats": cli_find.stats_command,
-    "cat": cli_dump.cat_command,
-    "unlock": cli_commands.unlock,
-    "forget": cli_forget.forget_command,
-    "prune": cli_prune.prune_command,
-    "copy": cli_upkeep.copy_command,
-    "key": cli_upkeep.key_command,
-    "tag": cli_upkeep.tag_command,
-    "rebuild-index": cli_prune.rebuild_command,
-    "repair": cli_repair.repair_command,
+# Each command's function and its module, which is imported only when it is run.
+COMMANDS = {
+    "init": ("cli_commands", "init"),
+    "backup": ("cli_backup", "backup_command"),
+    "snapshots": ("cli_commands", "snapshots"),
+    "ls": ("cli_commands", "ls"),
+    "restore": ("cli_restore", "restore_command"),
+    "check": ("cli_check", "check_command"),
+    "dump": ("cli_dump", "dump_command"),
+    "find": ("cli_find", "find_command"),
+    "diff": ("cli_find", "diff_command"),
+    "stats": ("cli_find", "stats_command"),
+    "cat": ("cli_dump", "cat_command"),
+    "unlock": ("cli_commands", "unlock"),
+    "forget": ("cli_forget", "forget_command"),
+    "prune": ("cli_prune", "prune_command"),
+    "copy": ("cli_upkeep", "copy_command"),
+    "key": ("cli_upkeep", "key_command"),
+    "tag": ("cli_upkeep", "tag_command"),
+    "rebuild-index": ("cli_prune", "rebuild_command"),
+    "repair": ("cli_repair", "repair_command"),
 }
 
 
@@ -84,7 +74,9 @@ def main(argv: Sequence[str]) -> int:
 def _run(args: argparse.Namespace, output: Output) -> int:
     try:
         with Session(args, output, _password, local_zone(), os.environ, _repository(args)) as session:
-            return COMMANDS[args.command](session, args)
+            if args.command != "init":
+                session.seek_key()  # before the command is imported, which takes its time, too
+            return _load(args.command)(session, args)
     except BrokenPipeError:
         raise
     except (RepositoryError, StorageError, SourceUnavailable, TargetError, UsageError, OSError) as error:
@@ -94,6 +86,12 @@ def _run(args: argparse.Namespace, output: Output) -> int:
     except KeyboardInterrupt:
         output.fail(INTERRUPTED, "interrupted; nothing that refers to unfinished work was written")
         return INTERRUPTED
+
+
+def _load(command: str) -> Command:
+    module, name = COMMANDS[command]
+    found: Command = getattr(importlib.import_module(f"repository.{module}"), name)
+    return found
 
 
 def _code_of(error: Exception) -> int:

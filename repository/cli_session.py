@@ -1,4 +1,7 @@
-"""One run of the command line: where the repository is, who may open it, how to answer."""
+"""One run of the command line: where the repository is, who may open it, how to answer.
+
+What takes long to import is imported where it is used, after the search for the key has begun.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +14,18 @@ from contextlib import contextmanager
 from datetime import tzinfo
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from repository.cache import KINDS, CachedKind
 from repository.cli_output import Output
 from repository.cli_place import BadPlace, Place, parse_place
 from repository.entries import Source
-from repository.locks import Lock, lock_repository
-from repository.repository import Repository
-from repository.tree_cache import NO_TREE_CACHE, TreeCache
+from repository.keys import KeySearch
+
+if TYPE_CHECKING:
+    from repository.locks import Lock
+    from repository.repository import Repository
+    from repository.tree_cache import TreeCache
 
 # The others are about what the storage holds: a good copy elsewhere would hide that it is damaged there.
 _WITH_CACHE = ("backup", "ls", "restore", "snapshots")
@@ -63,6 +69,7 @@ class Session:
         self.place = ""  # how to call it to people, once it is open
         self._place = place
         self._ask_password = ask_password
+        self._sought: tuple[Place, KeySearch] | None = None
         self._repo: Repository | None = None
 
     def __enter__(self) -> Session:
@@ -73,23 +80,35 @@ class Session:
     ) -> None:
         if self._repo is not None:
             self._repo.close()
+        elif self._sought is not None:
+            self._sought[1].storage.close()
 
     def init(self) -> Repository:
         """Make the repository, and the folder it goes to."""
+        from repository.repository import Repository
+
         place = self._parse_place()
         password = self._ask_password(self.args, confirm=True)
         place.create()
         self._repo = Repository.init(place.open(), password)
         return self._repo
 
+    def seek_key(self) -> tuple[Place, KeySearch]:
+        """Begin to look for the key, if that has not begun; return the repository's place, and the search."""
+        if self._sought is None:
+            place = self._parse_place()
+            storage = place.open()
+            self._sought = place, KeySearch(storage, self._ask_password(self.args))
+        return self._sought
+
     def open(self) -> Repository:
         """Open the repository."""
-        place = self._parse_place()
-        storage = place.open()
-        password = self._ask_password(self.args)
+        place, search = self.seek_key()
+        from repository.repository import Repository
+
         self._repo = Repository.open(
-            storage,
-            password,
+            search.storage,
+            search,
             compression=self.args.compression,
             cache_folder=self.cache_folder() if self.args.command in _WITH_CACHE else None,
             cached=KINDS if place.remote else _CACHED_OF_LOCAL,
@@ -110,6 +129,8 @@ class Session:
     def tree_cache(self, source: Source) -> TreeCache:
         """Return the cache of unchanged trees, at work already; one that knows nothing with --no-cache."""
         folder = self.cache_folder()
+        from repository.tree_cache import NO_TREE_CACHE, TreeCache
+
         return NO_TREE_CACHE if folder is None else TreeCache(os.path.join(folder, "unchanged"), source)
 
     def cache_folder(self) -> str | None:
@@ -134,6 +155,8 @@ class Session:
         if getattr(self.args, "no_lock", False):
             yield None
             return
+        from repository.locks import lock_repository
+
         with lock_repository(repo, exclusive) as lock:
             yield lock
 

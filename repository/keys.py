@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from datetime import UTC, datetime
 
@@ -17,6 +18,32 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 logger = logging.getLogger(__name__)
 
 MAX_KEYS_TRIED = 20  # as restic: each try costs the price of scrypt
+
+
+class KeySearch:
+    """A search for the key that goes on in a thread: scrypt takes a third of a second, and lets others run.
+
+    See find_key. The program may end before it has.
+    """
+
+    def __init__(self, storage: StorageAdapter, password: str) -> None:
+        self.storage = storage
+        self._found: tuple[bytes, MasterKey] | BaseException | None = None
+        self._thread = threading.Thread(target=self._run, args=(password,), name="key", daemon=True)
+        self._thread.start()
+
+    def result(self) -> tuple[bytes, MasterKey]:
+        """Wait, and return or raise what find_key does."""
+        self._thread.join()
+        if self._found is None or isinstance(self._found, BaseException):
+            raise self._found or RuntimeError("the search for the key has ended without a result")
+        return self._found
+
+    def _run(self, password: str) -> None:
+        try:
+            self._found = find_key(self.storage, password)
+        except BaseException as error:  # noqa: BLE001 - whoever waits for the key raises it
+            self._found = error
 
 
 def require_vacant(storage: StorageAdapter) -> None:

@@ -71,19 +71,24 @@ class Repository:
     def open(
         cls,
         storage: StorageAdapter,
-        password: str,
+        password: str | keys.KeySearch,
         *,
         compression: Mode = "auto",
         cache_folder: str | None = None,
         cached: Collection[CachedKind] = CACHED_KINDS,
     ) -> Repository:
-        """Open with a password. Raises NoRepository, WrongPassword, Damaged. Loads no index yet.
+        """Open with a password, or with a search for the key that was begun with it. Loads no index yet.
+
+        Raises NoRepository, WrongPassword, Damaged.
 
         With a `cache_folder`, which may be of several repositories, metadata of the kinds in `cached` is kept
         there. Not for whoever wants to know what the storage holds: it may hold less than the cache.
         """
         sealed = _load_config(storage)
-        key_id, master = keys.find_key(storage, password)
+        if isinstance(password, keys.KeySearch):
+            key_id, master = password.result()
+        else:
+            key_id, master = keys.find_key(storage, password)
         try:
             config = RepositoryConfig.decode(unseal(master, sealed))
         except Damaged as error:

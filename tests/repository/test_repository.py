@@ -43,6 +43,15 @@ def test_init_writes_a_key_then_the_config(storage: MemoryAdapter, repo: Reposit
     assert repo.config.version == 2
 
 
+def test_it_opens_with_a_search_for_the_key_that_was_begun_before(
+    storage: MemoryAdapter, repo: Repository
+) -> None:
+    assert Repository.open(storage, keys.KeySearch(storage, PASSWORD)).key == repo.key
+    wrong = keys.KeySearch(storage, "another")
+    with pytest.raises(WrongPassword):
+        Repository.open(storage, wrong)
+
+
 def test_a_given_polynomial_is_kept(storage: MemoryAdapter) -> None:
     polynomial = new_repo().config.chunker_polynomial
     repo = Repository.init(storage, PASSWORD, kdf=CHEAP, chunker_polynomial=polynomial)
