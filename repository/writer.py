@@ -21,10 +21,10 @@ from repository.packer import FinishedPack, Packer
 from repository.packfile import BlobType, PackedBlob
 from repository.sealing import BlobSealer
 from repository.stored import require_stored
+from storage_adapters.base import parallel_calls
 
 INDEX_MAX_BLOBS = 50_000
 INDEX_MAX_AGE_S = 600.0
-_UPLOADS = 2
 
 
 class SavedBlob(NamedTuple):
@@ -45,7 +45,7 @@ class WriteOptions:
 
 
 class BlobWriter:
-    """Take blobs from any number of threads; packs are uploaded by two more while the callers go on.
+    """Take blobs from any number of threads; packs are uploaded by a few more while the callers go on.
 
     After a failed upload every call raises its error: nothing may be saved that refers to a lost pack.
     """
@@ -58,8 +58,9 @@ class BlobWriter:
         self.sealer = BlobSealer(key, files.version, options.compression, options.self_check)
         self._packers: dict[BlobType, Packer] = {"data": Packer("data"), "tree": Packer("tree")}
         self._mutex = threading.Lock()
-        self._room = threading.BoundedSemaphore(_UPLOADS + 1)  # packs kept in memory
-        self._pool = ThreadPoolExecutor(_UPLOADS, "upload")
+        uploads = parallel_calls(files.storage)
+        self._room = threading.BoundedSemaphore(uploads + 1)  # packs kept in memory
+        self._pool = ThreadPoolExecutor(uploads, "upload")
         self._uploads: list[Future[None]] = []
         self._error: BaseException | None = None
         self._unsaved: dict[bytes, list[PackedBlob]] = {}

@@ -35,6 +35,10 @@ class StorageUnreachable(StorageUnavailable):
     retryable = True
 
 
+class NoBucket(StorageUnavailable):
+    """The bucket does not exist, so far as its server tells."""
+
+
 class InvalidSettings(StorageError):
     """The settings of a storage cannot be right; says which one, before anything is sent."""
 

@@ -18,6 +18,7 @@ from urllib3.exceptions import HTTPError
 from storage_adapters.base import ObjectInfo, is_valid_key, validate_key, validate_prefix
 from storage_adapters.errors import (
     InvalidSettings,
+    NoBucket,
     ObjectNotFound,
     ObjectTruncated,
     StorageError,
@@ -132,15 +133,10 @@ class S3Adapter:
 
     def make_bucket(self) -> None:
         """Make the bucket if it is missing, for set-up and `init` only."""
-        self._call(self._make_missing_bucket)
-
-    def _make_missing_bucket(self) -> None:
         try:
-            next(self._client.list_objects(self._bucket, self._prefix), None)
-        except S3Error as error:
-            if error.code != "NoSuchBucket":
-                raise
-            self._client.make_bucket(self._bucket, self.settings.region or None)
+            self._look()
+        except NoBucket:
+            self._call(lambda: self._client.make_bucket(self._bucket))
 
     def _name(self, key: str) -> str:
         return self._prefix + validate_key(key)

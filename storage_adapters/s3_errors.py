@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from urllib3 import exceptions as http
 
 from storage_adapters.errors import (
+    NoBucket,
     ObjectNotFound,
     ObjectTruncated,
     PermissionDenied,
@@ -43,7 +44,7 @@ _MEANINGS: dict[str, tuple[type[StorageError], str]] = {
     "ExpiredToken": (PermissionDenied, _EXPIRED),
     "InvalidToken": (PermissionDenied, _EXPIRED),
     "TokenRefreshRequired": (PermissionDenied, _EXPIRED),
-    "NoSuchBucket": (StorageUnavailable, "there is no such bucket: check its name and region, or make it"),
+    "NoSuchBucket": (NoBucket, "there is no such bucket: check its name and region, or make it"),
     "InvalidBucketName": (StorageUnavailable, "this cannot be the name of a bucket: check it"),
     "QuotaExceeded": (StorageFull, "the quota is used up: raise it, or remove what is not needed"),
     "XMinioAdminBucketQuotaExceeded": (StorageFull, "the bucket's quota is used up: raise it"),
