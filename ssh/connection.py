@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from paramiko import Channel, SSHException, Transport
@@ -169,6 +170,7 @@ def _handshake(
     transport.auth_timeout = limits.login_s
     try:
         transport.start_client(timeout=limits.handshake_s)
+        transport.get_remote_server_key()  # start_client returns, with nothing done, when its time is up
     except IncompatiblePeer as error:
         transport.close()
         raise NoCommonAlgorithms(f"{server.name} speaks none of our algorithms: {error}") from error
@@ -189,6 +191,12 @@ def _dial(server: Server, limits: TimeLimits) -> socket.socket:
     # Bytes that nobody acknowledges end the connection; else a send to a dead host hangs for 15 minutes.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.idle_s * 1000))
     return sock
+
+
+def close_channel(channel: Channel) -> None:
+    """Close a channel, also one whose connection is breaking this moment: then nobody is left to be told."""
+    with suppress(SSHException, EOFError, OSError):
+        channel.close()
 
 
 def reason(error: BaseException) -> str:

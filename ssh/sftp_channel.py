@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from paramiko import SSHException
 
 from ssh import sftp_wire as wire
-from ssh.connection import Connection, reason
+from ssh.connection import Connection, close_channel, reason
 from ssh.errors import NoSftp, SshError, Unreachable
 
 _MOST_BYTES = 1024 * 1024  # of a reply; OpenSSH sends at most 256 KiB
@@ -78,7 +78,7 @@ class SftpChannel:
 
     def close(self) -> None:
         """End the subsystem."""
-        self._channel.close()
+        close_channel(self._channel)
 
     def _greeting(self) -> dict[bytes, bytes]:
         kind, body = self._packet()

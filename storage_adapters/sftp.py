@@ -6,6 +6,7 @@ import posixpath
 import stat
 from collections.abc import Iterator
 
+from ssh.connection import DEFAULT_LIMITS, TimeLimits
 from ssh.errors import SshError
 from ssh.sftp import Sftp
 from ssh.sftp_channel import SftpStatus
@@ -13,7 +14,7 @@ from storage_adapters.base import ObjectInfo, validate_key, validate_prefix
 from storage_adapters.errors import ObjectNotFound, ObjectTruncated, StorageError
 from storage_adapters.sftp_errors import HostKeyRefused, failed
 from storage_adapters.sftp_files import SftpFiles, exists, is_folder, make_folders
-from storage_adapters.sftp_pool import SftpPool
+from storage_adapters.sftp_pool import MOST_CONNECTIONS, SftpPool
 from storage_adapters.sftp_settings import SftpSettings, host_keys, settings_like_ssh
 
 __all__ = [
@@ -48,10 +49,12 @@ class SftpAdapter:
     but durable only once the server's system has written it.
     """
 
-    def __init__(self, settings: SftpSettings) -> None:
+    parallel_calls = MOST_CONNECTIONS
+
+    def __init__(self, settings: SftpSettings, *, limits: TimeLimits = DEFAULT_LIMITS) -> None:
         self.settings = settings
         self._files = SftpFiles(settings.root, settings.shown)
-        self._pool = SftpPool(settings.server)
+        self._pool = SftpPool(settings.server, limits)
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
         """See StorageAdapter: temporary file, fsync, rename, fsync of the folder."""

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ssh.connection import connect
+from ssh.connection import DEFAULT_LIMITS, TimeLimits, connect
 from ssh.errors import SshError
 from ssh.server import Server
 from ssh.sftp import Sftp
@@ -20,9 +20,10 @@ MOST_CONNECTIONS = 4
 class SftpPool:
     """Lends out SFTP sessions; whoever comes while all are lent waits."""
 
-    def __init__(self, server: Server, most: int = MOST_CONNECTIONS) -> None:
+    def __init__(self, server: Server, limits: TimeLimits = DEFAULT_LIMITS) -> None:
         self._server = server
-        self._room = threading.BoundedSemaphore(most)
+        self._limits = limits
+        self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._lock = threading.Lock()
         self._idle: list[Sftp] = []
 
@@ -70,7 +71,7 @@ class SftpPool:
 
     def _connect(self) -> Sftp:
         try:
-            connection = connect(self._server)
+            connection = connect(self._server, self._limits)
             try:
                 return Sftp(connection)
             except BaseException:

@@ -13,6 +13,9 @@ need chromium chromium
 need setfacl acl
 need setfattr attr
 need strace strace
+need ssh openssh-client
+[ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
+need busybox busybox
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"  # with contrib and client
 [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 

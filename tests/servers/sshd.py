@@ -9,6 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,11 +19,12 @@ from ssh import private_keys
 from ssh.server import Server
 from storage_adapters.sftp import SftpSettings
 from tests.conftest import need_program
+from tests.ports import free_port
 
 
 @dataclass(frozen=True)
 class Sshd:
-    """A running server. `key` opens a shell, `sftp_only_key` SFTP alone; each is a file with a private key."""
+    """A running server. `key` opens a shell, `sftp_only_key` SFTP alone; each is a private key's file."""
 
     port: int
     folder: Path
@@ -85,16 +87,15 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
 def start_sshd(folder: Path, *, port: int = 0, settings: str = "") -> Sshd:
     """Start a server with its own keys in `folder`, where they stay for the next start."""
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or need_program("sshd")
-    os.makedirs("/run/sshd", exist_ok=True) if os.geteuid() == 0 else None
+    if os.geteuid() == 0:
+        os.makedirs("/run/sshd", exist_ok=True)  # sshd insists; a service file makes it elsewhere
     _make_keys(folder)
     for _ in range(10):
-        chosen = port or _free_port()
+        chosen = port or free_port()
         _configure(program, folder, chosen, settings)
-        process = subprocess.Popen(
-            [program, "-D", "-e", "-f", folder / "sshd_config"],
-            stderr=(folder / "log").open("ab"),
-            start_new_session=True,
-        )
+        with open(folder / "log", "ab") as log:
+            command = [program, "-D", "-e", "-f", folder / "sshd_config"]
+            process = subprocess.Popen(command, stderr=log, start_new_session=True)
         if _answers(chosen, process):
             return Sshd(chosen, folder, process)
         process.kill()
@@ -104,16 +105,16 @@ def start_sshd(folder: Path, *, port: int = 0, settings: str = "") -> Sshd:
 
 def stop_sshd(server: Sshd) -> None:
     """End the server and the sessions that it serves."""
-    for child in _children(server.process.pid):
-        _kill(child)
+    cut_sessions(server)
     server.process.terminate()
     server.process.wait()
 
 
 def cut_sessions(server: Sshd) -> None:
     """Kill every session, as a cut of the network would end it; the server stays."""
-    for child in _children(server.process.pid):
-        _kill(child)
+    for pid in descendants(server.process.pid):
+        with suppress(ProcessLookupError):
+            os.kill(pid, 9)
 
 
 def _make_keys(folder: Path) -> None:
@@ -157,12 +158,6 @@ def _configure(program: str, folder: Path, port: int, settings: str) -> None:
             return
 
 
-def _free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
-
-
 def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + 20
     while process.poll() is None and time.monotonic() < deadline:
@@ -174,8 +169,13 @@ def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
     return False
 
 
+def descendants(pid: int) -> list[int]:
+    """Return the pids of a process's children and of theirs, each after its parent."""
+    children = _children(pid)
+    return [below for child in children for below in (child, *descendants(child))]
+
+
 def _children(pid: int) -> list[int]:
-    """Return the pids of a process's children."""
     found = []
     for stat_file in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -185,12 +185,3 @@ def _children(pid: int) -> list[int]:
         if int(fields[1]) == pid:
             found.append(int(stat_file.parent.name))
     return found
-
-
-def _kill(pid: int) -> None:
-    for child in _children(pid):
-        _kill(child)
-    try:
-        os.kill(pid, 9)
-    except ProcessLookupError:
-        return

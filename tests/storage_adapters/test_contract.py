@@ -18,9 +18,10 @@ from storage_adapters.memory import MemoryAdapter
 from storage_adapters.prefixed import PrefixedAdapter
 from storage_adapters.retry import RetryingAdapter, RetryPolicy
 from storage_adapters.s3 import S3Adapter
+from storage_adapters.sftp import SftpAdapter
 
 
-@pytest.fixture(params=["memory", "local", "prefixed", "retrying", "s3"])
+@pytest.fixture(params=["memory", "local", "prefixed", "retrying", "s3", "sftp"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageAdapter]:
     makers: dict[str, Callable[[], StorageAdapter]] = {
         "memory": MemoryAdapter,
@@ -28,6 +29,7 @@ def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageA
         "prefixed": lambda: PrefixedAdapter(LocalAdapter(str(tmp_path)), "some/place/"),
         "retrying": lambda: RetryingAdapter(LocalAdapter(str(tmp_path))),
         "s3": lambda: S3Adapter(request.getfixturevalue("s3_settings")),
+        "sftp": lambda: SftpAdapter(request.getfixturevalue("sshd").settings(tmp_path)),
     }
     adapter = makers[request.param]()
     yield adapter

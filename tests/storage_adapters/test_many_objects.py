@@ -13,6 +13,7 @@ from storage_adapters.base import StorageAdapter
 from storage_adapters.local import LocalAdapter
 from storage_adapters.memory import MemoryAdapter
 from storage_adapters.s3 import S3Adapter, S3Settings
+from storage_adapters.sftp import SftpAdapter
 from tests.servers import s3
 
 COUNT = 10_000
@@ -56,7 +57,12 @@ def in_s3(request: pytest.FixtureRequest, folder: Path) -> Iterator[StorageAdapt
         yield S3Adapter(settings)
 
 
-MAKERS = {"memory": in_memory, "local": on_disk, "s3": in_s3}
+def over_sftp(request: pytest.FixtureRequest, folder: Path) -> Iterator[StorageAdapter]:
+    write_files(folder)
+    yield SftpAdapter(request.getfixturevalue("sshd").settings(folder))
+
+
+MAKERS = {"memory": in_memory, "local": on_disk, "s3": in_s3, "sftp": over_sftp}
 
 
 @pytest.fixture(params=MAKERS)
