@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
+from repository.child import become_child
 from repository.chunker import Chunker
 from repository.collector import rare_collections
 from repository.content_reader import ContentReader, Reading
@@ -178,11 +178,7 @@ def _outcome(path: bytes, reading: Reading[_Chunk] | Problem) -> ReadFile | Prob
 
 def main(fd: int) -> None:
     """Serve the process at the other end of the socket `fd` until it is gone, or says that all is done."""
-    # The parent decides when to stop; the terminal's Ctrl-C and restic's SIGHUP are meant for it.
-    for ignored in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+    become_child()
     pipe = Pipe(socket.socket(fileno=fd))
     with contextlib.suppress(EOFError):  # the parent is gone, or has no use for us any more
         _serve(pipe)

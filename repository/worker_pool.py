@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import queue
-import signal
-import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import partial
-from pathlib import Path
 
+from repository.child import Child
 from repository.errors import WorkerFailed
 from repository.packer import FinishedPack
 from repository.pipe import Pipe
 from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup
 from repository.writer import BlobWriter
-
-_START = (
-    "import sys; sys.path.insert(0, sys.argv[1]); from repository.worker import main; main(int(sys.argv[2]))"
-)
-_END_WITHIN_S = 5.0
 
 Paths = Sequence[bytes]
 
@@ -130,63 +121,31 @@ class WorkerPool:
 
 
 class _Member:
-    """One worker process, our end of its pipe, and the thread that serves it."""
+    """One worker process, and the thread that serves it."""
 
     def __init__(self, setup: Setup, serve: Callable[[_Member], None]) -> None:
         self.setup = setup
-        ours, theirs = socket.socketpair()
-        self.pipe = Pipe(ours)
-        command = [
-            sys.executable,
-            "-P",
-            "-c",
-            _START,
-            str(Path(__file__).parent.parent),
-            str(theirs.fileno()),
-        ]
-        try:
-            # A group of its own: Ctrl-C in a terminal must not hit it while it starts.
-            self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                pass_fds=[theirs.fileno()],
-                process_group=0,
-            )
-        except OSError:
-            self.pipe.close()
-            raise
-        finally:
-            theirs.close()  # or we would not see when it is gone
+        self._child = Child("repository.worker")
+        self.pipe = self._child.pipe
         self._thread = threading.Thread(target=serve, args=(self,), name="worker", daemon=True)
         self._thread.start()
 
     def death(self) -> WorkerFailed:
         """Return what to say of a process whose pipe has ended."""
-        code = self._wait()
-        how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return WorkerFailed(
-            f"a helper process of the backup {how}, perhaps for want of memory; no snapshot was made. "
-            "Start the backup again: what it stored already is used"
+            f"a helper process of the backup {self._child.death()}, perhaps for want of memory; "
+            "no snapshot was made. Start the backup again: what it stored already is used"
         )
 
     def end(self) -> None:
         """Tell the process to end now; wakes the thread that waits for it."""
-        self._process.terminate()
-        self.pipe.shut_down()
+        self._child.end()
 
     def join(self) -> None:
         """Wait until thread and process are gone."""
         self._thread.join()
-        self._wait()
+        self._child.wait()
         self.pipe.close()
-
-    def _wait(self) -> int:
-        try:
-            return self._process.wait(_END_WITHIN_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()  # stopped by somebody, or stuck in a read
-            return self._process.wait()
 
 
 def _receive_pack(pipe: Pipe, pack: Pack) -> FinishedPack:
