@@ -67,7 +67,7 @@ def running(start: Start, port: str) -> Iterator[tuple[subprocess.Popen[str], st
     assert line == f"Holdfast is running at http://127.0.0.1:{port}", line
     yield supervisor, f"http://127.0.0.1:{port}"
     supervisor.terminate()
-    supervisor.wait(20)
+    supervisor.wait(60)
 
 
 def start_slow_job(tmp_path: Path) -> int:
@@ -96,8 +96,8 @@ def test_it_ends_everything_with_its_jobs(
     assert len(children) >= 4, "web server and its worker, worker, tick"
     began = time.monotonic()
     supervisor.send_signal(number)
-    assert supervisor.wait(15) == 0
-    assert time.monotonic() - began < 12
+    assert supervisor.wait(60) == 0
+    assert time.monotonic() - began < 30, "ten seconds for its children, and more where much else runs"
     assert not [pid for pid in children if alive(pid)]
     job = until(lambda: jobs.get(job_id))
     assert job.status == "interrupted"
@@ -110,7 +110,7 @@ def test_a_burst_of_signals_ends_it_like_one(running: tuple[subprocess.Popen[str
     children = children_of(supervisor.pid)
     for number in (signal.SIGTERM, signal.SIGINT) * 200:
         supervisor.send_signal(number)
-    assert supervisor.wait(15) == 0
+    assert supervisor.wait(60) == 0
     assert not [pid for pid in children if alive(pid)]
 
 
@@ -151,7 +151,7 @@ def command_of(pid: int) -> bytes:
 def test_a_port_in_use_is_named_with_who_has_it(start: Start, port: str, install: Flask) -> None:
     with socket.create_server(("127.0.0.1", int(port))):
         supervisor = start("jobs.supervise", PORT=port)
-        output, errors = supervisor.communicate(timeout=30)
+        output, errors = supervisor.communicate(timeout=90)
     assert supervisor.returncode == 1
     assert output == ""
     assert f"Port {port} is in use by" in errors
@@ -164,7 +164,7 @@ def test_a_second_one_on_the_same_data_folder_names_the_first(
 ) -> None:
     first, url = running
     second = start("jobs.supervise", PORT="1")
-    output, errors = second.communicate(timeout=30)
+    output, errors = second.communicate(timeout=90)
     assert (second.returncode, output, errors.count("\n")) == (1, "", 1)
     assert f"already: process {first.pid}, {url}." in errors
     first.kill()
@@ -194,7 +194,7 @@ def test_all_addresses_are_told_as_one_to_go_to(host: str) -> None:
 )
 def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, value: str, told: str) -> None:
     supervisor = start("jobs.supervise", **{"PORT": port, variable: value})
-    output, errors = supervisor.communicate(timeout=30)
+    output, errors = supervisor.communicate(timeout=90)
     assert supervisor.returncode == 1
     assert output == ""
     assert told in errors
@@ -204,7 +204,7 @@ def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, val
 
 def test_what_cannot_be_kept_running_ends_all_with_its_words(start: Start, port: str, install: Flask) -> None:
     supervisor = start("jobs.supervise", PORT=port, GUNICORN_CMD_ARGS="--no-such-option")
-    output, errors = supervisor.communicate(timeout=60)
+    output, errors = supervisor.communicate(timeout=90)
     assert supervisor.returncode == 1
     assert output == ""
     assert "The web server cannot be kept running" in errors

@@ -30,7 +30,7 @@ def until(look: Callable[[], T], within_s: float = 60.0) -> T:
     raise AssertionError(f"nothing happened within {within_s:.0f} seconds")
 
 
-def make_slow_tree(folder: Path, gib: int = 20) -> Path:
+def make_slow_tree(folder: Path, gib: int = 100) -> Path:
     """Write a tree whose backup takes about a second a GiB: a sparse file has to be read all the same."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "small.txt").write_text("small\n")

@@ -541,6 +541,7 @@ def test_a_killed_backup_leaves_what_was_before(
     command = [sys.executable, "-m", "repository", "backup", str(tree)]
     process = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **place}, cwd=PROJECT)
     while not repo.files.list("locks"):
+        assert process.poll() is None
         time.sleep(0.005)
     time.sleep(after_s)
     process.kill()

@@ -180,11 +180,11 @@ def test_a_million_blobs_take_less_than_80_mb() -> None:
 
 def test_a_blob_with_many_places_costs_no_more_each() -> None:
     index = Index()
-    started = time.monotonic()
+    started = time.process_time()
     for _ in range(2):
         index.add_pack(PACK, (PackedBlob("data", BLOB, offset, 100) for offset in range(30_000)))
     # Half a second; comparing each with each would take minutes.
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     assert len(index.lookup("data", BLOB)) == 30_000
     assert len(index) == 1
 

@@ -15,6 +15,7 @@ import pytest
 
 from repository import locks
 from repository.errors import Damaged, Locked, LockLost
+from repository.files import list_packs
 from repository.gotext import UTC_ZONE, format_time
 from repository.lockfile import LockInfo
 from repository.locks import Lock, list_locks, lock_repository, remove_lock, remove_stale_locks
@@ -163,7 +164,8 @@ def test_the_thread_refreshes_and_goes_on_after_a_fault(
 
 def _wait_for(condition: object) -> None:
     assert callable(condition)
-    for _ in range(500):
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
         if condition():
             return
         time.sleep(0.01)
@@ -362,10 +364,10 @@ def test_a_signal_in_the_middle_of_a_backup_removes_the_lock(
     place = {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(tmp_path / "repo")}
     env = {"PATH": os.environ["PATH"], **place}
     process = subprocess.Popen(command, env=env, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
-    _wait_for(lambda: len(repo.files.list("locks")) == 1)
-    time.sleep(0.3)
+    packs = len(list_packs(repo.storage))
+    _wait_for(lambda: len(list_packs(repo.storage)) > packs)  # of about eight
     process.send_signal(number)
-    _, errors = process.communicate(timeout=20)
+    _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (
         130,
         "Error: interrupted; nothing that refers to unfinished work was written\n",
