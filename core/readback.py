@@ -33,8 +33,10 @@ class Sample:
 def read_back(repo: Repository, snapshot_id: bytes, limits: Limits = Limits()) -> tuple[Snapshot, Sample]:
     """Load a snapshot, its root, and random trees and pieces of files below it, as a restore would.
 
-    The index must be loaded. Raises RepositoryError or StorageError for anything missing or damaged.
+    The index must be loaded. What this machine keeps in its cache is read from the storage all the same.
+    Raises RepositoryError or StorageError for anything missing or damaged.
     """
+    repo = _without_cache(repo)
     snapshot = repo.load_snapshot(snapshot_id)
     end = time.monotonic() + limits.seconds
     trees, pieces = _read_trees(repo, snapshot.tree, limits.trees, end)
@@ -57,6 +59,12 @@ def reject(record_id: str, snapshot_id: bytes) -> None:
 def rejected(record_id: str) -> set[str]:
     """Return the snapshots of a repository that did not read back."""
     return set(instance.get(_key(record_id), []))
+
+
+def _without_cache(repo: Repository) -> Repository:
+    bare = Repository(repo.storage, repo.key, repo.config)
+    bare.index = repo.index
+    return bare
 
 
 def _read_trees(repo: Repository, root: bytes, most: int, end: float) -> tuple[int, list[bytes]]:

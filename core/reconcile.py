@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from core import alerts, words
 from core.db import db, utc_now, write
 from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord
-from core.readback import read_back, reject, rejected
+from core.readback import Limits, read_back, reject, rejected
 from repository.errors import RepositoryError
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -22,6 +22,9 @@ from repository.snapshot import Snapshot
 TAG = "holdfast:config="
 
 _TAG = re.compile(re.escape(TAG) + r"([0-9a-f]{16})\Z")
+# What is not of a job of ours may be thousands of snapshots: that their roots are there must do.
+_GLANCE = Limits(trees=1, blobs=0)
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,7 +43,7 @@ def reconcile(repo: Repository, record: RepositoryRecord, own_job: int | None = 
 
     `own_job` is the job that calls: a snapshot of another running backup is left to that one.
     """
-    record_id = record.id
+    record_id, adopted = record.id, record.adopted
     # Rows before the listing: a copy made in between is in both.
     known = {copy.snapshot_id: copy.id for copy in _copies(db.session(), record_id)}
     found = Findings()
@@ -49,7 +52,7 @@ def reconcile(repo: Repository, record: RepositoryRecord, own_job: int | None = 
     found.lost = _note_lost(record_id, {known[name] for name in known if name not in present}, found.stored)
     strays = {key: value for key, value in found.stored.items() if key.hex() not in known}
     db.session.rollback()  # what follows may be slow: keep no old view of the database open
-    found.adopted = _adopt(repo, record_id, strays, own_job)
+    found.adopted = _adopt(repo, record_id, _takeable(record_id, strays, every=adopted), own_job)
     _note_damaged(record_id, {snapshot_id.hex() for snapshot_id in found.damaged})
     _tell_damaged(record_id, found.damaged)
     return found
@@ -108,21 +111,28 @@ def _is_known(session: Session, record_id: str, snapshot_id: str) -> bool:
     return session.scalar(query) is not None
 
 
+def _takeable(record_id: str, strays: Mapping[bytes, Snapshot], *, every: bool) -> dict[bytes, str | None]:
+    """Return, with the config they belong to, those without a row that may become points.
+
+    `every`: the repository was there before us, so also those that are nobody's here become points, of no
+    config.
+    """
+    bad = rejected(record_id)
+    here = set(db.session.scalars(select(Config.id)))
+    configs = {key: config_of(each) for key, each in strays.items() if key.hex() not in bad}
+    known = {key: config_id if config_id in here else None for key, config_id in configs.items()}
+    return known if every else {key: config_id for key, config_id in known.items() if config_id}
+
+
 def _adopt(
-    repo: Repository, record_id: str, strays: Mapping[bytes, Snapshot], own_job: int | None
+    repo: Repository, record_id: str, ours: Mapping[bytes, str | None], own_job: int | None
 ) -> list[int]:
     adopted: list[int] = []
-    bad = rejected(record_id)
-    ours = {
-        key: config_id
-        for key, each in strays.items()
-        if key.hex() not in bad and (config_id := config_of(each))
-    }
     if ours:
         repo.load_index()
     for snapshot_id, config_id in ours.items():
         try:
-            snapshot, _ = read_back(repo, snapshot_id)
+            snapshot, _ = read_back(repo, snapshot_id, Limits() if config_id else _GLANCE)
         except RepositoryError as error:
             _log.warning("the snapshot %s is not adopted as a point: %s", snapshot_id.hex()[:8], error)
             reject(record_id, snapshot_id)
@@ -138,19 +148,32 @@ def _adopt_one(
     record_id: str,
     snapshot_id: bytes,
     snapshot: Snapshot,
-    config_id: str,
+    config_id: str | None,
     own_job: int | None,
 ) -> Point | None:
-    if session.get(Config, config_id) is None or _is_known(session, record_id, snapshot_id.hex()):
+    if _is_known(session, record_id, snapshot_id.hex()):
         return None
+    if config_id is None:
+        return add_point(session, record_id, snapshot_id, snapshot, config_id=None, job_id=None)
     if _runs_now(session, config_id, own_job):
         return None  # its job is about to make the row itself
+    if (point := _same_point(session, config_id, snapshot)) is not None:
+        add_copy(session, point, record_id, snapshot_id, 0)  # its copy was killed before it made the row
+        return point
     job = _job_at(session, config_id, taken_at(snapshot))
     # At least one: what the log of the killed job did not come to say is not known.
     warnings = max(1, _warnings_of(session, job))
     return add_point(
         session, record_id, snapshot_id, snapshot, config_id=config_id, job_id=job, warnings=warnings
     )
+
+
+def _same_point(session: Session, config_id: str, snapshot: Snapshot) -> Point | None:
+    """Return the point that a snapshot is a copy of: copying keeps when it was taken, and of what."""
+    query = select(Point).where(
+        Point.config_id == config_id, Point.taken_at == taken_at(snapshot), Point.tree == snapshot.tree.hex()
+    )
+    return session.scalar(query.order_by(Point.id).limit(1))
 
 
 def _warnings_of(session: Session, job_id: int | None) -> int:
@@ -164,7 +187,7 @@ def add_point(
     snapshot_id: bytes,
     snapshot: Snapshot,
     *,
-    config_id: str,
+    config_id: str | None,
     job_id: int | None,
     full_read: bool = False,
     warnings: int = 0,
@@ -185,10 +208,20 @@ def add_point(
         warnings=warnings,
         full_read=full_read,
     )
-    point.copies = [Copy(repository_id=record_id, snapshot_id=snapshot_id.hex())]
     session.add(point)
     session.flush()
+    add_copy(session, point, record_id, snapshot_id, point.bytes_added)
     return point
+
+
+def add_copy(session: Session, point: Point, record_id: str, snapshot_id: bytes, bytes_added: int) -> Copy:
+    """Add the row of a copy that was read back. `bytes_added`: what it added to the repository, as stored."""
+    copy = Copy(
+        point_id=point.id, repository_id=record_id, snapshot_id=snapshot_id.hex(), bytes_added=bytes_added
+    )
+    session.add(copy)
+    session.flush()
+    return copy
 
 
 def _number(summary: Mapping[str, object], name: str) -> int:
@@ -197,7 +230,8 @@ def _number(summary: Mapping[str, object], name: str) -> int:
 
 
 def _runs_now(session: Session, config_id: str, own_job: int | None) -> bool:
-    query = select(Job.id).where(Job.kind == "backup", Job.config_id == config_id, Job.status == "running")
+    kinds = Job.kind.in_(("backup", "copy"))
+    query = select(Job.id).where(kinds, Job.config_id == config_id, Job.status == "running")
     return any(job_id != own_job for job_id in session.scalars(query))
 
 

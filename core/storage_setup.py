@@ -6,27 +6,34 @@ Order: plan (a row), marker, repository, rows. The password is stored, sealed, b
 from __future__ import annotations
 
 import json
-import os
+import logging
 import secrets as random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select
 
-from core import app_state, instance, storages, words
+from core import app_state, instance, polynomial, providers, recovery, storage_inputs, storages, words
 from core.db import db, utc_now, write
-from core.errors import Conflict, Invalid, Refused
+from core.errors import Conflict, HoldfastError, Invalid, Refused
 from core.models import RepositoryRecord, Storage
-from repository.errors import Damaged, NoRepository, WrongPassword
+from core.reconcile import reconcile
+from core.storage_inputs import LocalInput, StorageInput
+from core.storage_look import PREFIX as PREFIX
+from core.storage_look import Look as Look
+from core.storage_look import check, exists, not_reached
+from core.storage_look import check_path as check_path
+from core.storage_look import examine as _examine
+from core.storage_look import look as look
+from core.storages import Probe as Probe
+from repository.errors import RepositoryError
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
-from storage_adapters.errors import ObjectNotFound, StorageError
-from storage_adapters.local import create_root
+from storage_adapters.errors import StorageError
 from storage_adapters.prefixed import PrefixedAdapter
 
-PREFIX = "repository/"
 _PLAN = "storage_plan"
-_FORBIDDEN = ("/", "/bin", "/boot", "/dev", "/etc", "/lib", "/proc", "/run", "/sbin", "/sys", "/usr")
-_IGNORED = ("lost+found", "System Volume Information", "$RECYCLE.BIN")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,192 +41,178 @@ class _Plan:
     """What is being initialised: decided and stored before anything is written to the storage."""
 
     name: str
-    path: str
+    path: str  # where it is, as providers.where says
     storage_id: str
     record_id: str
     marker_id: str
 
 
-def check_path(path: str) -> str:
-    """Return the path in its plain form, if a storage may lie there. Raises Invalid; writes nothing."""
-    path = path.strip()
-    if not path.startswith("/") or not path.isprintable():
-        raise Invalid(
-            {"path": "The path must be absolute: it starts with /, as /mnt/backup-disk/holdfast does."}
-        )
-    path = os.path.normpath("/" + path.lstrip("/"))
-    real, data_dir = os.path.realpath(path), os.path.realpath(app_state.settings().data_dir)
-    if real in _FORBIDDEN:
-        raise Invalid(
-            {"path": f"{path} belongs to the system. Choose a folder of its own, on another disk if you can."}
-        )
-    if os.path.exists(real) and not os.path.isdir(real):
-        raise Invalid({"path": f"{path} is a file, not a folder. Choose a folder of its own."})
-    if _overlaps(real, data_dir):
-        raise Invalid(
-            {"path": f"{path} overlaps Holdfast's own data folder ({data_dir}). Choose another folder."}
-        )
-    for root in storages.local_roots():
-        if _overlaps(real, os.path.realpath(root)):
-            raise Invalid({"path": f"{path} overlaps the storage at {root}. Choose another folder."})
-    return path
-
-
 def can_adopt(path: str, password: str) -> bool:
-    """Tell whether a repository lies below `path` that the password opens; False if there is none.
+    """Tell whether a repository lies at `path` that the password opens; False if there is none.
 
     Writes nothing. Raises Refused where the folder holds something that must not be touched.
     """
-    if not os.path.lexists(path):
-        return False
-    adapter = storages.make_adapter(path)
+    data = LocalInput(name="?", path=path)
+    adapter = storages.make_adapter(data)
     try:
-        if _exists(adapter, "config") and any(True for _ in adapter.list("keys/")):
-            raise Refused(
-                f"{path} itself is a restic repository.",
-                "This version cannot adopt that layout. Choose an empty folder. Nothing was written.",
-            )
-        if not _exists(adapter, f"{PREFIX}config"):
-            return False
-        _open(adapter, path, password).close()
+        found = _examine(adapter, data, password)
     except StorageError as error:
-        raise _unusable(path, error) from error
-    return True
+        raise _unusable(data, error) from error
+    finally:
+        adapter.close()
+    if found.has_repository and not found.ok:
+        raise Refused(found.text, found.advice)
+    return found.has_repository
+
+
+def probe(data: StorageInput) -> Probe:
+    """Write, read and delete a probe before anything is saved. Raises Invalid by field, Unreachable."""
+    data = check(data)
+    adapter = storages.make_adapter(data, providers.QUICK)
+    try:
+        return storages.probe(adapter)
+    except StorageError as error:
+        raise not_reached(data, error) from error
+    finally:
+        adapter.close()
+
+
+def create(data: StorageInput, password: str = "") -> Storage:
+    """Initialise a storage with its repository, or adopt the repository that is there.
+
+    `password`: that of a repository to adopt; "": the recovery key, which new repositories get. Raises
+    Invalid for a bad place, Refused for one that holds something else, Conflict for a taken name. Whatever
+    ended an earlier try, the same call goes on from there.
+    """
+    key = password or recovery.stored()
+    if not key:
+        raise Refused("There is no recovery key yet.", "Finish set-up first.")
+    return _create(data, key, only_adopt=bool(password) and password != recovery.stored())
 
 
 def create_local(name: str, path: str, password: str) -> Storage:
-    """Initialise a storage at a folder, with its repository, or adopt the repository that is there.
+    """Do the same with a folder of this machine, whose new repository gets this password."""
+    return _create(LocalInput(name=name, path=path), password)
 
-    Raises Invalid for a bad path or name, Refused for a folder that holds something else, Conflict if
-    this one is set up already. Whatever ended an earlier try, the same call goes on from there.
+
+def initialise(
+    adapter: StorageAdapter, data: StorageInput, marker_id: str, password: str, cut: str | None
+) -> Repository:
+    """Leave a marker in an empty place and make a repository there, or go on from where that ended.
+
+    `cut`: the chunker polynomial, None for a new one. Raises StorageError, RepositoryError.
     """
+    providers.make_root(providers.place_of(data))
+    if storages.read_marker(adapter) != marker_id:
+        _mark(adapter, marker_id)
+    inner = PrefixedAdapter(adapter, PREFIX)
+    if exists(inner, "config"):
+        return Repository.open(inner, password)
+    # Keys without a config are what a killed try has left: the place was empty before it.
+    for key in list(inner.list("keys/")):
+        inner.delete(key.key)
+    return Repository.init(inner, password, kdf=storages.KDF, chunker_polynomial=cut)
+
+
+def _create(data: StorageInput, password: str, *, only_adopt: bool = False) -> Storage:
     with app_state.lock("storage-setup"):
-        path = check_path(path)
-        adopting = can_adopt(path, password)
-        plan = _plan(name, path)
-        adapter = storages.make_adapter(path)
-        if not adopting:
-            _require_empty(adapter, plan)
+        data = check(data)
+        plan = _plan(data)
+        cut = polynomial.shared()
+        adapter = storages.make_adapter(data)
         try:
-            create_root(path)
-            plan = _mark(adapter, plan, adopting=adopting)
-            repository = _make_repository(adapter, plan, password)
+            found = _examine(adapter, data, password)
+            _refuse(found, plan, only_adopt=only_adopt)
+            adopted = found.has_repository and found.marker != plan.marker_id
+            plan, repository = _make(adapter, data, plan, found, password, cut)
         except StorageError as error:
-            raise _unusable(path, error) from error
-        repository.close()
-        return _add_rows(plan, repository.id, password)
+            raise _unusable(data, error) from error
+        finally:
+            adapter.close()
+        storage = _add_rows(data, plan, found.prefix, repository, password, adopted=adopted)
+        if adopted:
+            _take_in(storage.repositories[0].id)
+        return storage
 
 
-def _plan(name: str, path: str) -> _Plan:
-    """Return the plan of an earlier try for this folder, or store a new one."""
-    if db.session.scalar(select(Storage).where(Storage.name == name)) is not None:
-        raise Conflict(f"There is already a storage {name!r}.", "Choose another name.", field="name")
-    known = instance.get(_PLAN)
-    if known is not None and known["path"] == path:
-        return _Plan(**{**known, "name": name})
-    plan = _Plan(name, path, random.token_hex(8), random.token_hex(8), random.token_hex(16))
+def _plan(data: StorageInput) -> _Plan:
+    """Return the plan of an earlier try for this place, or store a new one."""
+    if db.session.scalar(select(Storage).where(Storage.name == data.name)) is not None:
+        raise Conflict(f"There is already a storage {data.name!r}.", "Choose another name.", field="name")
+    known, place = instance.get(_PLAN), providers.where(data)
+    if known is not None and known["path"] == place:
+        return _Plan(**{**known, "name": data.name})
+    plan = _Plan(data.name, place, random.token_hex(8), random.token_hex(8), random.token_hex(16))
     instance.put(_PLAN, asdict(plan))
     return plan
 
 
-def _require_empty(adapter: StorageAdapter, plan: _Plan) -> None:
-    """Raise Refused if the folder holds more than an earlier try of this plan has left."""
-    try:
-        names = os.listdir(plan.path)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise _unusable(plan.path, error) from error
-    marker = storages.read_marker(adapter)
-    if marker == plan.marker_id:
-        return
-    if marker is not None:
-        raise Refused(
-            f"{plan.path} is the storage of another Holdfast, and there is no repository in it.",
-            "Mount the right disk, or choose an empty folder. Nothing was written.",
-        )
-    foreign = sorted(name for name in names if not name.startswith(".") and name not in _IGNORED)
-    if foreign:
-        raise Refused(
-            f"{plan.path} is not empty: it holds {foreign[0]!r}{' and more' if len(foreign) > 1 else ''}.",
-            f"Choose a folder of its own, such as {plan.path}/holdfast. Nothing was written.",
-        )
+def _refuse(found: Look, plan: _Plan, *, only_adopt: bool) -> None:
+    """Raise Refused for a place that holds more than an earlier try of this plan has left."""
+    if not found.ok and (found.marker != plan.marker_id or found.opens is False):
+        raise Refused(found.text, found.advice)
+    if only_adopt and not found.has_repository:
+        raise Invalid({"password_there": "There is no repository there that this could open."})
 
 
-def _mark(adapter: StorageAdapter, plan: _Plan, *, adopting: bool) -> _Plan:
-    """Leave the marker in the root; return the plan, with the marker's id that an adopted storage has."""
-    found = storages.read_marker(adapter)
-    if adopting and found:
-        return _Plan(**{**asdict(plan), "marker_id": found})
-    if found != plan.marker_id:
-        text = json.dumps(
-            {"storage": plan.marker_id, "made_by": "Holdfast", "made_at": utc_now().isoformat()}
-        )
-        adapter.put(storages.MARKER, text.encode())
-    return plan
+def _make(
+    adapter: StorageAdapter, data: StorageInput, plan: _Plan, found: Look, password: str, cut: str | None
+) -> tuple[_Plan, Repository]:
+    """Return the repository, and the plan with the marker's id that an adopted storage has."""
+    if not found.has_repository or found.marker == plan.marker_id:
+        return plan, initialise(adapter, data, plan.marker_id, password, cut)
+    if found.marker:
+        plan = replace(plan, marker_id=found.marker)
+    else:
+        _mark(adapter, plan.marker_id)
+    return plan, Repository.open(PrefixedAdapter(adapter, found.prefix), password)
 
 
-def _make_repository(adapter: StorageAdapter, plan: _Plan, password: str) -> Repository:
-    inner = PrefixedAdapter(adapter, PREFIX)
-    if _exists(inner, "config"):
-        return _open(adapter, plan.path, password)
-    # Keys without a config are what a killed try of this plan has left: the folder was empty before it.
-    for key in list(inner.list("keys/")):
-        inner.delete(key.key)
-    return Repository.init(inner, password, kdf=storages.KDF)
+def _mark(adapter: StorageAdapter, marker_id: str) -> None:
+    text = json.dumps({"storage": marker_id, "made_by": "Holdfast", "made_at": utc_now().isoformat()})
+    adapter.put(storages.MARKER, text.encode())
 
 
-def _open(adapter: StorageAdapter, path: str, password: str) -> Repository:
-    try:
-        return Repository.open(PrefixedAdapter(adapter, PREFIX), password)
-    except WrongPassword as error:
-        raise Refused(
-            f"There is already a repository at {path}, and the recovery key does not open it.",
-            "Give the key of that repository to adopt it, or choose an empty folder. Nothing was written.",
-        ) from error
-    except (NoRepository, Damaged) as error:
-        raise Refused(
-            words.ended(f"The repository at {path} cannot be opened: {error}"),
-            "Repair it with restic, or choose an empty folder. Nothing was written.",
-        ) from error
-
-
-def _add_rows(plan: _Plan, repository_id: str, password: str) -> Storage:
+def _add_rows(
+    data: StorageInput, plan: _Plan, prefix: str, repository: Repository, password: str, *, adopted: bool
+) -> Storage:
     with write() as session:
-        storage = Storage(
-            id=plan.storage_id,
-            name=plan.name,
-            provider="local",
-            settings={"path": plan.path},
-            marker_id=plan.marker_id,
-            initialised_at=utc_now(),
-        )
+        storage = Storage(id=plan.storage_id, marker_id=plan.marker_id, initialised_at=utc_now())
+        storage_inputs.fill(storage, data)
+        storage.credentials_sealed = providers.seal_credentials(storage.id, data.credentials)
         record = RepositoryRecord(
             id=plan.record_id,
             storage=storage,
-            prefix=PREFIX,
-            repository_id=repository_id,
+            prefix=prefix,
+            repository_id=repository.id,
             password_sealed=storages.seal_password(plan.record_id, password),
+            polynomial_sealed=polynomial.seal(plan.record_id, repository.config.chunker_polynomial),
+            adopted=adopted,
         )
         session.add_all((storage, record))
         instance.set_in(session, _PLAN, None)
         return storage
 
 
-def _exists(adapter: StorageAdapter, key: str) -> bool:
+def _take_in(record_id: str) -> None:
+    """Make points of the snapshots that an adopted repository holds. What fails, daily retention repeats."""
+    record = storages.get_repository(record_id)
     try:
-        adapter.stat(key)
-    except ObjectNotFound:
-        return False
-    return True
+        repo = storages.open_repository(record)
+        try:
+            reconcile(repo, record)
+        finally:
+            repo.close()
+    except (HoldfastError, RepositoryError, StorageError) as error:
+        _log.warning("the snapshots of %s could not be taken in yet: %s", record.storage.name, error)
 
 
-def _overlaps(one: str, other: str) -> bool:
-    return os.path.commonpath((one, other)) in (one, other)
-
-
-def _unusable(path: str, error: Exception) -> Refused:
+def _unusable(data: StorageInput, error: Exception) -> Refused:
+    if data.provider != "local":
+        return Refused(
+            words.ended(f"{providers.where(data)} cannot be used: {error}"), providers.advice(data.provider)
+        )
     return Refused(
-        words.ended(f"The folder {path} cannot be used: {error}"),
+        words.ended(f"The folder {data.settings['path']} cannot be used: {error}"),
         "Let the user that Holdfast runs as write there, or choose another folder.",
     )

@@ -8,42 +8,56 @@ import secrets as random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sqlalchemy import select
 
-from core import alerts, secrets, words
+from core import alerts, app_state, providers, secrets, words
 from core.db import db, utc_now, write
 from core.errors import NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
+from core.storage_inputs import StorageInput
+from repository.cache import CachedKind
 from repository.compression import Mode
 from repository.errors import NoRepository
 from repository.keyfile import DEFAULT_KDF
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import ObjectNotFound, StorageError
-from storage_adapters.local import LocalAdapter
 from storage_adapters.prefixed import PrefixedAdapter
-from storage_adapters.retry import RetryingAdapter, RetryPolicy
+from storage_adapters.retry import RetryPolicy
 
 MARKER = ".holdfast-storage"
 PROBE_BYTES = 4096
-# How long a listing of what a storage holds is believed: pages ask for it, and a big one takes a while.
-USAGE_AGE_S = 300
-RETRY = RetryPolicy()
+# None: what fits the provider. Tests of faults lower it here.
+RETRY: RetryPolicy | None = None
 # What new repositories cost an attacker to guess at; tests lower it here.
 KDF = DEFAULT_KDF
+# Kept on this machine of remote repositories. No snapshots: whether those can be read, we want to know.
+_CACHED: tuple[CachedKind, ...] = ("index", "trees")
+
+
+class OwnedPart(PrefixedAdapter):
+    """A part of a storage that nobody else uses the adapter of: closing it closes that, too."""
+
+    def close(self) -> None:
+        """See StorageAdapter."""
+        self.inner.close()
 
 
 @dataclass(frozen=True, slots=True)
-class Usage:
-    """What Holdfast keeps on a storage, and the room of the file system it lies on."""
+class Probe:
+    """How long a small object took to be written, read and deleted."""
 
-    used_bytes: int
-    free_bytes: int
-    total_bytes: int
+    write_ms: float
+    read_ms: float
+    delete_ms: float
 
-
-_usage: dict[str, tuple[float, Usage]] = {}
+    @property
+    def text(self) -> str:
+        """Say it."""
+        total = self.write_ms + self.read_ms + self.delete_ms
+        return f"Wrote, read and deleted a probe in {total:.0f} ms."
 
 
 def list_all() -> Sequence[Storage]:
@@ -72,46 +86,60 @@ def list_repositories() -> Sequence[RepositoryRecord]:
     return db.session.scalars(select(RepositoryRecord).order_by(RepositoryRecord.created_at)).all()
 
 
+def repository_choices() -> Sequence[RepositoryRecord]:
+    """Return the repositories that a config may choose as a destination, by the name of their storage."""
+    return sorted(list_repositories(), key=lambda record: (record.storage.name.lower(), record.prefix))
+
+
 def local_roots() -> list[str]:
     """Return the roots of all storages on this machine: never part of a backup."""
-    return [path for storage in list_all() if (path := storage.settings.get("path"))]
+    return [storage.settings["path"] for storage in list_all() if storage.provider == "local"]
 
 
-def make_adapter(path: str) -> StorageAdapter:
-    """Return an adapter for a local root, with retries. Looks at nothing."""
-    return RetryingAdapter(LocalAdapter(path), RETRY)
+def make_adapter(given: Storage | StorageInput, policy: RetryPolicy | None = None) -> StorageAdapter:
+    """Return an adapter for a place, with retries. Looks at nothing. Raises StorageError, SealBroken."""
+    return providers.make_adapter(providers.place_of(given), policy or RETRY)
 
 
-def open_adapter(storage: Storage) -> StorageAdapter:
+def open_adapter(storage: Storage, policy: RetryPolicy | None = None) -> StorageAdapter:
     """Return an adapter after its marker was found to be the right one.
 
     Otherwise raises Unreachable; then nothing was written, the row says so and an alert is open.
     Not to be called inside a writing transaction.
     """
-    adapter = make_adapter(storage.settings["path"])
     try:
+        adapter = make_adapter(storage, policy)
         found = read_marker(adapter)
-    except StorageError as error:
+    except (StorageError, secrets.SealBroken) as error:
         raise _unreachable(storage, _why(storage, error)) from error
-    if found is None:
-        raise _unreachable(
-            storage, f"its marker {MARKER} is missing, so this is not the folder that was set up"
-        )
     if found != storage.marker_id:
-        raise _unreachable(storage, "its marker is that of another storage")
+        adapter.close()
+        raise _unreachable(storage, _other_marker(storage, found))
     if storage.unreachable_since is not None:
         mark_reachable(storage.id)
     return adapter
 
 
-def open_repository(record: RepositoryRecord, compression: Mode = "auto") -> Repository:
-    """Open a repository that set-up made. Raises Unreachable, WrongPassword, Damaged, StorageError."""
+def open_repository(
+    record: RepositoryRecord, compression: Mode = "auto", policy: RetryPolicy | None = None
+) -> Repository:
+    """Open a repository that set-up made; its adapter is closed with it.
+
+    Raises Unreachable, WrongPassword, Damaged, StorageError.
+    """
     storage = record.storage
-    adapter = PrefixedAdapter(open_adapter(storage), record.prefix)
+    adapter = open_adapter(storage, policy)
     try:
-        repository = Repository.open(adapter, password_of(record), compression=compression)
+        repository = Repository.open(
+            OwnedPart(adapter, record.prefix), password_of(record), compression=compression,
+            cache_folder=_cache_folder(storage), cached=_CACHED,
+        )  # fmt: skip
     except NoRepository as error:
+        adapter.close()
         raise _unreachable(storage, f"there is no repository under {record.prefix}") from error
+    except BaseException:
+        adapter.close()
+        raise
     if repository.id != record.repository_id:
         repository.close()
         raise _unreachable(storage, f"the repository under {record.prefix} is another one than was set up")
@@ -141,15 +169,40 @@ def read_marker(adapter: StorageAdapter) -> str | None:
 
 
 def test(storage: Storage) -> str:
-    """Write, read and delete a probe; return a sentence about it. Raises Unreachable."""
-    adapter = open_adapter(storage)
-    began = time.monotonic()
+    """Write, read and delete a probe, and note on the row how that went; return a sentence about it.
+
+    Raises Unreachable.
+    """
+    storage_id = storage.id
     try:
-        _probe(adapter)
-    except StorageError as error:
-        raise _unreachable(storage, f"a probe could not be written, read and deleted: {error}") from error
-    took_ms = (time.monotonic() - began) * 1000
-    return f"Wrote, read and deleted a probe in {took_ms:.0f} ms."
+        adapter = open_adapter(storage, providers.QUICK)
+        try:
+            text = probe(adapter).text
+        except StorageError as error:
+            raise _unreachable(storage, f"a probe could not be written, read and deleted: {error}") from error
+        finally:
+            adapter.close()
+    except Unreachable as error:
+        _note_test(storage_id, ok=False, text=error.message)
+        raise
+    _note_test(storage_id, ok=True, text=text)
+    return text
+
+
+def probe(adapter: StorageAdapter) -> Probe:
+    """Write, read and delete a small object. Raises StorageError."""
+    key, data = f".holdfast-probe-{random.token_hex(8)}", random.token_bytes(PROBE_BYTES)
+    times = [time.monotonic()]
+    adapter.put(key, data)
+    times.append(time.monotonic())
+    try:
+        if adapter.get(key) != data:
+            raise StorageError("what was read back is not what was written")
+        times.append(time.monotonic())
+    finally:
+        adapter.delete(key)
+    times.append(time.monotonic())
+    return Probe(*((after - before) * 1000 for before, after in pairwise(times)))
 
 
 def check_all() -> list[str]:
@@ -178,22 +231,6 @@ def gone_behind(candidates: Iterable[Storage], error: Exception) -> Exception:
     return error
 
 
-def usage(storage: Storage, *, fresh: bool = False) -> Usage:
-    """Return how full it is; up to five minutes old unless `fresh`. Raises Unreachable."""
-    known = _usage.get(storage.id)
-    if known is not None and not fresh and time.monotonic() - known[0] < USAGE_AGE_S:
-        return known[1]
-    adapter = open_adapter(storage)
-    try:
-        used_bytes = sum(found.size_bytes for found in adapter.list(""))
-        room = os.statvfs(storage.settings["path"])
-    except (StorageError, OSError) as error:
-        raise _unreachable(storage, f"it could not be listed: {error}") from error
-    found = Usage(used_bytes, room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize)
-    _usage[storage.id] = (time.monotonic(), found)
-    return found
-
-
 def mark_unreachable(storage_id: str, reason: str) -> None:
     """Note on the row since when and why it cannot be used, and alert; known news is not written again."""
     if get(storage_id).unreachable_reason == reason and alerts.is_open(_subject(storage_id)):
@@ -202,7 +239,7 @@ def mark_unreachable(storage_id: str, reason: str) -> None:
         storage = session.get_one(Storage, storage_id)
         storage.unreachable_since = storage.unreachable_since or utc_now()
         storage.unreachable_reason = reason
-        name = storage.name
+        name, provider = storage.name, storage.provider
     alerts.raise_alert(
         _subject(storage_id),
         "unreachable",
@@ -210,7 +247,7 @@ def mark_unreachable(storage_id: str, reason: str) -> None:
         words.ended(f"The storage {name} is unreachable: {reason}"),
         "No backup can be written there and none restored from there until it is back. "
         "What is on it was not touched.",
-        "Check that its disk is connected and mounted at the same place, then test the storage.",
+        providers.advice(provider),
         storage_id=storage_id,
     )
 
@@ -224,15 +261,24 @@ def mark_reachable(storage_id: str) -> None:
 
 
 def _unreachable(storage: Storage, reason: str) -> Unreachable:
-    name, path = storage.name, storage.settings["path"]
+    name, place, provider = storage.name, providers.where(storage), storage.provider
     mark_unreachable(storage.id, reason)
     return Unreachable(
-        f"{words.ended(f'The storage {name} ({path}) is unreachable: {reason}')} Nothing was written.",
-        "Check that its disk is connected and mounted there, then try again.",
+        f"{words.ended(f'The storage {name} ({place}) is unreachable: {reason}')} Nothing was written.",
+        providers.advice(provider),
     )
 
 
-def _why(storage: Storage, error: StorageError) -> str:
+def _other_marker(storage: Storage, found: str | None) -> str:
+    if found is not None:
+        return "its marker is that of another storage"
+    here = "folder" if storage.provider != "s3" else "place"
+    return f"its marker {MARKER} is missing, so this is not the {here} that was set up"
+
+
+def _why(storage: Storage, error: Exception) -> str:
+    if storage.provider != "local":
+        return str(error).rstrip("?.")
     path = storage.settings["path"]
     if not os.path.exists(path):
         return f"its folder {path} is not there; is its disk mounted?"
@@ -241,14 +287,17 @@ def _why(storage: Storage, error: StorageError) -> str:
     return f"it could not be read: {str(error).rstrip('?.')}"
 
 
-def _probe(adapter: StorageAdapter) -> None:
-    key, data = f".holdfast-probe-{random.token_hex(8)}", random.token_bytes(PROBE_BYTES)
-    adapter.put(key, data)
-    try:
-        if adapter.get(key) != data:
-            raise StorageError("what was read back is not what was written")
-    finally:
-        adapter.delete(key)
+def _note_test(storage_id: str, *, ok: bool, text: str) -> None:
+    with write() as session:
+        storage = session.get_one(Storage, storage_id)
+        storage.tested_at, storage.test_ok, storage.test_result = utc_now(), ok, text
+
+
+def _cache_folder(storage: Storage) -> str | None:
+    """Return where metadata of a remote repository is kept; a disk of this machine needs no cache."""
+    if storage.provider == "local":
+        return None
+    return os.path.join(app_state.settings().data_dir, "cache", "repositories")
 
 
 def _subject(storage_id: str) -> str:

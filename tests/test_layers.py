@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "wsgi": {"webapp"},
     "webapp": {"webapp", "core", "jobs.tasks"},
     "jobs": {"jobs", "core"},
-    "core": {"core", "sources", "repository", "storage_adapters"},
+    "core": {"core", "sources", "repository", "storage_adapters", "ssh.host_keys", "ssh.errors"},
     "sources": {"sources", "repository.entries"},
     "sources.ssh": {"sources", "repository.entries", "ssh"},
     "repository": {"repository", "storage_adapters.base", "storage_adapters.errors"},

@@ -164,7 +164,7 @@ def test_killed_after_any_write_the_next_try_goes_on(
         if count == write + 1:
             raise Killed
 
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     with monkeypatch.context() as faults:
@@ -276,12 +276,14 @@ def test_a_key_without_a_repository_is_said(context: Flask, tmp_path: Path) -> N
     assert not (tmp_path / "disk").exists()
 
 
-def test_a_path_that_itself_is_a_repository_is_refused(context: Flask, tmp_path: Path) -> None:
+def test_a_path_that_itself_is_a_repository_is_adopted_as_it_is(context: Flask, tmp_path: Path) -> None:
     make_repository(tmp_path, GIVEN)
-    before = sorted(os.listdir(tmp_path / "repository"))
-    with pytest.raises(Refused, match="itself is a restic repository"):
-        setup.create_first_storage(str(tmp_path / "repository"), existing_key=GIVEN)
-    assert sorted(os.listdir(tmp_path / "repository")) == before
+    before = set(os.listdir(tmp_path / "repository"))
+    storage = setup.create_first_storage(str(tmp_path / "repository"), existing_key=GIVEN)
+    (record,) = storage.repositories
+    assert (record.prefix, record.adopted) == ("", True)
+    assert set(os.listdir(tmp_path / "repository")) == before | {".holdfast-storage"}
+    storages.open_repository(record).close()
 
 
 def test_the_environment_alone_sets_up(
@@ -315,7 +317,7 @@ def test_a_second_start_changes_nothing(context: Flask, environ: dict[str, str])
 def test_an_end_before_the_config_was_made_is_mended(
     context: Flask, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def die(*_: object) -> None:
+    def die(*_: object, **__: object) -> None:
         raise Killed
 
     with_environment(environ, BACKUP_ENCRYPTION_KEY=GIVEN, BACKUP_PATHS="/etc")

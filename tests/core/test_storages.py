@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, recovery, setup, storage_setup, storages
+from core import alerts, recovery, setup, storage_setup, storage_usage, storages
 from core.db import db
 from core.errors import Conflict, Invalid, NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
@@ -189,12 +189,13 @@ def test_a_storage_that_cannot_be_written_fails_its_test(
 
 
 def test_usage_counts_what_lies_there(storage: Storage, disk: Path) -> None:
-    used = storages.usage(storage)
+    assert storage_usage.of(storage).used_bytes is None
+    used = storage_usage.measure(storage)
     assert used.used_bytes == sum(len(content) for content in files(disk).values())
-    assert 0 < used.free_bytes <= used.total_bytes
+    assert 0 < (used.free_bytes or 0) <= (used.total_bytes or 0)
     (disk / "repository" / "more").write_bytes(b"x" * 1000)
-    assert storages.usage(storage) == used
-    assert storages.usage(storage, fresh=True).used_bytes == used.used_bytes + 1000
+    assert storage_usage.of(storage).used_bytes == used.used_bytes
+    assert storage_usage.measure(storage).used_bytes == used.used_bytes + 1000
 
 
 def test_local_roots_are_named(storage: Storage, disk: Path) -> None:
