@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from repository.errors import BlobNotFound
@@ -25,6 +25,8 @@ _BATCH_BLOBS = 20_000
 
 logger = logging.getLogger(__name__)
 
+OnStored = Callable[[bytes, bytes, int], None]
+
 
 @dataclass(slots=True)
 class CopyResult:
@@ -42,10 +44,12 @@ def copy(
     snapshot_ids: Sequence[bytes],
     locks: tuple[Lock, Lock],
     progress: ProgressCallback = ignore_progress,
+    on_stored: OnStored = lambda snapshot_id, new_id, bytes_added: None,
 ) -> CopyResult:
     """Copy these snapshots, in this order, under a lock on each repository that the caller holds (shared).
 
-    A snapshot that the destination has already is skipped, and so is every blob. Raises SnapshotNotFound,
+    A snapshot that the destination has already is skipped, and so is every blob. `on_stored` is called after
+    each, with its id in the source and in the destination and the stored bytes it added. Raises SnapshotNotFound,
     Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress`: snapshots copied before are
     there then, and the next run goes on from what was stored.
     """
@@ -61,11 +65,14 @@ def copy(
             twin = known.find(snapshot_id, snapshot)
             if twin is not None:
                 run.result.skipped.append((snapshot_id, twin))
+                on_stored(snapshot_id, twin, 0)
                 continue
+            before = run.result.bytes_added
             copied = replace(snapshot, parent=None, original=snapshot.original or snapshot_id)
             new_id = run.copy_snapshot(copied)
             known.add(new_id, copied)
             run.result.copied.append((snapshot_id, new_id))
+            on_stored(snapshot_id, new_id, run.result.bytes_added - before)
     finally:
         destination.stop_writing()
     return run.result
