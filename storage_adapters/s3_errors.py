@@ -73,13 +73,12 @@ _ELSEWHERE = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer that is no success: HTTP status, S3 code, what it says, where it points to; "" if unknown."""
+    """An answer that is no success: HTTP status, S3 code, what it says, the region it names; "" for none."""
 
     status: int
     code: str = ""
     message: str = ""
     region: str = ""
-    location: str = ""
 
 
 def read_body(status: int, body: str) -> Answer:
@@ -131,14 +130,8 @@ def _points_elsewhere(answer: Answer, place: str) -> StorageError:
     said = _quote(answer)
     if answer.region:
         return StorageUnavailable(f"{place} is in another region: set the region {answer.region} ({said})")
-    if answer.location.startswith("https://") and place_is_plain(place):
-        return StorageUnavailable(f"{place} wants TLS: write https:// before its address ({said})")
-    return StorageUnavailable(f"{place} points to another address: check endpoint and region ({said})")
-
-
-def place_is_plain(place: str) -> bool:
-    """Tell whether the words for a place name a plain http address."""
-    return "http://" in place
+    advice = "check endpoint and region, and whether it should begin with https://"
+    return StorageUnavailable(f"{place} points to another address: {advice} ({said})")
 
 
 def explain_connection(error: http.HTTPError, place: str) -> StorageError:
