@@ -1,0 +1,1 @@
+"""PostgreSQL: dumps of databases as a Source, and what puts them back."""
