@@ -1,8 +1,8 @@
 """Read a tar archive as it comes: ustar, GNU and pax headers, sparse files of every kind GNU tar writes.
 
 Format facts: POSIX.1-2017 `pax` (ustar and extended headers), GNU tar's manual, appendix "Tar Internals".
-Whoever sends the archive is not trusted: what is malformed, too long or cut off raises TarError, and memory is
-bounded.
+Whoever sends the archive is not trusted: what is malformed, too long or cut off raises TarError, and memory
+is bounded.
 """
 
 from __future__ import annotations
