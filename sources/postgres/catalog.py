@@ -185,6 +185,14 @@ def list_roles(session: Session) -> list[str]:
     return [name for (name,) in rows]
 
 
+def may_read_passwords(session: Session) -> bool:
+    """Tell whether this user may read the (hashed) passwords of roles."""
+    row = session.execute(
+        "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
+    ).fetchone()
+    return row is not None and bool(row[0])
+
+
 def list_tables(session: Session, schemas_left_out: Sequence[str] = ()) -> list[Table]:
     """Return the tables that a dump of the session's database holds rows of, by schema and name.
 

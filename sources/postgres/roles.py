@@ -39,7 +39,7 @@ def dump_globals(
     server: Server, session: Session, program: Program, file: str, waiting: Callable[[], None]
 ) -> GlobalsDump:
     """Run pg_dumpall for roles, tablespaces and settings; `waiting` is called meanwhile and may raise."""
-    passwords = _may_read_passwords(session)
+    passwords = catalog.may_read_passwords(session)
     record = Globals(file, catalog.list_roles(session), passwords, "" if passwords else _NO_PASSWORDS)
     code, content, messages = _run(server, program, passwords, waiting)
     if code == 0 and content:
@@ -51,13 +51,6 @@ def dump_globals(
         "Use a user with more rights, or make the roles by hand before a restore"
     )
     return GlobalsDump(b"", record, loses=True)
-
-
-def _may_read_passwords(session: Session) -> bool:
-    row = session.execute(
-        "SELECT pg_catalog.has_table_privilege('pg_catalog.pg_authid', 'SELECT')"
-    ).fetchone()
-    return row is not None and bool(row[0])
 
 
 def _run(
