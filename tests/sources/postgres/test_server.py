@@ -156,11 +156,13 @@ def pooler(postgres: Cluster, tmp_path: Path) -> Iterator[Server]:
     folder.mkdir()
     own(folder)
     (folder / "users").write_text(f'"postgres" "{PASSWORD}"\n')
-    (folder / "ini").write_text(
-        f"[databases]\n* = host={postgres.folder} port={postgres.port}\n[pgbouncer]\n"
-        f"listen_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\nauth_file = {folder}/users\n"
-        "pool_mode = transaction\nignore_startup_parameters = extra_float_digits\n"
+    settings = (
+        f"[databases]\n* = host={postgres.folder} port={postgres.port}",
+        f"[pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {port}\nunix_socket_dir =",
+        f"auth_type = plain\nauth_file = {folder}/users\npool_mode = transaction",
+        "ignore_startup_parameters = extra_float_digits\n",
     )
+    (folder / "ini").write_text("\n".join(settings))
     process = subprocess.Popen(
         [*as_server_user(), program, "-q", str(folder / "ini")], stderr=subprocess.DEVNULL, cwd="/"
     )
