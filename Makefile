@@ -33,6 +33,9 @@ units: $(VENV)/.installed-dev
 prepare: $(VENV)/.installed-dev
 	@sh tests/prepare.sh
 
+bench: $(VENV)/.installed-dev ## Compare with restic, borg and the plain limits; writes bench/RESULTS.md (half an hour)
+	$(BIN)/python -m bench --keep
+
 screenshots: $(VENV)/.installed-dev ## Make the pictures of the README anew (needs chromium)
 	$(BIN)/python docs/make_screenshots.py
 

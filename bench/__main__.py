@@ -3,117 +3,84 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-from collections.abc import Sequence
+import shlex
+import sys
+import time
 from pathlib import Path
 
-from bench import report, workloads
-from bench.contenders import PROJECT, Contender, contenders
-from bench.measure import run
+from bench import contenders, report, s3_server, workloads
+from bench.contenders import PROJECT
+from bench.steps import Bench
 
-
-class Bench:
-    """One run of the whole comparison, in `folder`, which needs about five times the workloads' size."""
-
-    def __init__(self, folder: Path, *, with_borg: bool, rounds: int) -> None:
-        self.folder, self.rounds = folder, rounds
-        self.data, self.results = folder / "data", report.Results()
-        self.contenders = contenders(folder, with_borg=with_borg)
-
-    def tree(self, path: Path) -> None:
-        """First backup, unchanged backup, restore and check of the mixed tree."""
-        _warm(path)
-        for who in self._turns():
-            self._step("tree: first backup", who, who.backup(path))
-            self.results.add_size("tree", who.name, _size(who.repository.parent))
-            if who.name != "plain":
-                self._step("tree: unchanged", who, who.backup(path))
-            self._restore("tree: restore", who, path)
-            self._step("tree: check --read-data", who, who.check())
-
-    def image(self, path: Path) -> None:
-        """First backup, backup with 64 places changed, and restore of the disk image."""
-        pristine, path = path, self.folder / "image" / path.name
-        path.parent.mkdir(exist_ok=True)
-        for who in self._turns():
-            shutil.copyfile(pristine, path)  # everybody meets the same image; it is warm then
-            self._step("image: first backup", who, who.backup(path.parent))
-            self.results.add_size("image", who.name, _size(who.repository.parent))
-            workloads.change_image(path)
-            if who.name != "plain":
-                self._step("image: 64 places changed", who, who.backup(path.parent))
-            self._restore("image: restore", who, path.parent)
-
-    def scale(self, counts: Sequence[int]) -> None:
-        """First backup of many small files: time per file and memory must not grow with their number."""
-        for count in counts:
-            path = workloads.small_files(self.data, count)
-            _warm(path)
-            for who in self.contenders[:2]:
-                who.init()
-                self._step(f"{count:,} small files", who, who.backup(path))
-
-    def _turns(self) -> list[Contender]:
-        """Return everybody once a round, each round in the other direction; each starts from nothing."""
-        return [who for number in range(self.rounds) for who in self.contenders[:: 1 - 2 * (number % 2)]]
-
-    def _step(self, step: str, who: Contender, command: Sequence[str] | None) -> None:
-        if command is None:
-            return
-        if "first" in step:
-            who.init()
-        measured = run(command, env=who.env(), cwd=str(PROJECT), log=str(self.folder / "last.log"))
-        self.results.add(step, who.name, measured)
-        print(f"{step:28} {who.name:20} {measured.seconds:8.2f} s {measured.peak_mib:7.0f} MiB", flush=True)
-
-    def _restore(self, step: str, who: Contender, path: Path) -> None:
-        target = self.folder / "restored"
-        self._step(step, who, who.restore(path, target))
-        shutil.rmtree(target, ignore_errors=True)
-
-
-def _size(folder: Path) -> int:
-    return sum(
-        file.lstat().st_size for file in folder.rglob("*") if file.is_file() and "cache" not in file.parts
-    )
-
-
-def _warm(path: Path) -> None:
-    """Read everything once, so that nobody pays for the disk."""
-    for file in path.rglob("*"):
-        if file.is_file() and not file.is_symlink():
-            with file.open("rb") as opened:
-                while opened.read(1 << 20):
-                    pass
+PARTS = ("tree", "image", "scale", "s3")
+ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1}
+RESULTS = PROJECT / "bench" / "RESULTS.md"
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one round, no borg, a tenth of the size")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--smaller", type=int, default=1, metavar="N", help="an N-th of the size")
+    parser.add_argument("--rounds", type=int, help="of every part, instead of " + str(ROUNDS))
     parser.add_argument("--folder", type=Path, default=PROJECT / ".cache" / "bench")
-    parser.add_argument("--only", choices=["tree", "image", "scale"], action="append")
-    parser.add_argument("--keep", action="store_true", help="write the table to bench/RESULTS.md")
-    return parser.parse_args()
+    parser.add_argument("--only", choices=PARTS, action="append", help="may be given several times")
+    parser.add_argument("--keep", action="store_true", help="write the tables to bench/RESULTS.md")
+    options = parser.parse_args()
+    if options.quick:
+        options.smaller, options.rounds = options.smaller * 10, options.rounds or 1
+    options.only = options.only or list(PARTS)
+    return options
+
+
+def _remarks(options: argparse.Namespace) -> list[str]:
+    """Say what is missing, and why."""
+    found = []
+    if options.smaller > 1:
+        found.append(
+            f"The workloads have 1/{options.smaller} of their size: the targets are meant for the whole."
+        )
+    if not options.quick and not contenders.borg():
+        found.append("borg is not installed and left out (`sh bench/install_borg.sh`).")
+    if "s3" in options.only and not s3_server.rclone():
+        found.append("rclone is not installed: the steps with S3 are left out (requirements-dev.txt has it).")
+    return found
+
+
+def _run(bench: Bench, options: argparse.Namespace) -> None:
+    data, part = options.folder / "data", options.smaller
+    rounds = {name: options.rounds or ROUNDS[name] for name in PARTS}
+    data.mkdir(parents=True, exist_ok=True)
+    if {"tree", "s3"} & {*options.only}:
+        tree = workloads.mixed_tree(data, 150_000 // part)
+    if {"image", "s3"} & {*options.only}:
+        image = workloads.disk_image(data, max(64, 4096 // part // 64 * 64))
+    if "scale" in options.only:
+        small = [workloads.small_files(data, count // part) for count in (100_000, 1_000_000)]
+        bench.scale(small, rounds["scale"])  # first: the restores of the others leave many files
+    if "tree" in options.only:
+        bench.tree(tree, rounds["tree"])
+    if "image" in options.only:
+        bench.image(image, rounds["image"])
+    if "s3" in options.only and s3_server.rclone():
+        bench.s3(tree, image, rounds["s3"])
 
 
 def main() -> None:
     """Run what was asked for."""
-    options = _arguments()
-    part = 10 if options.quick else 1
-    bench = Bench(options.folder, with_borg=not options.quick, rounds=1 if options.quick else options.rounds)
-    bench.data.mkdir(parents=True, exist_ok=True)
-    wanted = options.only or ["tree", "image", "scale"]
-    if "tree" in wanted:
-        bench.tree(workloads.mixed_tree(bench.data, 150_000 // part))
-    if "image" in wanted:
-        bench.image(workloads.disk_image(bench.data, 4096 // part // 64 * 64))
-    if "scale" in wanted:
-        bench.scale([100_000 // part, 1_000_000 // part])
-    text = f"{report.machine()}\n\n{report.table(bench.results)}"
+    options, began = _arguments(), time.monotonic()
+    remarks = _remarks(options)
+    print("\n".join(remarks), flush=True)
+    bench = Bench(options.folder, with_borg=not options.quick)
+    bench.remove_restored()
+    try:
+        _run(bench, options)
+    finally:
+        bench.remove_restored()
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    text = report.text(bench.results, command, (time.monotonic() - began) / 60, remarks)
     print(text)
     if options.keep:
-        (PROJECT / "bench" / "RESULTS.md").write_text(f"# Measured by `python -m bench`\n\n{text}")
+        RESULTS.write_text(text)
 
 
 if __name__ == "__main__":

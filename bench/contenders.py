@@ -12,31 +12,42 @@ from pathlib import Path
 
 PASSWORD = "bench only"
 PROJECT = Path(__file__).parent.parent
+OWN_BORG = PROJECT / ".cache" / "borg" / "bin" / "borg"  # made by bench/install_borg.sh
 
 
 @dataclass(slots=True)
 class Contender:
-    """One program with its own repository folder below `folder`."""
+    """One program with its own folder for repository and cache; runs at most `rounds` times a step.
+
+    `place` is the repository as its command line names it, if that is not a folder of this machine.
+    """
 
     name: str
-    folder: Path
+    home: Path
     environment: dict[str, str] = field(default_factory=dict)
+    rounds: int = 1_000
+    place: str = ""
 
     @property
-    def repository(self) -> Path:
+    def repository(self) -> str:
         """Where its repository is."""
-        return self.folder / self.name.replace(" ", "-") / "repository"
+        return self.place or str(self.home / "repository")
 
     def env(self) -> dict[str, str]:
         """Return the environment of its commands, with the secret in it and not on a command line."""
         return {**os.environ, **self.environment}
 
     def init(self) -> None:
-        """Start with an empty repository."""
-        shutil.rmtree(self.repository.parent, ignore_errors=True)
-        self.repository.parent.mkdir(parents=True)
+        """Start with an empty repository and no cache. One that is elsewhere must be empty already."""
+        shutil.rmtree(self.home, ignore_errors=True)
+        self.home.mkdir(parents=True)
         if command := self.init_command():
             subprocess.run(command, env=self.env(), cwd=PROJECT, check=True, stdout=subprocess.DEVNULL)
+
+    def size_bytes(self) -> int:
+        """Return what its repository takes on this machine."""
+        files = (file for file in self.home.rglob("*") if "cache" not in file.parts)
+        return sum(file.lstat().st_size for file in files if file.is_file())
 
     def init_command(self) -> Sequence[str] | None:
         """Return the command that makes the repository, None if there is none."""
@@ -47,7 +58,7 @@ class Contender:
         return None
 
     def restore(self, path: Path, target: Path) -> Sequence[str] | None:
-        """Return the command that restores the newest backup of `path` below `target`."""
+        """Return the command that restores the newest backup of `path` below `target`, an empty folder."""
         return None
 
     def check(self) -> Sequence[str] | None:
@@ -59,8 +70,15 @@ class Restic(Contender):
     """Debian's restic, with its cache, as people run it."""
 
     def _command(self, *arguments: str) -> list[str]:
-        cache = self.repository.parent / "cache"
-        return ["restic", "--quiet", "-r", str(self.repository), "--cache-dir", str(cache), *arguments]
+        return [
+            "restic",
+            "--quiet",
+            "-r",
+            self.repository,
+            "--cache-dir",
+            str(self.home / "cache"),
+            *arguments,
+        ]
 
     def init_command(self) -> Sequence[str]:
         return self._command("init")
@@ -68,34 +86,19 @@ class Restic(Contender):
     def backup(self, path: Path) -> Sequence[str]:
         return self._command("backup", str(path))
 
-    def restore(self, path: Path, target: Path) -> Sequence[str]:
+    def restore(self, path: Path, target: Path) -> Sequence[str] | None:
         return self._command("restore", "latest", "--path", str(path), "--target", str(target))
 
-    def check(self) -> Sequence[str]:
+    def check(self) -> Sequence[str] | None:
         return self._command("check", "--read-data")
 
 
-class Holdfast(Contender):
+class Holdfast(Restic):
     """This project's engine through its own command line, with its cache, as people run it."""
 
-    def env(self) -> dict[str, str]:
-        """Keep the cache beside the repository: each start from nothing begins without one."""
-        return {**super().env(), "XDG_CACHE_HOME": str(self.repository.parent / "cache")}
-
     def _command(self, *arguments: str) -> list[str]:
-        return [sys.executable, "-m", "repository", "--quiet", "-r", str(self.repository), *arguments]
-
-    def init_command(self) -> Sequence[str]:
-        return self._command("init")
-
-    def backup(self, path: Path) -> Sequence[str]:
-        return self._command("backup", str(path))
-
-    def restore(self, path: Path, target: Path) -> Sequence[str]:
-        return self._command("restore", "latest", "--path", str(path), "--target", str(target))
-
-    def check(self) -> Sequence[str]:
-        return self._command("check", "--read-data")
+        cache = ["--cache-dir", str(self.home / "cache")]
+        return [sys.executable, "-m", "repository", "--quiet", "-r", self.repository, *cache, *arguments]
 
 
 class HoldfastUnchecked(Holdfast):
@@ -115,37 +118,56 @@ class Borg(Contender):
     """borgbackup with zstd 3."""
 
     def init_command(self) -> Sequence[str]:
-        return ["borg", "init", "--encryption", "repokey-blake2", str(self.repository)]
+        return [borg(), "init", "--encryption", "repokey-blake2", self.repository]
 
     def backup(self, path: Path) -> Sequence[str]:
-        return ["borg", "create", "--compression", "zstd,3", f"{self.repository}::{{now:%s.%f}}", str(path)]
+        archive = f"{self.repository}::{{now:%s.%f}}"
+        return [borg(), "create", "--compression", "zstd,3", archive, str(path)]
+
+    def restore(self, path: Path, target: Path) -> Sequence[str]:
+        newest = f"$('{borg()}' list --last 1 --short '{self.repository}')"
+        script = f"cd '{target}' && exec '{borg()}' extract --sparse \"{self.repository}::{newest}\""
+        return ["sh", "-c", script]
 
     def check(self) -> Sequence[str]:
-        return ["borg", "check", "--verify-data", str(self.repository)]
+        return [borg(), "check", "--verify-data", self.repository]
 
 
 class Plain(Contender):
     """What the machine can do at all: tar, zstd and openssl in a pipe; `cp -a` for the way back."""
 
     def backup(self, path: Path) -> Sequence[str]:
-        out = self.repository.with_suffix(".tar.zst.enc")
         seal = "openssl enc -aes-256-ctr -pbkdf2 -pass env:BENCH_PASSWORD"
-        return ["sh", "-c", f"tar cf - '{path}' 2>/dev/null | zstd -q -3 -T2 | {seal} > '{out}'"]
+        return ["sh", "-c", f"tar cf - '{path}' 2>/dev/null | zstd -q -3 -T2 | {seal} > '{self.repository}'"]
 
     def restore(self, path: Path, target: Path) -> Sequence[str]:
-        return ["sh", "-c", f"mkdir -p '{target}' && cp -a --sparse=always '{path}' '{target}'"]
+        return ["cp", "-a", "--sparse=always", str(path), str(target)]
 
 
-def contenders(folder: Path, *, with_borg: bool) -> list[Contender]:
-    """Return who takes part, restic first: it is the measure."""
+def borg() -> str:
+    """Return the path of borg, empty if it is not installed."""
+    return str(OWN_BORG) if OWN_BORG.exists() else shutil.which("borg") or ""
+
+
+def on_disk(folder: Path, *, with_borg: bool) -> list[Contender]:
+    """Return who takes part with a repository below `folder`, restic first: it is the measure."""
     secret = {"RESTIC_PASSWORD": PASSWORD}
     found: list[Contender] = [
-        Restic("restic", folder, secret),
-        Holdfast("holdfast", folder, secret),
-        HoldfastUnchecked("holdfast unchecked", folder, secret),
-        Plain("plain", folder, {"BENCH_PASSWORD": PASSWORD}),
+        Restic("restic", folder / "restic", secret),
+        Holdfast("holdfast", folder / "holdfast", secret),
+        HoldfastUnchecked("holdfast unchecked", folder / "unchecked", secret),
+        Plain("plain", folder / "plain", {"BENCH_PASSWORD": PASSWORD}, rounds=2),
     ]
-    if with_borg:
+    if with_borg and borg():
         base = {"BORG_PASSPHRASE": PASSWORD, "BORG_BASE_DIR": str(folder / "borg-home")}
-        found.append(Borg("borg", folder, base))
+        found.append(Borg("borg", folder / "borg", base, rounds=1))
     return found
+
+
+def on_s3(folder: Path, bucket_url: str, secrets: dict[str, str]) -> list[Contender]:
+    """Return who takes part with a repository in a bucket, with its cache below `folder`."""
+    environment = {"RESTIC_PASSWORD": PASSWORD, **secrets}
+    return [
+        Restic("restic", folder / "s3-restic", environment, place=f"s3:{bucket_url}/restic"),
+        Holdfast("holdfast", folder / "s3-holdfast", environment, place=f"s3:{bucket_url}/holdfast"),
+    ]

@@ -1,73 +1,110 @@
-"""Turn measurements into a table of ratios to restic."""
+"""Turn measurements into tables of ratios to restic, with the targets and whether they were met."""
 
 from __future__ import annotations
 
 import datetime
 import os
 import platform
-import statistics
 import subprocess
-from dataclasses import dataclass, field
+from pathlib import Path
 
-from bench.measure import Measurement
-
-MEASURE_OF_ALL = "restic"
-
-
-@dataclass(slots=True)
-class Results:
-    """All runs by step and contender; repository sizes in bytes by the same keys."""
-
-    runs: dict[str, dict[str, list[Measurement]]] = field(default_factory=dict)
-    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
-
-    def add(self, step: str, who: str, measurement: Measurement) -> None:
-        """Add one run."""
-        self.runs.setdefault(step, {}).setdefault(who, []).append(measurement)
-
-    def add_size(self, step: str, who: str, size_bytes: int) -> None:
-        """Note the size of a repository."""
-        self.sizes.setdefault(step, {})[who] = size_bytes
+from bench import contenders, results, s3_server
+from bench.results import MEASURE_OF_ALL, Results
 
 
-def table(results: Results) -> str:
-    """Return the Markdown: seconds and peak memory as medians, and their ratios to restic."""
-    lines = [
-        "| step | who | seconds (median) | of each run | ratio | peak MiB | ratio |",
-        "|---|---|---|---|---|---|---|",
+def text(found: Results, command: str, minutes: float, remarks: list[str]) -> str:
+    """Return the whole report as Markdown."""
+    parts = [
+        f"# Measured by `{command}`",
+        machine(),
+        f"It took {minutes:.1f} minutes. Seconds, and memory (PSS of all processes, sampled), are medians.",
+        *remarks,
+        _table(found),
     ]
-    for step, runs in results.runs.items():
-        lines += [_row(step, who, found, runs.get(MEASURE_OF_ALL)) for who, found in runs.items()]
-    lines += ["", "| repository after | who | MiB | ratio |", "|---|---|---|---|"]
-    for step, sizes in results.sizes.items():
-        base = sizes.get(MEASURE_OF_ALL)
-        lines += [
-            f"| {step} | {who} | {size / 2**20:.1f} | {_ratio(size, base)} |" for who, size in sizes.items()
-        ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(part for part in (*parts, _scale(found), _sizes(found)) if part) + "\n"
 
 
 def machine() -> str:
     """Describe where and with what this ran."""
-    tools = [["restic", "version"], ["borg", "--version"], ["zstd", "--version"]]
+    tools = [["restic", "version"], [contenders.borg(), "--version"], ["zstd", "--version"]]
+    tools += [
+        [s3_server.rclone(), "version"],
+        ["git", "-C", str(contenders.PROJECT), "rev-parse", "--short", "HEAD"],
+    ]
     versions = "; ".join(filter(None, map(_first_line, tools)))
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC")
-    where = f"{os.cpu_count()} cores; {platform.platform()}; Python {platform.python_version()}"
-    return f"{now}; {where}; {versions}"
+    where = f"{os.cpu_count()} cores, {_processor()}, {_memory_gib():.0f} GiB; {platform.platform()}"
+    return f"{now}; {where}; Python {platform.python_version()}; {versions} (this project)"
 
 
-def _row(step: str, who: str, found: list[Measurement], base: list[Measurement] | None) -> str:
-    seconds, peak = _median(found)
-    base_seconds, base_peak = _median(base) if base else (None, None)
-    each = " ".join(f"{run.seconds:.1f}" for run in found)
+def _table(found: Results) -> str:
+    lines = [
+        "| step | who | seconds | of each run | ratio | peak MiB | ratio | target (ratio) | met |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for step, runs in found.runs.items():
+        lines += [_row(found, step, who) for who in runs]
+    return "\n".join(lines)
+
+
+def _row(found: Results, step: str, who: str) -> str:
+    seconds, peak = found.seconds(step, who) or 0, found.peak_mib(step, who) or 0
+    each = " ".join(f"{run.seconds:.1f}" for run in found.runs[step][who])
+    targets = results.verdicts(found, step, who)
+    wanted = ", ".join(words for words, _ in targets)
     return (
-        f"| {step} | {who} | {seconds:.2f} | {each} | {_ratio(seconds, base_seconds)} "
-        f"| {peak:.0f} | {_ratio(peak, base_peak)} |"
+        f"| {step} | {who} | {seconds:.2f} | {each} | {_ratio(seconds, found.seconds(step, MEASURE_OF_ALL))} "
+        f"| {peak:.0f} | {_ratio(peak, found.peak_mib(step, MEASURE_OF_ALL))} | {wanted} | {_met(targets)} |"
     )
 
 
-def _median(runs: list[Measurement]) -> tuple[float, float]:
-    return statistics.median(run.seconds for run in runs), statistics.median(run.peak_mib for run in runs)
+def _met(targets: list[tuple[str, bool]]) -> str:
+    missed = [words for words, met in targets if not met]
+    return f"**no: {', '.join(missed)}**" if missed else "yes" if targets else ""
+
+
+def _scale(found: Results) -> str:
+    """Return the table of time per file, with how it grows with ten times as many."""
+    steps = [step for step in found.runs if "small files" in step]
+    if len(steps) < 2:
+        return ""
+    lines = [
+        "| small files | who | µs a file | growth | peak MiB | growth | target | met |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for who in found.runs[steps[0]]:
+        first = found.seconds(steps[0], who) or 0, found.peak_mib(steps[0], who) or 0
+        for step in steps:
+            lines.append(_scale_row(found, step, who, _count(step) / _count(steps[0]), first))
+    return "\n".join(lines)
+
+
+def _scale_row(found: Results, step: str, who: str, times: float, first: tuple[float, float]) -> str:
+    seconds, peak = found.seconds(step, who) or 0, found.peak_mib(step, who) or 0
+    slower, larger = seconds / first[0] / times, peak / first[1] if first[1] else 0
+    wanted, met = "", ""
+    if who == "holdfast" and times > 1:
+        limits = results.GROWTH_SECONDS_PER_FILE, results.GROWTH_MEMORY
+        wanted = f"time ≤ {limits[0]}, memory ≤ {limits[1]}"
+        met = _met([("time", slower <= limits[0]), ("memory", larger <= limits[1])])
+    a_file = f"{_count(step):,} | {who} | {seconds / _count(step) * 1e6:.1f}"
+    return f"| {a_file} | {slower:.2f} | {peak:.0f} | {larger:.2f} | {wanted} | {met} |"
+
+
+def _count(step: str) -> int:
+    return int(step.split()[0].replace(",", ""))
+
+
+def _sizes(found: Results) -> str:
+    lines = ["| repository after | who | MiB | ratio | target | met |", "|---|---|---|---|---|---|"]
+    for step, sizes in found.sizes.items():
+        base = sizes.get(MEASURE_OF_ALL)
+        for who, size in sizes.items():
+            wanted, met = "", ""
+            if who.startswith("holdfast") and base:
+                wanted, met = f"≤ {results.SIZE.limit}", _met([("size", size / base <= results.SIZE.limit)])
+            lines.append(f"| {step} | {who} | {size / 2**20:.1f} | {_ratio(size, base)} | {wanted} | {met} |")
+    return "\n".join(lines) if found.sizes else ""
 
 
 def _ratio(value: float, base: float | None) -> str:
@@ -75,9 +112,19 @@ def _ratio(value: float, base: float | None) -> str:
 
 
 def _first_line(command: list[str]) -> str:
+    if not command[0]:
+        return ""
     try:
-        return (
-            subprocess.run(command, capture_output=True, text=True, check=False).stdout.split("\n")[0].strip()
-        )
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
         return ""
+    return done.stdout.split("\n")[0].strip()
+
+
+def _processor() -> str:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return next((line.partition(": ")[2] for line in lines if line.startswith("model name")), "")
+
+
+def _memory_gib() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30

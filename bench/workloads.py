@@ -73,13 +73,13 @@ def _run_of_image(rng: random.Random, number: int) -> bytes:
     return random.Random(IMAGE_SEED + number // 16).randbytes(16 * MIB)
 
 
-def change_image(image: Path) -> None:
-    """Overwrite 4 KiB at each of 64 places; each call changes others."""
-    size = image.stat().st_size
+def change_image(image: Path, seed: int) -> None:
+    """Overwrite 4 KiB at each of 64 places; each seed changes others."""
+    size, rng = image.stat().st_size, random.Random(seed)
     with image.open("r+b") as file:
         for _ in range(CHANGES):
-            file.seek(random.randrange(size - 4096))
-            file.write(os.urandom(4096))
+            file.seek(rng.randrange(size - 4096))
+            file.write(rng.randbytes(4096))
 
 
 def small_files(folder: Path, files: int) -> Path:

@@ -1,0 +1,76 @@
+"""What was measured, and what it should be."""
+
+from __future__ import annotations
+
+import statistics
+from dataclasses import dataclass, field
+
+from bench.measure import Measurement
+
+MEASURE_OF_ALL = "restic"
+
+
+@dataclass(slots=True)
+class Results:
+    """All runs by step and contender; repository sizes in bytes by the same keys."""
+
+    runs: dict[str, dict[str, list[Measurement]]] = field(default_factory=dict)
+    sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+
+    def add(self, step: str, who: str, measurement: Measurement) -> None:
+        """Add one run."""
+        self.runs.setdefault(step, {}).setdefault(who, []).append(measurement)
+
+    def add_size(self, step: str, who: str, size_bytes: int) -> None:
+        """Note the size of a repository."""
+        self.sizes.setdefault(step, {})[who] = size_bytes
+
+    def seconds(self, step: str, who: str) -> float | None:
+        """Return the median of the wall times, None if it did not run."""
+        runs = self.runs.get(step, {}).get(who)
+        return statistics.median(run.seconds for run in runs) if runs else None
+
+    def peak_mib(self, step: str, who: str) -> float | None:
+        """Return the median of the peaks of memory."""
+        runs = self.runs.get(step, {}).get(who)
+        return statistics.median(run.peak_mib for run in runs) if runs else None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """At most `limit` times what `than` needs for the same step."""
+
+    limit: float
+    than: str = MEASURE_OF_ALL
+
+
+SPEED: dict[tuple[str, str], tuple[Target, ...]] = {
+    ("tree: first backup", "holdfast"): (Target(0.60),),
+    ("tree: first backup", "holdfast unchecked"): (Target(0.50),),
+    ("tree: unchanged", "holdfast"): (Target(0.25),),
+    ("tree: restore", "holdfast"): (Target(1.0), Target(1.15, "plain")),
+    ("tree: check --read-data", "holdfast"): (Target(0.80),),
+    ("image: first backup", "holdfast"): (Target(0.70),),
+    ("image: first backup", "holdfast unchecked"): (Target(0.60),),
+    ("image: 64 places changed", "holdfast"): (Target(0.60),),
+    ("image: restore", "holdfast"): (Target(0.60),),
+}
+MEMORY = Target(2.0)  # of every step
+SIZE = Target(1.02)
+GROWTH_SECONDS_PER_FILE, GROWTH_MEMORY = 1.3, 1.5  # ten times as many small files
+
+
+def verdicts(results: Results, step: str, who: str) -> list[tuple[str, bool]]:
+    """Return the targets of a step in words, each with whether it was met."""
+    if not who.startswith("holdfast"):
+        return []
+    found = []
+    for target in SPEED.get((step, who), ()):
+        other = "" if target.than == MEASURE_OF_ALL else f" {target.than}"
+        if (base := results.seconds(step, target.than)) is not None:
+            ratio = (results.seconds(step, who) or 0) / base
+            found.append((f"time ≤ {target.limit:.2f}{other}", ratio <= target.limit))
+    if base := results.peak_mib(step, MEMORY.than):
+        ratio = (results.peak_mib(step, who) or 0) / base
+        found.append((f"memory ≤ {MEMORY.limit:.0f}", ratio <= MEMORY.limit))
+    return found

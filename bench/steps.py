@@ -1,0 +1,128 @@
+"""The steps of the comparison: which commands run on which data, in which order."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import contenders, measure, s3_server, workloads
+from bench.contenders import PROJECT, Contender
+from bench.results import Results
+
+
+class Bench:
+    """One run of the whole comparison, in `folder`, which needs about eight times the workloads' size."""
+
+    def __init__(self, folder: Path, *, with_borg: bool) -> None:
+        self.folder, self.results = folder, Results()
+        self.contenders = contenders.on_disk(folder, with_borg=with_borg)
+        self._restored = folder / "restored"
+        self._restores = 0
+
+    def tree(self, path: Path, rounds: int) -> None:
+        """First backup, unchanged backup, restore and check of the mixed tree."""
+        _warm(path)
+        for who in _turns(self.contenders, rounds):
+            self._step("tree: first backup", who, who.backup(path))
+            self.results.add_size("tree", who.name, who.size_bytes())
+            if who.name != "plain":
+                self._step("tree: unchanged", who, who.backup(path))
+            self._restore("tree: restore", who, path)
+            self._step("tree: check --read-data", who, who.check())
+
+    def image(self, path: Path, rounds: int) -> None:
+        """First backup, backup with 64 places changed, and restore of the disk image."""
+        pristine, path = path, self.folder / "image" / path.name
+        path.parent.mkdir(exist_ok=True)
+        for number, who in enumerate(_turns(self.contenders, rounds)):
+            shutil.copyfile(pristine, path)  # everybody meets the same image; it is warm then
+            self._step("image: first backup", who, who.backup(path.parent))
+            self.results.add_size("image", who.name, who.size_bytes())
+            workloads.change_image(path, number)
+            if who.name != "plain":
+                self._step("image: 64 places changed", who, who.backup(path.parent))
+            self._restore("image: restore", who, path.parent)
+
+    def scale(self, paths: Sequence[Path], rounds: int) -> None:
+        """First backup of many small files: time per file and memory must not grow with their number."""
+        for path in paths:
+            _warm(path)
+            count = path.name.partition("-")[2]
+            for who in _turns(self.contenders[:2], rounds):
+                self._step(f"{int(count):,} small files: first backup", who, who.backup(path))
+
+    def s3(self, tree: Path, image: Path, rounds: int) -> None:
+        """The mixed tree and the image again, to the same S3 server on loopback."""
+        _warm(tree)
+        for number in range(rounds):
+            with s3_server.serving(self.folder / f"s3-{number}") as (url, keys):
+                both = contenders.on_s3(self.folder, url, keys)
+                for who in both[:: _direction(number)]:
+                    self._step("S3, tree: first backup", who, who.backup(tree))
+                    self._step("S3, tree: unchanged", who, who.backup(tree))
+                    self._restore("S3, tree: restore", who, tree)
+                    self._step("S3, image: backup", who, who.backup(image.parent))
+                    self._restore("S3, image: restore", who, image.parent)
+
+    def remove_restored(self) -> None:
+        """Remove what was restored, when nothing is measured any more."""
+        shutil.rmtree(self._restored, ignore_errors=True)
+        for each in self.folder.glob("s3-[0-9]*"):
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+
+    def _step(self, step: str, who: Contender, command: Sequence[str] | None) -> None:
+        if command is None:
+            return
+        if "first" in step:
+            who.init()
+        os.sync()  # nobody waits for what another has left to be written
+        log = str(self.folder / "last.log")
+        measured = measure.run(command, env=who.env(), cwd=str(PROJECT), log=log)
+        self.results.add(step, who.name, measured)
+        print(f"{step:36} {who.name:20} {measured.seconds:8.2f} s {measured.peak_mib:7.0f} MiB", flush=True)
+
+    def _restore(self, step: str, who: Contender, path: Path) -> None:
+        """Restore into a folder that never was there before.
+
+        ext4 makes new files slowly for minutes after many were removed: it looks for inodes around those that
+        were freed. So what was restored is only emptied for its space, and removed at the end.
+        """
+        self._restores += 1
+        target = self._restored / f"{self._restores}"
+        target.mkdir(parents=True)
+        self._step(step, who, who.restore(path, target))
+        _empty_files(target)
+
+
+def _turns(who: Sequence[Contender], rounds: int) -> list[Contender]:
+    """Return everybody once a round, each round in the other direction; some take part in fewer rounds."""
+    return [each for number in range(rounds) for each in _in_round(who, number)[:: _direction(number)]]
+
+
+def _in_round(who: Sequence[Contender], number: int) -> list[Contender]:
+    return [each for each in who if number < each.rounds]
+
+
+def _direction(number: int) -> int:
+    return 1 - 2 * (number % 2)
+
+
+def _empty_files(folder: Path) -> None:
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(parent, name)
+            if not os.path.islink(path) and os.path.isfile(path):
+                os.truncate(path, 0)
+
+
+def _warm(path: Path) -> None:
+    """Read everything once, so that nobody pays for the disk."""
+    for parent, _, names in os.walk(path):
+        for name in names:
+            file = os.path.join(parent, name)
+            if os.path.isfile(file) and not os.path.islink(file):
+                with open(file, "rb", buffering=0) as opened:
+                    while opened.read(1 << 20):
+                        pass
