@@ -10,21 +10,13 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core import app_state, storages
 from core.errors import Invalid
+from core.form_values import split_lines
 from core.models import Config
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
 
 # Left out unless a config names a path in them: the kernel makes them anew at each start.
 KERNEL_FOLDERS = ("/proc", "/sys", "/dev", "/run")
-
-
-def split_lines(value: object) -> object:
-    """Take a list, or a text with one entry a line, as forms send it; blank lines are nothing."""
-    if isinstance(value, str):
-        value = value.splitlines()
-    if isinstance(value, list | tuple):
-        return [item.strip() if isinstance(item, str) else item for item in value if item not in ("", None)]
-    return value
 
 
 def _unique(items: list[str]) -> list[str]:

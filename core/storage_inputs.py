@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from core.config_source import split_lines
 from core.errors import Invalid
+from core.form_values import split_lines
 from core.models import Storage
 from core.retention_rules import blank_is_none
 
