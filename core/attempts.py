@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from core import processes
 from core.db import db, utc_now, write
+from core.errors import HoldfastError
 from core.flag import Flag
 from core.joblog import LogBook, storable
 from core.models import Job
@@ -33,6 +34,10 @@ _log = logging.getLogger(__name__)
 
 class AttemptLost(Exception):
     """The row belongs to another attempt, or has ended: this process may write nothing more about it."""
+
+
+class Waiting(HoldfastError):
+    """The job cannot go on now, and may later: it goes back into the queue, waiting for `message`."""
 
 
 class Stopped(Cancelled):
@@ -127,6 +132,19 @@ def finish(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] |
     with attempt.writing:
         _write_end(attempt, outcome, also)
         attempt.log.written()
+
+
+def write_also(attempt: Attempt, also: Callable[[Session], None]) -> None:
+    """Write rows on the way, if the job is still ours. Raises AttemptLost; then nothing was written."""
+    with write() as session:
+        _update(session, attempt, heartbeat_at=database_now(session))
+        also(session)
+
+
+def note_repository(attempt: Attempt, repository_id: str) -> None:
+    """Note on the job which repository it writes to. Raises AttemptLost."""
+    with write() as session:
+        _update(session, attempt, repository_id=repository_id)
 
 
 def _write_end(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] | None) -> None:

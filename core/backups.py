@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import app_state, attempts, points, storages, words
+from core import app_state, attempts, failover, points, quota, storages, words
 from core.attempts import Attempt
 from core.config_source import FilesSource, left_out_below, open_source, source_of
 from core.db import db, utc_now
@@ -26,10 +26,12 @@ from repository.backup import BackupOptions, BackupResult, backup
 from repository.compression import Mode
 from repository.entries import Problem
 from repository.errors import Damaged, RepositoryError
+from repository.files import local_identity
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
+from repository.snapshots import fits
 from repository.tally import Tally
 from repository.tree_cache import TreeCache
 from sources.preview import Totals
@@ -49,12 +51,26 @@ class _Task:
     full_read: bool
     last_time: Totals | None
     allow_empty: bool
+    passed_over: str = ""  # why it does not go where it should, in a sentence
 
 
 def perform_backup(attempt: Attempt) -> Outcome:
-    """Do the backup that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    """Do the backup that `attempt` claimed, end the job, and return how. Raises what the engine raises.
+
+    If the storage that it should go to is down, the next destination that may take its place gets it.
+    """
     attempt.report(Progress("opening"))
     task = _task(attempt)
+    return failover.to_first_that_answers(
+        attempt,
+        failover.candidates(task.config_id),
+        lambda record_id, why: _back_up_to(attempt, replace(task, record_id=record_id, passed_over=why)),
+    )
+
+
+def _back_up_to(attempt: Attempt, task: _Task) -> Outcome:
+    attempts.note_repository(attempt, task.record_id)
+    quota.require_room(_record(task).storage)
     repo = _open(task)
     try:
         removed = remove_dead_locks(repo)
@@ -123,7 +139,11 @@ def _record(task: _Task) -> RepositoryRecord:
 
 
 def _parent(task: _Task, found: Findings) -> bytes | None:
-    """Return the snapshot to compare with: that of the newest good point which can be read."""
+    """Return the snapshot to compare with: that of the newest good point which can be read.
+
+    Where there is none yet, it is one of this host and these paths, as for restic: so a repository that was
+    adopted is gone on with.
+    """
     query = select(Copy.snapshot_id).join(Point).where(
         Point.config_id == task.config_id,
         Copy.repository_id == task.record_id,
@@ -135,7 +155,13 @@ def _parent(task: _Task, found: Findings) -> bytes | None:
     for name in db.session.scalars(query.order_by(Point.taken_at.desc())):
         if bytes.fromhex(name) in found.stored:
             return bytes.fromhex(name)
-    return None
+    paths = task.source.paths
+    fitting = [
+        snapshot_id
+        for snapshot_id, snapshot in found.stored.items()
+        if fits(snapshot, local_identity()[0], paths) and len(snapshot.paths) == len(paths)
+    ]
+    return fitting[-1] if fitting else None
 
 
 def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent: bytes | None) -> Outcome:
@@ -165,7 +191,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         )
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
-    outcome = _outcome(result)
+    outcome = failover.told(_outcome(result), task.passed_over)
     tell_lost_packs(attempt.log, task.record_id, result.lost_packs)
     db.session.rollback()
     attempt.log.add("info", f"Snapshot {result.snapshot_hex[:8]} is stored; reading it back.")

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import alerts, attempts, clock, jobs, points, retention, storages, words
+from core import alerts, attempts, clock, jobs, points, retention, storages, trash, words
 from core.attempts import Attempt
-from core.db import db, utc_now, write
-from core.dead_locks import remove_dead_locks
+from core.db import db, utc_now
 from core.errors import HoldfastError, Refused
 from core.models import Config, Copy, Destination, Job, Point
 from core.outcomes import Outcome
 from core.reconcile import reconcile
 from repository.errors import Cancelled, Locked, RepositoryError
-from repository.files import list_files
-from repository.forget import forget
-from repository.locks import lock_repository
 from repository.progress import Progress
-from repository.repository import Repository
 from storage_adapters.errors import StorageError
 
 DAILY = timedelta(hours=24)
-# Jobs of ours end, and the next run empties the trash; one that never ends must not go unnoticed.
-TRASH_MAY_WAIT = timedelta(hours=24)
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
@@ -119,129 +109,51 @@ def _clean_repository(
         attempt.report(Progress("looking"))
         done.lost += len(reconcile(repo, storages.get_repository(repository_id), attempt.job_id).lost)
         for config_id in config_ids:
-            _rescue(config_id)
-            _apply(attempt, config_id, confirmed, done)
-        _empty_trash(attempt, repo, repository_id, done)
+            trash.rescue(config_id)
+            _apply(attempt, config_id, repository_id, confirmed, done)
+        removed, full = trash.empty(attempt, repo, repository_id)
+        done.removed += removed
+        done.full += full
     finally:
         repo.close()
 
 
-def _apply(attempt: Attempt, config_id: str, confirmed: bool, done: _Done) -> None:
+def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: bool, done: _Done) -> None:
+    """Apply the rule that a config has for this repository to the points it has there."""
     config = db.session.get_one(Config, config_id)
-    if _has_damaged(config_id):
+    destination = next((row for row in config.destinations if row.repository_id == repository_id), None)
+    if destination is None:
+        return  # taken out of the config this very moment
+    if _has_damaged(config_id, repository_id):
         attempt.log.add("warning", f"{config.name}: nothing is trashed while a snapshot of it is damaged.")
         return
-    decisions = retention.plan(config)
+    decisions = retention.plan(config, destination=destination)
+    place = f" on {destination.repository.storage.name}" if len(config.destinations) > 1 else ""
     leaving = [decision for decision in decisions if not decision.keep]
     _tell_future(config, [each.point for each in decisions if points.is_from_future(each.point)])
-    subject = f"brake:{config_id}"
+    subject = f"brake:{config_id}:{repository_id}" if destination.position else f"brake:{config_id}"
     if leaving and not confirmed and retention.is_braked(len(leaving), len(decisions)):
         done.braked.append(config.name)
-        _tell_brake(subject, config, len(leaving), len(decisions))
+        _tell_brake(subject, config, place, len(leaving), len(decisions))
         return
     alerts.resolve(subject)
-    done.trashed += _trash({decision.point.id: decision.reason for decision in leaving})
+    done.trashed += trash.throw_in(repository_id, {each.point.id: each.reason for each in leaving})
     for decision in leaving:
         when = words.moment(decision.point.taken_at, config.timezone)
-        attempt.log.add("info", f"{config.name}: the point of {when} is trashed: {decision.reason}.")
+        attempt.log.add("info", f"{config.name}: the point of {when} is trashed{place}: {decision.reason}.")
 
 
-def _has_damaged(config_id: str) -> bool:
-    """Tell whether a point that counted has a copy that cannot be read: the others may be all there is."""
+def _has_damaged(config_id: str, repository_id: str) -> bool:
+    """Tell whether a point that counted has a copy here that cannot be read, or has no other that can:
+    the other points may be all there is."""
     copies = db.session.scalars(select(Copy).join(Point).where(Point.config_id == config_id))
     return any(
-        points.is_there(copy) and copy.damaged_at is not None and copy.trashed_at is None for copy in copies
+        points.is_there(copy)
+        and copy.damaged_at is not None
+        and copy.trashed_at is None
+        and (copy.repository_id == repository_id or not points.is_good(copy.point))
+        for copy in copies
     )
-
-
-def _trash(reasons: dict[int, str]) -> int:
-    if not reasons:
-        return 0
-    now = utc_now()
-    with write() as session:
-        for copy in session.scalars(select(Copy).where(Copy.point_id.in_(reasons))):
-            if points.is_live(copy):
-                copy.trashed_at, copy.trash_reason = now, reasons[copy.point_id]
-    return len(reasons)
-
-
-def _rescue(config_id: str) -> None:
-    """Take the newest point out of the trash if no good one is left: the last good one is always kept."""
-    if points.latest(config_id) is not None:
-        return
-    query = select(Point).where(Point.config_id == config_id).order_by(Point.taken_at.desc())
-    with write() as session:
-        # Those from the future last: one of them may be all there is, but is no good point.
-        for point in sorted(session.scalars(query), key=points.is_from_future):
-            there = [copy for copy in point.copies if points.is_in_trash(copy)]
-            for copy in there:
-                copy.trashed_at, copy.trash_reason = None, ""
-            if there:
-                _log.warning("point %s was taken out of the trash: no other is left", point.id)
-                return
-
-
-def _empty_trash(attempt: Attempt, repo: Repository, repository_id: str, done: _Done) -> None:
-    """Remove the snapshots that were in the trash for seven days, under an exclusive lock."""
-    # Of every config, also of deleted ones and of those that this run is not about.
-    for config_id in {copy.point.config_id for copy in _due(repository_id)}:
-        if config_id is not None:
-            _rescue(config_id)
-    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
-    db.session.rollback()
-    if not snapshot_ids:
-        return
-    remove_dead_locks(repo)
-    if _in_use_by_us(repo):
-        attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
-        done.full += _tell_full(repository_id)
-        return
-    with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
-        attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
-        forget(repo, [bytes.fromhex(name) for name in snapshot_ids], lock)
-        with write() as session:
-            for copy in session.scalars(select(Copy).where(Copy.snapshot_id.in_(snapshot_ids))):
-                if copy.repository_id == repository_id:
-                    copy.forgotten_at = utc_now()
-    done.removed += len(snapshot_ids)
-    alerts.resolve(f"trash:{repository_id}")
-
-
-def _due(repository_id: str) -> Sequence[Copy]:
-    query = select(Copy).where(
-        Copy.repository_id == repository_id,
-        Copy.trashed_at <= utc_now() - retention.TRASH_FOR,
-        Copy.forgotten_at.is_(None),
-        Copy.lost_at.is_(None),
-    )
-    return db.session.scalars(query).all()
-
-
-def _in_use_by_us(repo: Repository) -> bool:
-    """Tell whether jobs of ours hold locks, and nobody else: they will be done before the next run."""
-    held = {file.id.hex() for file in list_files(repo.storage, "locks")}
-    running = select(Job.lock_id).where(Job.lock_id.in_(held), Job.status == "running")
-    ours = set(db.session.scalars(running))
-    db.session.rollback()
-    return bool(held) and held == ours
-
-
-def _tell_full(repository_id: str) -> list[str]:
-    """Alert if the trash should have been emptied a day ago; return the name of its storage then."""
-    long_ago = utc_now() - retention.TRASH_FOR - TRASH_MAY_WAIT
-    late = [copy for copy in _due(repository_id) if copy.trashed_at and copy.trashed_at <= long_ago]
-    if not late:
-        return []
-    storage = storages.get_repository(repository_id).storage
-    name, storage_id = storage.name, storage.id
-    alerts.raise_alert(
-        f"trash:{repository_id}", "retention", "warning",
-        f"The trash on {name} could not be emptied for more than a day: other jobs use it all the time.",
-        f"{words.count(len(late), 'point')} in it go on using space. Nothing is lost.",
-        "See which jobs run there. Cancel one that hangs, then run `flask backup cleanup`.",
-        storage_id=storage_id,
-    )  # fmt: skip
-    return [name]
 
 
 def _tell_future(config: Config, found: Sequence[Point]) -> None:
@@ -261,10 +173,11 @@ def _tell_future(config: Config, found: Sequence[Point]) -> None:
     )  # fmt: skip
 
 
-def _tell_brake(subject: str, config: Config, leaving: int, total: int) -> None:
+def _tell_brake(subject: str, config: Config, place: str, leaving: int, total: int) -> None:
     alerts.raise_alert(
         subject, "retention", "warning",
-        f"Retention of {config.name} would remove {leaving} of {total} points at once, so it removed none.",
+        f"Retention of {config.name} would remove {leaving} of {total} points{place} at once, so it removed "
+        "none.",
         "All points are still there and go on using space.",
         f"Look at its rule. If it is meant, run `flask backup cleanup --config '{config.name}' --confirm`.",
         config_id=config.id,

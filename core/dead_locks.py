@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import attempts, downloads, processes
+from core import attempts, lock_holders, processes
 from core.db import db
 from core.models import Job
 from repository.files import list_files
@@ -36,7 +36,7 @@ def remove_dead_locks(repo: Repository) -> list[str]:
     rows = list(db.session.scalars(select(Job).where(Job.lock_id.in_(held))))
     now = attempts.database_now(db.session())
     dead = [job.lock_id for job in rows if _is_dead(job, now)]
-    holders = downloads.holders(held)
+    holders = lock_holders.holders(held)
     left = [lock_id for lock_id, holder in holders.items() if processes.is_dead(holder)]
     unknown = held - holders.keys() - {job.lock_id for job in rows}
     db.session.rollback()
@@ -45,7 +45,7 @@ def remove_dead_locks(repo: Repository) -> list[str]:
         remove_lock(repo, bytes.fromhex(lock_id))
         _log.info("removed the lock %s of a process that is dead", lock_id[:8])
     if left:
-        downloads.forget_holders(left)
+        lock_holders.forget_holders(left)
     return dead + left + stale
 
 

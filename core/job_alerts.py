@@ -17,7 +17,7 @@ _BAD = {
     "interrupted": ("interrupted", "error"),
     "warning": ("warning", "warning"),
 }
-_NAMES = {"backup": "The backup", "restore": "The restore", "retention": "Retention"}
+_NAMES = {"backup": "The backup", "copy": "The copy", "restore": "The restore", "retention": "Retention"}
 
 
 def tell(job_id: int) -> None:
@@ -79,6 +79,8 @@ def _resolve_restores(job: Job) -> None:
 def _subject(job: Job) -> str:
     if job.kind == "restore":  # another point, or another folder, is another matter
         return f"restore:{job.config_id or 'all'}:{job.id}"
+    if job.kind == "copy":  # each destination is a matter of its own
+        return f"copy:{job.config_id}:{job.repository_id}"
     return f"{job.kind}:{job.config_id or 'all'}"
 
 
@@ -87,6 +89,8 @@ def _ended_badly_since(job: Job) -> bool:
     later = select(Job.id).where(
         Job.kind == job.kind, Job.config_id == job.config_id, Job.id > job.id, Job.status.in_(_BAD)
     )
+    if job.kind == "copy":
+        later = later.where(Job.repository_id == job.repository_id)
     return db.session.scalar(later.limit(1)) is not None
 
 

@@ -8,16 +8,29 @@ from collections.abc import Callable, Mapping
 
 from sqlalchemy import select
 
-from core import attempts, backups, cleanup, job_alerts, jobs, outcomes, restoring, storages
-from core.attempts import Attempt, AttemptLost, Stopped
+from core import (
+    attempts,
+    backups,
+    cleanup,
+    copy_job,
+    copying,
+    job_alerts,
+    jobs,
+    outcomes,
+    restoring,
+    storage_usage,
+    storages,
+)
+from core.attempts import Attempt, AttemptLost, Stopped, Waiting
 from core.db import db
-from core.models import Config, Job
+from core.models import Config, Job, RepositoryRecord
 from core.outcomes import Outcome
 from repository.errors import BlobNotFound, Cancelled, Damaged, Locked, RepositoryError
 from storage_adapters.errors import ObjectNotFound, StorageError
 
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
+    "copy": copy_job.perform_copy,
     "restore": restoring.perform_restore,
     "retention": cleanup.perform_retention,
 }
@@ -38,9 +51,22 @@ def perform(attempt: Attempt) -> list[int]:
     if outcome is None:
         return []
     job_alerts.tell(attempt.job_id)
-    if kind == "backup" and config_id and outcome.status in ("completed", "warning"):
-        return [jobs.create_retention("backup", config_id).id]
-    return []
+    return _after(attempt.job_id, kind, config_id, outcome.status in ("completed", "warning"))
+
+
+def _after(job_id: int, kind: str, config_id: str | None, went_well: bool) -> list[int]:
+    """Do what follows from a job; return the jobs to be enqueued."""
+    if kind in ("backup", "copy", "retention"):
+        storage_usage.measure_after(_storages_of(job_id))
+    if kind != "backup" or not config_id or not went_well:
+        return []
+    return [jobs.create_retention("backup", config_id).id, *copying.follow(config_id)]
+
+
+def _storages_of(job_id: int) -> list[str]:
+    """Return the storages that a job has written to."""
+    record = db.session.get(RepositoryRecord, jobs.get(job_id).repository_id or "")
+    return [record.storage_id] if record is not None else []
 
 
 def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
@@ -48,10 +74,12 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     try:
         try:
             return _PERFORM[kind](attempt)
-        except Locked as error:
-            if attempts.wait_for(attempt, f"the repository is locked by {error.holder}"):
+        except (Locked, Waiting) as error:
+            reason = _awaited(error)
+            if attempts.wait_for(attempt, reason):
                 return None
-            outcome = _waited_in_vain(kind, config_id, error)
+            outcome = outcomes.explain(error, _meaning(kind, config_id, error))
+            outcome.summary = f"Waited for an hour in vain: {reason}."
     except AttemptLost:
         raise
     except Cancelled as error:
@@ -91,10 +119,8 @@ def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:
     return Outcome("cancelled", "Cancelled on request.", meaning)
 
 
-def _waited_in_vain(kind: str, config_id: str | None, error: Locked) -> Outcome:
-    outcome = outcomes.explain(error, _meaning(kind, config_id, error))
-    outcome.summary = f"Waited for an hour in vain: the repository is locked by {error.holder}."
-    return outcome
+def _awaited(error: Locked | Waiting) -> str:
+    return f"the repository is locked by {error.holder}" if isinstance(error, Locked) else error.message
 
 
 def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
@@ -102,6 +128,8 @@ def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
         return "No new point was made. Earlier points may share what is damaged, and lack these files, too."
     if kind == "backup":
         return backups.earlier(config_id)
+    if kind == "copy":
+        return "What it should have copied has no copy there yet. Where it is, nothing was changed."
     if kind == "restore":
         return "The restore is not complete. The backup itself was not changed."
     return "No point was removed. Space is not freed until this works again."

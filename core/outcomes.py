@@ -110,6 +110,7 @@ EXPECTED = (HoldfastError, RepositoryError, StorageError, SourceUnavailable, Tar
 # What it means that a job of this kind ended before it was done.
 _HALF_DONE = {
     "backup": "It made no new point, unless the list shows one. Earlier points are as good as before.",
+    "copy": "What it had copied counts and stays. It goes on from there when it is run again.",
     "restore": "What was restored so far is at the target, the rest is not. The backup was not changed.",
     "retention": "What it had moved to the trash stays there. Nothing else was removed.",
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, select
@@ -11,7 +12,7 @@ from sqlalchemy.orm import selectinload
 from core.db import db, utc_now
 from core.errors import NotFound
 from core.jobs import Page, paginate
-from core.models import Copy, Point
+from core.models import Copy, Point, Storage
 
 # A point dated later than this from now was taken under a wrong clock, or somebody made it up.
 CLOCK_SLACK = timedelta(hours=24)
@@ -121,24 +122,67 @@ def why_gone(job_id: int) -> str:
     return "does not count any more: it was removed"
 
 
-def best_copy(point: Point) -> Copy:
-    """Return the copy to restore from: a readable one before a damaged one, then one on a storage that
-    answers before another, then a live one before a trashed one.
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A copy that a restore may read, and what speaks against it (`note`, "" for nothing)."""
 
-    Raises NotFound if the repository keeps none of them any more.
+    copy: Copy
+    storage: Storage
+    reachable: bool
+    best: bool
+    note: str
+
+
+def best_copy(point: Point, copy_id: int | None = None) -> Copy:
+    """Return the copy to restore from: the first of `in_order`, or the one that a person has chosen.
+
+    Raises NotFound if no repository keeps it any more.
     """
-    readable = [copy for copy in point.copies if is_there(copy)]
-    if not readable:
+    readable = in_order(point)
+    chosen = [copy for copy in readable if copy_id in (None, copy.id)]
+    if readable and not chosen:
+        raise NotFound(
+            f"Point {point.id} has no copy {copy_id} that can be read.", "Choose another of its copies."
+        )
+    if not chosen:
         raise NotFound(
             f"The data of point {point.id} is gone: {_why_gone(point)}.",
             "Choose another point of this config.",
         )
-    return min(readable, key=_rank)
+    return chosen[0]
 
 
-def _rank(copy: Copy) -> tuple[bool, bool, bool, int]:
-    unreachable = copy.repository.storage.unreachable_since is not None
-    return (copy.damaged_at is not None, unreachable, copy.trashed_at is not None, copy.id)
+def in_order(point: Point) -> list[Copy]:
+    """Return the copies that are there: a readable one before a damaged one, then one on a storage that
+    answers, then a live one before a trashed one, then one on a disk of this machine, then as the
+    destinations are ordered."""
+    places = {row.repository_id: row.position for row in point.config.destinations} if point.config else {}
+
+    def rank(copy: Copy) -> tuple[bool, bool, bool, bool, int, int]:
+        storage = copy.repository.storage
+        return (
+            copy.damaged_at is not None, storage.unreachable_since is not None, copy.trashed_at is not None,
+            storage.provider != "local", places.get(copy.repository_id, len(places)), copy.id,
+        )  # fmt: skip
+
+    return sorted((copy for copy in point.copies if is_there(copy)), key=rank)
+
+
+def choices(point: Point) -> list[Choice]:
+    """Return the copies that could be read, the best first."""
+    found = []
+    for place, copy in enumerate(in_order(point)):
+        storage = copy.repository.storage
+        found.append(Choice(copy, storage, storage.unreachable_since is None, place == 0, _note(copy)))
+    return found
+
+
+def _note(copy: Copy) -> str:
+    if copy.damaged_at is not None:
+        return "damaged"
+    if copy.repository.storage.unreachable_since is not None:
+        return "its storage is unreachable"
+    return "in the trash" if copy.trashed_at is not None else ""
 
 
 def _why_gone(point: Point) -> str:

@@ -115,7 +115,7 @@ def measure_after(storage_ids: Sequence[str]) -> None:
     """List storages that a job has written to. What fails here is no fault of the job."""
     for storage_id in storage_ids:
         storage = db.session.get(Storage, storage_id)
-        if storage is not None:
+        if storage is not None and storage.unreachable_since is None:
             _try_measure(storage)
 
 
@@ -126,8 +126,7 @@ def over_quota(storage: Storage) -> str:
     """
     if storage.quota_bytes is None:
         return ""
-    known = _is_older(storage, FRESH_FOR, utc_now())
-    usage = measure(storage) if known else of(storage)
+    usage = measure(storage) if _is_older(storage, FRESH_FOR, utc_now()) else of(storage)
     if usage.quota_share is None or usage.quota_share < 1:
         return ""
     return (

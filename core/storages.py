@@ -210,7 +210,7 @@ def check_all() -> list[str]:
     gone = []
     for storage_id in [storage.id for storage in list_all()]:
         try:
-            open_adapter(get(storage_id)).close()
+            open_adapter(get(storage_id), providers.QUICK).close()
         except Unreachable:
             gone.append(storage_id)
     return gone
@@ -220,7 +220,7 @@ def gone_behind(candidates: Iterable[Storage], error: Exception) -> Exception:
     """Return that a storage is gone, and note it, if that is behind an error of a job; else the error."""
     for storage in candidates:
         try:
-            open_adapter(storage).close()
+            open_adapter(storage, providers.QUICK).close()
         except Unreachable as gone:
             found = Unreachable(
                 words.ended(f"The storage {storage.name} is unreachable: {storage.unreachable_reason}"),

@@ -1,0 +1,288 @@
+"""The job that fills a destination: copy what it lacks from wherever it can be read, and say how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from sqlalchemy.orm import Session
+
+from core import attempts, points, quota, retention, storages, words
+from core.attempts import Attempt
+from core.db import db, utc_now, write
+from core.dead_locks import remove_dead_locks
+from core.errors import HoldfastError, NotFound, Unreachable
+from core.lock_holders import Holder
+from core.models import Copy, Destination, Point
+from core.outcomes import Outcome
+from core.readback import Limits, read_back, reject
+from core.reconcile import add_copy, reconcile
+from repository.copy import copy
+from repository.errors import BlobNotFound, Damaged, RepositoryError, SnapshotNotFound
+from repository.locks import Lock, lock_repository
+from repository.progress import Progress
+from repository.repository import Repository
+from storage_adapters.errors import StorageError
+
+# Read back of each snapshot that was copied; the engine has checked every piece against its id on the way.
+_SAMPLE = Limits(trees=100, blobs=10, seconds=2.0)
+_SPOILT = (Damaged, BlobNotFound, SnapshotNotFound)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What is to be copied and what came of it; point ids throughout."""
+
+    attempt: Attempt
+    record_id: str
+    destination_id: int
+    name: str  # of the destination's storage
+    todo: list[int]
+    total: int = 0
+    done: list[int] = field(default_factory=list)
+    bytes_added: int = 0
+    sources: list[str] = field(default_factory=list)  # names of storages read from
+    troubles: list[Exception] = field(default_factory=list)
+    newest: bytes = b""  # the last snapshot that was stored
+
+    def report(self, progress: Progress) -> None:
+        """Pass the engine's progress on, counted in points."""
+        self.attempt.report(
+            Progress(
+                "copying", len(self.done), self.total, bytes_added=self.bytes_added + progress.bytes_added
+            )
+        )
+
+
+def perform_copy(attempt: Attempt) -> Outcome:
+    """Do the copy that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    attempt.report(Progress("opening"))
+    run = _begin(attempt)
+    record = storages.get_repository(run.record_id)
+    quota.require_room(record.storage)
+    repo = storages.open_repository(record)
+    try:
+        remove_dead_locks(repo)
+        with lock_repository(repo, on_lock_id=attempt.hold_lock) as lock:
+            reconcile(repo, storages.get_repository(run.record_id), attempt.job_id)
+            _plan(run)
+            _copy_all(run, repo, lock)
+            _verify(run, repo)
+    finally:
+        repo.close()
+    outcome = _outcome(run)
+    attempts.finish(attempt, outcome, lambda session: _note_end(session, run))
+    return outcome
+
+
+def _begin(attempt: Attempt) -> _Run:
+    job = attempts.current(attempt)
+    destination = db.session.get(Destination, job.parameters.get("destination_id", 0))
+    if destination is None or destination.repository_id != job.repository_id:
+        raise NotFound("The destination of this copy was taken out of its config.", "Nothing has to be done.")
+    return _Run(
+        attempt, destination.repository_id, destination.id, destination.repository.storage.name, todo=[]
+    )
+
+
+def _plan(run: _Run) -> None:
+    """Find what is missing; what only lies in the trash there is taken out of it instead."""
+    destination = db.session.get_one(Destination, run.destination_id)
+    missing = retention.missing(destination, points.good_points(destination.config_id))
+    back = [copy.id for point in missing if (copy := _in_trash(point, run.record_id))]
+    kept = {point.id for point in missing if _in_trash(point, run.record_id)}
+    run.todo = [point.id for point in missing if point.id not in kept]
+    run.total = len(run.todo)
+    if back:
+        with write() as session:
+            for copy_id in back:
+                copied = session.get_one(Copy, copy_id)
+                copied.trashed_at, copied.trash_reason = None, ""
+        run.attempt.log.add("info", f"Took {words.count(len(back), 'point')} out of the trash there.")
+    db.session.rollback()
+
+
+def _in_trash(point: Point, record_id: str) -> Copy | None:
+    there = (copy for copy in point.copies if copy.repository_id == record_id and points.is_in_trash(copy))
+    return next(there, None)
+
+
+def _copy_all(run: _Run, repo: Repository, lock: Lock) -> None:
+    """Try each place that has something of what is missing, the nearest first."""
+    for source_id in _source_ids(run):
+        if not run.todo:
+            return
+        run.attempt.check()
+        wanted = _snapshots_on(run, source_id)
+        if not wanted:
+            continue
+        try:
+            source = storages.open_repository(storages.get_repository(source_id))
+        except (Unreachable, RepositoryError, StorageError) as error:
+            _note_trouble(run, error)
+            continue
+        try:
+            _copy_from(run, source, source_id, repo, lock, wanted)
+        finally:
+            source.close()
+
+
+def _source_ids(run: _Run) -> list[str]:
+    """Return the repositories to read from, in order of the copies that restores would prefer."""
+    found: dict[str, None] = {}
+    for point_id in run.todo:
+        found |= dict.fromkeys(copy.repository_id for copy in _readable(points.get(point_id), run.record_id))
+    return list(found)
+
+
+def _readable(point: Point, but: str) -> list[Copy]:
+    return [copy for copy in points.in_order(point) if points.is_live(copy) and copy.repository_id != but]
+
+
+def _snapshots_on(run: _Run, source_id: str) -> dict[bytes, int]:
+    """Return what can be read there of what is missing, by snapshot, the newest first."""
+    found: dict[bytes, int] = {}
+    for point_id in run.todo:
+        for copy_there in points.get(point_id).copies:
+            if copy_there.repository_id == source_id and points.is_live(copy_there):
+                found[bytes.fromhex(copy_there.snapshot_id)] = point_id
+    db.session.rollback()
+    return found
+
+
+def _copy_from(
+    run: _Run, source: Repository, source_id: str, repo: Repository, lock: Lock, wanted: Mapping[bytes, int]
+) -> None:
+    """Copy from one place. What is spoilt there is left to the next; so is all, if the place goes away."""
+    name = storages.get_repository(source_id).storage.name
+    holder = Holder(db.engine)
+    run.attempt.log.add("info", f"Copying {words.count(len(wanted), 'point')} from {name} to {run.name}.")
+    db.session.rollback()
+    remove_dead_locks(source)
+    try:
+        with lock_repository(source, on_lock_id=holder.note) as source_lock:
+            left = [each for each in wanted if _loads(run, source, each)]
+            while left:
+                left = _copy_some(run, source, repo, (source_lock, lock), wanted, left)
+        run.sources.append(name)
+    except StorageError as error:
+        if not _is_gone(source_id, error):
+            raise
+        _note_trouble(run, error)
+    finally:
+        holder.drop()
+
+
+def _copy_some(
+    run: _Run,
+    source: Repository,
+    repo: Repository,
+    locks: tuple[Lock, Lock],
+    wanted: Mapping[bytes, int],
+    left: Sequence[bytes],
+) -> list[bytes]:
+    """Copy until all is done or one cannot be read; return what is left after that one."""
+    waiting = list(left)
+
+    def stored(snapshot_id: bytes, new_id: bytes, bytes_added: int) -> None:
+        _add_row(run, repo, wanted[snapshot_id], new_id, bytes_added)
+        waiting.remove(snapshot_id)
+
+    try:
+        copy(source, repo, left, locks, run.report, stored)
+    except _SPOILT as error:
+        if not waiting:
+            raise
+        _note_spoilt(run, waiting.pop(0), error)
+    return waiting
+
+
+def _loads(run: _Run, source: Repository, snapshot_id: bytes) -> bool:
+    """Tell whether a snapshot's own file can be read; the engine looks at all of them before it begins."""
+    try:
+        source.load_snapshot(snapshot_id)
+    except _SPOILT as error:
+        _note_spoilt(run, snapshot_id, error)
+        return False
+    return True
+
+
+def _note_spoilt(run: _Run, snapshot_id: bytes, error: Exception) -> None:
+    run.attempt.log.add("error", f"Snapshot {snapshot_id.hex()[:8]} cannot be copied from there: {error}.")
+    run.troubles.append(error)
+
+
+def _add_row(run: _Run, repo: Repository, point_id: int, new_id: bytes, bytes_added: int) -> None:
+    """Read a new snapshot back; only then does it count as a copy."""
+    try:
+        read_back(repo, new_id, _SAMPLE)
+    except RepositoryError:
+        reject(run.record_id, new_id)
+        raise
+
+    def add(session: Session) -> None:
+        add_copy(session, session.get_one(Point, point_id), run.record_id, new_id, bytes_added)
+
+    attempts.write_also(run.attempt, add)
+    run.todo.remove(point_id)
+    run.done.append(point_id)
+    run.bytes_added += bytes_added
+    run.newest = new_id
+
+
+def _verify(run: _Run, repo: Repository) -> None:
+    """Read the newest copy once more by what the storage itself lists, not by what is remembered."""
+    if not run.newest:
+        return
+    run.attempt.progress = Progress("verifying", len(run.done), run.total, bytes_added=run.bytes_added)
+    if run.newest not in {file.id for file in repo.files.list("snapshots")}:
+        raise Damaged("the storage took the snapshot and does not list it, so this copy does not count")
+    repo.load_index()
+    read_back(repo, run.newest, _SAMPLE)
+
+
+def _is_gone(source_id: str, error: StorageError) -> bool:
+    db.session.rollback()
+    storage = storages.get_repository(source_id).storage
+    return isinstance(storages.gone_behind([storage], error), Unreachable)
+
+
+def _note_trouble(run: _Run, error: Exception) -> None:
+    db.session.rollback()
+    run.troubles.append(error)
+    run.attempt.log.add("warning", error.message if isinstance(error, HoldfastError) else str(error))
+
+
+def _note_end(session: Session, run: _Run) -> None:
+    destination = session.get(Destination, run.destination_id)
+    if destination is not None and not run.todo:
+        destination.copied_at = utc_now()
+
+
+def _outcome(run: _Run) -> Outcome:
+    copied = f"{words.count(len(run.done), 'point')} from {_and(run.sources)}"
+    counts = {"copied": len(run.done), "left": len(run.todo), "bytes_added": run.bytes_added}
+    if not run.todo:
+        meaning = "Every point that its rule keeps is there now; a sample of each new one was read back."
+        summary = f"Copied {copied} to {run.name}, adding {words.size(run.bytes_added)}."
+        if not run.total:
+            summary = f"Nothing was missing on {run.name}."
+        return Outcome("completed", summary, meaning, counts=counts)
+    if not run.done and run.troubles:
+        raise run.troubles[0]
+    left = words.count(len(run.todo), "point")
+    return Outcome(
+        "warning" if run.done else "failed",
+        f"{left} could not be copied to {run.name}{f'; copied {copied}' if run.done else ''}.",
+        "What could not be copied has no copy there; where it is, it was not changed.",
+        "Look at the log. What is damaged at one place may still be whole at another. It is tried again "
+        "in an hour.",
+        "\n".join(map(str, run.troubles)),
+        counts,
+        len(run.todo),
+    )
+
+
+def _and(names: Iterable[str]) -> str:
+    found = list(dict.fromkeys(names))
+    return " and ".join(found) or "nowhere"

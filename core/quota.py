@@ -1,0 +1,15 @@
+"""What must wait until a storage has room again under its quota."""
+
+from __future__ import annotations
+
+from core import storage_usage
+from core.attempts import Waiting
+from core.models import Storage
+
+
+def require_room(storage: Storage) -> None:
+    """Raise Waiting if the storage's quota is used up, Unreachable if that cannot be told."""
+    reason = storage_usage.over_quota(storage)
+    if reason:
+        advice = "Raise its quota, or keep fewer points and prune; nothing is deleted by itself."
+        raise Waiting(reason, advice)

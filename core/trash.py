@@ -1,0 +1,138 @@
+"""The trash of a repository: what lay in it for seven days is forgotten, unless it is needed after all."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+
+from sqlalchemy import select
+
+from core import alerts, lock_holders, points, retention, storages, words
+from core.attempts import Attempt
+from core.db import db, utc_now, write
+from core.dead_locks import remove_dead_locks
+from core.models import Copy, Job, Point
+from repository.files import list_files
+from repository.forget import forget
+from repository.locks import lock_repository
+from repository.progress import Progress
+from repository.repository import Repository
+
+# Jobs of ours end, and the next run empties the trash; one that never ends must not go unnoticed.
+MAY_WAIT = timedelta(hours=24)
+
+_log = logging.getLogger(__name__)
+
+
+def throw_in(repository_id: str, reasons: dict[int, str]) -> int:
+    """Put the live copies of points on a repository into the trash; `reasons` by point. Return how many."""
+    if not reasons:
+        return 0
+    now, number = utc_now(), 0
+    with write() as session:
+        there = select(Copy).where(Copy.point_id.in_(reasons), Copy.repository_id == repository_id)
+        for copy in session.scalars(there):
+            if points.is_live(copy):
+                copy.trashed_at, copy.trash_reason = now, reasons[copy.point_id]
+                number += 1
+    return number
+
+
+def rescue(config_id: str) -> None:
+    """Take the newest point out of the trash if no good one is left: the last good one is always kept."""
+    if points.latest(config_id) is not None:
+        return
+    query = select(Point).where(Point.config_id == config_id).order_by(Point.taken_at.desc())
+    with write() as session:
+        # Those from the future last: one of them may be all there is, but is no good point.
+        for point in sorted(session.scalars(query), key=points.is_from_future):
+            there = [copy for copy in point.copies if points.is_in_trash(copy)]
+            for copy in there:
+                copy.trashed_at, copy.trash_reason = None, ""
+            if there:
+                _log.warning("point %s was taken out of the trash: no other is left", point.id)
+                return
+
+
+def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, list[str]]:
+    """Remove the snapshots that were in the trash for seven days, under an exclusive lock.
+
+    Return how many, and the name of the storage if that should have been done a day ago and could not.
+    """
+    # Of every config, also of deleted ones and of those that this run is not about.
+    for config_id in {copy.point.config_id for copy in _due(repository_id)}:
+        if config_id is not None:
+            rescue(config_id)
+    _rescue_what_was_lost_elsewhere(repository_id)
+    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
+    db.session.rollback()
+    if not snapshot_ids:
+        return 0, []
+    remove_dead_locks(repo)
+    if _in_use_by_us(repo):
+        attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
+        return 0, _tell_full(repository_id)
+    with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
+        attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
+        forget(repo, [bytes.fromhex(name) for name in snapshot_ids], lock)
+        with write() as session:
+            for copy in session.scalars(select(Copy).where(Copy.snapshot_id.in_(snapshot_ids))):
+                if copy.repository_id == repository_id:
+                    copy.forgotten_at = utc_now()
+    alerts.resolve(f"trash:{repository_id}")
+    return len(snapshot_ids), []
+
+
+def _rescue_what_was_lost_elsewhere(repository_id: str) -> None:
+    """Take out what was trashed because another copy was to stay, if that one is lost or damaged by now."""
+    needed = [copy.id for copy in _due(repository_id) if _should_have_stayed_elsewhere(copy.point)]
+    if not needed:
+        return
+    with write() as session:
+        for copy_id in needed:
+            copy = session.get_one(Copy, copy_id)
+            copy.trashed_at, copy.trash_reason = None, ""
+            _log.warning("point %s was taken out of the trash: its other copy is gone", copy.point_id)
+
+
+def _should_have_stayed_elsewhere(point: Point) -> bool:
+    gone = [copy for copy in point.copies if copy.lost_at is not None or copy.damaged_at is not None]
+    return not points.is_good(point) and any(copy.trashed_at is None for copy in gone)
+
+
+def _due(repository_id: str) -> Sequence[Copy]:
+    query = select(Copy).where(
+        Copy.repository_id == repository_id,
+        Copy.trashed_at <= utc_now() - retention.TRASH_FOR,
+        Copy.forgotten_at.is_(None),
+        Copy.lost_at.is_(None),
+    )
+    return db.session.scalars(query).all()
+
+
+def _in_use_by_us(repo: Repository) -> bool:
+    """Tell whether jobs and downloads of ours hold locks, and nobody else: they end before the next run."""
+    held = {file.id.hex() for file in list_files(repo.storage, "locks")}
+    running = select(Job.lock_id).where(Job.lock_id.in_(held), Job.status == "running")
+    ours = set(db.session.scalars(running)) | lock_holders.holders(held).keys()
+    db.session.rollback()
+    return bool(held) and held == ours
+
+
+def _tell_full(repository_id: str) -> list[str]:
+    """Alert if the trash should have been emptied a day ago; return the name of its storage then."""
+    long_ago = utc_now() - retention.TRASH_FOR - MAY_WAIT
+    late = [copy for copy in _due(repository_id) if copy.trashed_at and copy.trashed_at <= long_ago]
+    if not late:
+        return []
+    storage = storages.get_repository(repository_id).storage
+    name, storage_id = storage.name, storage.id
+    alerts.raise_alert(
+        f"trash:{repository_id}", "retention", "warning",
+        f"The trash on {name} could not be emptied for more than a day: other jobs use it all the time.",
+        f"{words.count(len(late), 'point')} in it go on using space. Nothing is lost.",
+        "See which jobs run there. Cancel one that hangs, then run `flask backup cleanup`.",
+        storage_id=storage_id,
+    )  # fmt: skip
+    return [name]
