@@ -24,7 +24,7 @@ from core import (
 )
 from core.db import db, utc_now, write
 from core.errors import Conflict, Refused
-from core.models import Config, Copy, Destination, Job, Point
+from core.models import Config, Copy, Destination, Job, Point, RepositoryRecord
 from repository.repository import Repository
 from tests.core.making import back_up, make_storage, make_tree, restic, run
 
