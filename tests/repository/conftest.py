@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import FIXTURES
+from tests.repository import operations
 
 
 @pytest.fixture(autouse=True)
@@ -44,3 +45,10 @@ def unpack(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         return folder / "repo"
 
     return unpack
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[operations.World]:
+    """A repository with a history and many small packs; no test of the module changes it."""
+    with operations.small_packs():
+        yield operations.make_world(tmp_path_factory.mktemp("world"))
