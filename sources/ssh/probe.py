@@ -1,0 +1,95 @@
+"""Which programs a host has, and what follows for a backup of it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from repository.entries import SourceUnavailable
+from sources.ssh.host import SshHost
+
+_MARK = b"holdfast-probe"
+_SCRIPT = b"""echo holdfast-probe
+echo "name $(uname -n)"
+echo "time $(date +%s)"
+echo "uid $(id -u)"
+for tool in find tar stat xargs getfattr busybox; do
+    command -v $tool >/dev/null 2>&1 && echo "has $tool"
+done
+find --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/find /'
+tar --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/tar /'
+"""
+
+NO_ATTRIBUTES = (
+    "extended attributes and ACLs of {host} are not kept: it has no getfattr. Install it there (Debian: attr)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a host can do. `hostname` is its own name; `ahead_ns` how far its clock is ahead of ours.
+
+    `limits` are sentences: what of its files cannot be kept, and why.
+    """
+
+    hostname: str
+    uid: int = -1
+    ahead_ns: int = 0
+    tools: frozenset[str] = frozenset()
+    gnu_find: bool = False
+    gnu_tar: bool = False
+    limits: list[str] = field(default_factory=list)
+
+    @property
+    def shell(self) -> bool:
+        """Tell whether programs can be run at all; else there is SFTP only."""
+        return bool(self.hostname)
+
+
+def probe(host: SshHost) -> Probe:
+    """Ask a host for its programs. Raises SourceUnavailable where it cannot be backed up, Unreachable."""
+    output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT], plain=True)
+    before, mark, answer = output.stdout.partition(_MARK + b"\n")
+    if not mark:
+        return Probe("")
+    if before:
+        raise SourceUnavailable(
+            f"a login script of {host.settings.server.user} on {host.name} prints text, which would get "
+            "into the data; let it print only for terminals"
+        )
+    found = _understood(answer.decode("utf-8", "replace"), host)
+    if host.settings.sudo:
+        _require_sudo(host)
+    return found
+
+
+def _understood(answer: str, host: SshHost) -> Probe:
+    facts = dict[str, str]()
+    tools = set[str]()
+    for line in answer.splitlines():
+        word, _, rest = line.partition(" ")
+        if word == "has":
+            tools.add(rest)
+        else:
+            facts[word] = rest
+    limits = [] if "getfattr" in tools else [NO_ATTRIBUTES.format(host=host.name)]
+    their_time = int(facts.get("time") or 0)
+    return Probe(
+        hostname=facts.get("name") or host.settings.server.host,
+        uid=int(facts.get("uid") or -1),
+        ahead_ns=(their_time * 10**9 - time.time_ns()) if their_time else 0,
+        tools=frozenset(tools),
+        gnu_find="GNU findutils" in facts.get("find", ""),
+        gnu_tar="GNU tar" in facts.get("tar", ""),
+        limits=limits,
+    )
+
+
+def _require_sudo(host: SshHost) -> None:
+    output = host.run([b"true"])
+    if output.code:
+        said = output.stderr.decode("utf-8", "replace").strip().splitlines()
+        raise SourceUnavailable(
+            f"sudo refuses on {host.name} ({said[-1] if said else 'no reason given'}): allow "
+            f"{host.settings.server.user} to run it without a password, or take sudo off"
+        )

@@ -1,0 +1,1 @@
+"""Tests of hosts over SSH, on a real sshd."""
