@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from repository.crypto import MasterKey
 from repository.errors import DamagedKey, NoRepository, RepositoryExists, WrongPassword
-from repository.files import list_files, local_identity
+from repository.files import list_files, local_identity, read_named
 from repository.ids import hash_bytes
 from repository.keyfile import KdfParams, make_key_file, open_key_file
 from storage_adapters.base import StorageAdapter
@@ -116,7 +116,7 @@ def find_key(storage: StorageAdapter, password: str) -> tuple[bytes, MasterKey]:
 
 def _open_key(storage: StorageAdapter, key_id: bytes, password: str) -> MasterKey:
     name = f"keys/{key_id.hex()}"
-    data = storage.get(name)
+    data = read_named(storage, name, key_id)
     try:
         return open_key_file(data, password)
     except DamagedKey as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from repository import indexload, keys, snapshots
 from repository.cache import KINDS as CACHED_KINDS
@@ -89,10 +90,7 @@ class Repository:
             key_id, master = password.result()
         else:
             key_id, master = keys.find_key(storage, password)
-        try:
-            config = RepositoryConfig.decode(unseal(master, sealed))
-        except Damaged as error:
-            raise Damaged(f"the file config is damaged: {error}") from error
+        config = _open_config(storage, master, sealed)
         folder = os.path.join(cache_folder, config.id) if cache_folder else None
         cache = MetadataCache(folder, kinds=cached) if folder else None
         repo = cls(storage, master, config, compression, cache)
@@ -112,6 +110,7 @@ class Repository:
     def load_blob(self, blob_type: BlobType, blob_id: bytes) -> bytes:
         """Return a blob's content, checked against its id; if one place is damaged the next is tried.
 
+        If all are, each is read once more: what was altered on its way may come whole the second time.
         Raises BlobNotFound, or Damaged naming the packs.
         """
         locations = self.index.lookup(blob_type, blob_id)
@@ -120,21 +119,21 @@ class Repository:
         cached = self._load_cached(blob_id, locations[0]) if blob_type == "tree" else None
         if cached is not None:
             return cached
-        reasons: list[str] = []
-        for location in locations:
+        reasons: dict[bytes, str] = {}
+        for location in (*locations, *locations):
             try:
                 sealed = self.storage.get(pack_key(location.pack), location.offset, location.length)
                 plain = self.open_blob(blob_id, sealed, location)
             except ObjectNotFound:
-                reasons.append(f"pack {location.pack.hex()} is missing")
+                reasons[location.pack] = f"pack {location.pack.hex()} is missing"
             except (Damaged, ObjectTruncated) as error:
-                reasons.append(f"pack {location.pack.hex()}: {error}")
+                reasons[location.pack] = f"pack {location.pack.hex()}: {error}"
             else:
                 if blob_type == "tree" and self.files.cache is not None and location is locations[0]:
                     self.files.cache.put("trees", blob_id, sealed)
                 return plain
-        kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons) else Damaged
-        raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons)}")
+        kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons.values()) else Damaged
+        raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons.values())}")
 
     def _load_cached(self, tree_id: bytes, location: Location) -> bytes | None:
         """Return a tree from the cache; it holds what is, or was, at the first location of the blob."""
@@ -213,6 +212,16 @@ class Repository:
         if self.files.cache is not None and len(self.index):
             self.files.cache.make_room(lambda tree: self.index.has("tree", tree))
         self.storage.close()
+
+
+def _open_config(storage: StorageAdapter, master: MasterKey, sealed: bytes) -> RepositoryConfig:
+    """Return what is in the config; one that does not open is read once more, as files.read_named does."""
+    with suppress(Damaged):
+        return RepositoryConfig.decode(unseal(master, sealed))
+    try:
+        return RepositoryConfig.decode(unseal(master, _load_config(storage)))
+    except Damaged as error:
+        raise Damaged(f"the file config is damaged: {error}") from error
 
 
 def _load_config(storage: StorageAdapter) -> bytes:
