@@ -35,7 +35,7 @@ class Offer:
 
 
 def find_offers(root: str = "/") -> list[Offer]:
-    """Return the places that exist here, by path. Looks at 50,000 names at most; skips what it may not read."""
+    """Return the places that exist here, by path. Looks at 50,000 names; skips what it may not read."""
     offers = [Offer(os.path.join(root, path), reason) for path, reason in _FIXED]
     offers = [offer for offer in offers if os.path.isdir(offer.path)]
     left = _MOST_LOOKED_AT
