@@ -62,12 +62,13 @@ class Problem:
 
     `unreadable`, `vanished` and `shrank` mean that data is missing (a warning); `changed`: stored as it was
     read, though it changed meanwhile; `incomplete`: content whole, some metadata missing; `unsupported`:
-    cannot be kept.
+    cannot be kept. Of all problems of a restore with the same `once`, only the first is worth telling.
     """
 
     path: bytes
     kind: ProblemKind
     message: str
+    once: str = field(default="", compare=False)
 
     @property
     def loses_data(self) -> bool:
@@ -177,6 +178,14 @@ class SplittableSource(Source, Protocol):
     @property
     def splittable(self) -> bool:
         """Tell whether a copy in another process reads just what this object reads."""
+
+
+class SplittableTarget(Protocol):
+    """A target of which a pickled copy writes to the same place; `splittable` says whether it can."""
+
+    @property
+    def splittable(self) -> bool:
+        """Tell whether a copy in another process writes just what this object writes."""
 
 
 class Target(Protocol):

@@ -64,4 +64,4 @@ class PathNotFound(RepositoryError):
 
 
 class WorkerFailed(RepositoryError):
-    """A helper process of a backup could not be started, or ended early; no snapshot was made."""
+    """A helper process could not be started, or ended early: no snapshot was made, or not all was restored."""

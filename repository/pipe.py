@@ -12,7 +12,7 @@ _LENGTH = struct.Struct("<Q")
 
 
 class Pipe:
-    """One end of a pair of sockets. Not for two threads at once.
+    """One end of a pair of sockets. One thread may send while another receives; no two may do the same.
 
     Raises EOFError when the other end is gone. What arrives is unpickled: only for processes we started.
     """

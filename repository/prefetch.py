@@ -159,17 +159,22 @@ def group_reads(wanted: dict[bytes, Location]) -> list[Group]:
 
 def read_group(repo: Repository, group: Group) -> dict[bytes, Outcome]:
     """Read blobs that lie side by side in one pack. One that cannot be read is looked for elsewhere."""
-    first, last = group[0][1], group[-1][1]
-    sealed = b""
-    length = last.offset + last.length - first.offset
-    with suppress(ObjectNotFound, ObjectTruncated):  # each blob is tried by itself then
-        sealed = repo.storage.get(pack_key(first.pack), first.offset, length)
-    view = memoryview(sealed)
+    first = group[0][1]
+    view = memoryview(read_sealed(repo, group))
     outcomes: dict[bytes, Outcome] = {}
     for blob, location in group:
         start = location.offset - first.offset
         outcomes[blob] = _open(repo, blob, view[start : start + location.length], location)
     return outcomes
+
+
+def read_sealed(repo: Repository, group: Group) -> bytes:
+    """Return the bytes from the first blob of a group to its last; empty if the pack has not all of them."""
+    first, last = group[0][1], group[-1][1]
+    length = last.offset + last.length - first.offset
+    with suppress(ObjectNotFound, ObjectTruncated):
+        return repo.storage.get(pack_key(first.pack), first.offset, length)
+    return b""
 
 
 def _open(repo: Repository, blob: bytes, sealed: memoryview, location: Location) -> Outcome:

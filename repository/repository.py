@@ -9,16 +9,16 @@ from contextlib import suppress
 from repository import indexload, keys, snapshots
 from repository.cache import KINDS as CACHED_KINDS
 from repository.cache import CachedKind, MetadataCache
-from repository.compression import Mode, decompress_blob
+from repository.compression import Mode
 from repository.config import RepositoryConfig, new_config
 from repository.crypto import MasterKey, new_master_key, seal, unseal
 from repository.errors import BlobNotFound, Damaged, NoRepository
 from repository.files import FileStore, pack_key
-from repository.ids import hash_bytes
 from repository.index import Index, Location
 from repository.indexfile import IndexFile
 from repository.keyfile import DEFAULT_KDF, KdfParams
 from repository.packfile import BlobType
+from repository.sealing import open_sealed
 from repository.snapshot import Snapshot
 from repository.writer import BlobWriter, SavedBlob, WriteOptions
 from storage_adapters.base import StorageAdapter
@@ -149,12 +149,7 @@ class Repository:
 
     def open_blob(self, blob_id: bytes, sealed: bytes | memoryview, location: Location) -> bytes:
         """Return the content of the sealed bytes read from `location`. Raises Damaged if it is another."""
-        plain = unseal(self.key, sealed)
-        if location.uncompressed_length is not None:
-            plain = decompress_blob(plain, location.uncompressed_length)
-        if hash_bytes(plain) != blob_id:
-            raise Damaged("the content of a blob does not fit its id")
-        return plain
+        return open_sealed(self.key, blob_id, sealed, location.uncompressed_length)
 
     def start_writing(self, options: WriteOptions) -> BlobWriter:
         """Begin to write with these options; drops what was saved before and not flushed."""

@@ -34,6 +34,8 @@ class RestoreOptions:
     blobs that fit their hash, and must be as long as the snapshot says.)
 
     `delta`: leave a file alone that has this content already, byte for byte, and only set its metadata.
+
+    `workers`: helper processes for small files, once there are many; None is as many as the machine affords.
     """
 
     include: Include = None
@@ -41,6 +43,7 @@ class RestoreOptions:
     strip: bytes = b"/"
     verify: bool = True
     delta: bool = True
+    workers: int | None = None
 
 
 EVERYTHING = RestoreOptions()

@@ -1,4 +1,4 @@
-"""Make of a blob's content the bytes that a pack holds: compress, seal, and open again as a check."""
+"""Make of a blob's content the bytes that a pack holds, and the other way around."""
 
 from __future__ import annotations
 
@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from repository.compression import Mode, compress_blob, decompress_blob
 from repository.crypto import MasterKey, seal, unseal
 from repository.errors import Damaged
+from repository.ids import hash_bytes
 from repository.packfile import BlobType
+
+
+def open_sealed(
+    key: MasterKey, blob_id: bytes, sealed: bytes | memoryview, uncompressed_length: int | None
+) -> bytes:
+    """Return the content of a sealed blob. Raises Damaged if it was altered, or is another one."""
+    plain = unseal(key, sealed)
+    if uncompressed_length is not None:
+        plain = decompress_blob(plain, uncompressed_length)
+    if hash_bytes(plain) != blob_id:
+        raise Damaged("the content of a blob does not fit its id")
+    return plain
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,13 +45,24 @@ class LocalTarget:
         sparse: bool = True,
         fsync: bool = False,
     ) -> None:
-        self._dirs = TargetDirs(os.path.abspath(os.fsencode(root)))
+        self._root = os.path.abspath(os.fsencode(root))
+        self._dirs = TargetDirs(self._root)
         self._writer = MetadataWriter(owner, setuid, xattrs)
         self._temps = TempNames()
         self._devices = devices
         self._sparse = sparse
         self._fsync = fsync
         self._file_systems: dict[int, bytes] = {}  # by device, a folder in it that was written to
+
+    def __reduce__(self) -> tuple[object, ...]:
+        writer = self._writer
+        flags = (writer.owner, writer.setuid, self._devices, writer.xattrs, self._sparse, self._fsync)
+        return _rebuild, (self._root, *flags)
+
+    @property
+    def splittable(self) -> bool:
+        """Tell whether a pickled copy writes what this object writes: that of a subclass would not."""
+        return type(self) is LocalTarget
 
     def existing(self, path: bytes) -> Entry | None:
         """Return what stands at `path` now, None if nothing. Raises TargetError."""
@@ -233,6 +244,14 @@ class LocalTarget:
             return describe_node(dir_fd, temp, entry, path, self._writer, tidy=self._dirs.hands_down())
         except OSError as err:
             raise error_at(path, err) from err
+
+
+def _rebuild(
+    root: bytes, owner: bool, setuid: bool, devices: bool, xattrs: bool, sparse: bool, fsync: bool
+) -> LocalTarget:
+    return LocalTarget(
+        root, owner=owner, setuid=setuid, devices=devices, xattrs=xattrs, sparse=sparse, fsync=fsync
+    )
 
 
 def _close(fd: int, path: bytes) -> None:

@@ -27,7 +27,7 @@ class MetadataWriter:
     owner: bool = True
     setuid: bool = True
     xattrs: bool = True
-    _said: set[object] = field(default_factory=set)
+    _said: set[str] = field(default_factory=set)
 
     def apply(self, handle: int | bytes, entry: Entry, path: bytes, *, tidy: bool = False) -> list[Problem]:
         """Set all of a file's or folder's metadata; `tidy` also removes attributes that the entry has not.
@@ -64,7 +64,7 @@ class MetadataWriter:
             text = f"its owner {entry.uid}:{entry.gid} cannot be set: {err.strerror}"
             if err.errno == errno.EPERM:
                 text += "; only root may, so all that is restored belongs to the user who restores"
-                self._say_once("owner", Problem(path, "unsupported", text), problems)
+                self._say_once(Problem(path, "unsupported", text, "owner"), problems)
             else:
                 problems.append(Problem(path, "incomplete", text))
             return False
@@ -117,11 +117,11 @@ class MetadataWriter:
         text = (
             f"its extended attribute {shown} cannot be set: {err.strerror}; told only once for this attribute"
         )
-        self._say_once((name, err.errno), Problem(path, "incomplete", text), problems)
+        self._say_once(Problem(path, "incomplete", text, f"xattr {shown} {err.errno}"), problems)
 
-    def _say_once(self, key: object, problem: Problem, problems: list[Problem]) -> None:
-        if key not in self._said:
-            self._said.add(key)
+    def _say_once(self, problem: Problem, problems: list[Problem]) -> None:
+        if problem.once not in self._said:
+            self._said.add(problem.once)
             problems.append(problem)
 
 
