@@ -13,8 +13,9 @@ from repository.backup_content import require_as_before, require_content_at_firs
 from repository.backup_read import FileReader
 from repository.backup_walk import TreeWalk
 from repository.collector import rare_collections
+from repository.commit import commit_snapshot
 from repository.crew import Crew
-from repository.entries import Problem, Source
+from repository.entries import Problem, Source, SplittableSource
 from repository.files import local_identity
 from repository.gotext import LocalZone, format_time
 from repository.locks import Lock
@@ -40,11 +41,11 @@ class BackupOptions:
     `parent`: id of the snapshot to compare with; None takes the newest of this host with these paths;
     `force` takes none. `read_all` reads every file, changed or not. `excludes` is only recorded: the source
     has applied the rules. `time_ns`, `hostname`, `username` default to now, the source's and this process's.
-    `zone` is the zone that times are written in: another one makes other trees. `expected`: (files, bytes)
-    in total, for the progress. `refuse_empty`: raise NothingToBackUp where the parent held files and the
-    source, or one of its paths, has none, or there is neither parent nor file. `workers`: how many processes
-    read small files beside this one, where the source lets them; None is as many as this machine's processors
-    are good for.
+    `zone` is the zone that times are written in: another one makes other trees; workers get it pickled.
+    `expected`: (files, bytes) in total, for the progress. `refuse_empty`: raise NothingToBackUp where the
+    parent held files and the source, or one of its paths, has none, or there is neither parent nor file.
+    `workers`: how many processes read small files beside this one, where the source lets them; None is as
+    many as this machine's processors are good for.
     """
 
     tags: list[str] = field(default_factory=list)
@@ -116,8 +117,8 @@ def backup(
         result.parent = parent_id
         progress(result.progress("saving", options.expected))
         repo.flush()  # asks the storage whether it kept each pack, then each index file, whole
-        lock.check()
-        result.snapshot_id = repo.save_snapshot(_snapshot(source, options, result, started_ns))
+        snapshot = _snapshot(source, options, result, started_ns)
+        result.snapshot_id = commit_snapshot(repo, snapshot, lock)
         cache.save(result.snapshot_id)
     finally:
         repo.stop_writing()
@@ -169,7 +170,9 @@ def _crew(
     workers = affordable() if options.workers is None else options.workers
     if not workers or not getattr(source, "splittable", False):
         return None
-    return Crew(Setup(source, repo.config.chunker_polynomial, writer.sealer), writer, tally, workers)
+    assert isinstance(source, SplittableSource)
+    setup = Setup(source, repo.config.chunker_polynomial, writer.sealer, options.zone)
+    return Crew(setup, writer, tally, workers)
 
 
 def _find_parent(repo: Repository, source: Source, options: BackupOptions) -> Found | None:

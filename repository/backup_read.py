@@ -12,7 +12,7 @@ from types import TracebackType
 
 from repository.chunker import CHUNK_SIZES, Chunker
 from repository.content_reader import ContentReader, Reading
-from repository.crew import Crew
+from repository.crew import Crew, TakeDir
 from repository.entries import Problem, Source
 from repository.file_task import FileTask, Finished, Report
 from repository.progress import ProgressCallback
@@ -68,7 +68,7 @@ class FileReader:
     def read(self, tasks: Sequence[FileTask], report: Report, finished: Finished) -> None:
         """Read these files and store their content. Those that changed meanwhile are read once more.
 
-        `finished` is called for each of them in this thread: now, or during a later `read` or `drain`.
+        `finished` is called for each of them in this thread: now, or during a later call.
         """
         if self._crew:
             tasks = self._crew.offer(tasks, report, finished, self._wait)
@@ -76,10 +76,31 @@ class FileReader:
         for task in tasks:
             finished(task)
 
-    def drain(self) -> None:
-        """Wait until every file handed in before is finished."""
+    def expect(self, size_bytes: int) -> None:
+        """Take note that a file of this size will be handed in."""
         if self._crew:
-            self._crew.drain(self._wait)
+            self._crew.expect(size_bytes)
+
+    @property
+    def takes_dirs(self) -> bool:
+        """Tell whether whole directories can be handed in: if there are workers by now."""
+        return self._crew is not None and self._crew.takes_dirs
+
+    def read_dir(self, path: bytes, take: TakeDir) -> None:
+        """List a directory that is all new, and read its small files; `take` is called as `finished` is."""
+        if self._crew:
+            self._crew.add_dir(path, take)
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether something that was handed in is not finished."""
+        return self._crew is not None and self._crew.busy
+
+    def settle(self) -> None:
+        """Wait a moment for more of it to be finished."""
+        if self._crew:
+            self._crew.settle()
+            self._wait()
 
     def finish(self) -> None:
         """Hand over everything to the writer: no file comes any more."""
@@ -111,6 +132,8 @@ class FileReader:
         self._bytes_read += count
         if time.monotonic() - self._told_at >= _TELL_EVERY_S:
             self.tell("reading", path)
+        if self._crew:
+            self._crew.feed()  # they are not to wait until a large file is read
 
     def _settle(self, task: FileTask, reading: Reading[tuple[_Saving, int]], report: Report) -> None:
         """Wait until a file's chunks are saved, and take note of what it is now."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from repository.packfile import BlobType
 from repository.tally import Tally
-from repository.tree import Node, encode_tree
+from repository.tree import EncodedNodes, Node, encode_tree
 from repository.tree_cache_file import Known, combine
 from repository.writer import SavedBlob
 
@@ -19,8 +19,9 @@ Keep = Callable[[bytes, Known], None]
 class Frame:
     """A directory whose tree is not complete yet.
 
-    `slots` are its entries in order: a node, or None for one that is left out or still to come; `missing`
-    counts the latter. `node` is its own entry, None for the root and for one that turned out unreadable.
+    `slots` are its entries in order: a node, some that are encoded already, or None for one that is left out
+    or still to come; `missing` counts the latter. `node` is its own entry, None for the root and for one that
+    turned out unreadable.
     `fingerprint` is that of its listing, b"" if it has none, or anything in it was not stored as listed;
     `below` holds, by slot, the fingerprint and contents of the folders in it; `done` its own, at the end.
     `holds`: anything but folders is in it or below; what could not be read counts, too.
@@ -31,7 +32,7 @@ class Frame:
     parent: Frame | None = None
     previous: Node | None = None  # the same directory in the parent snapshot
     slot: int = 0  # its place in the parent frame
-    slots: list[Node | None] = field(default_factory=list)
+    slots: list[Node | EncodedNodes | None] = field(default_factory=list)
     missing: int = 0
     listed: bool = False
     tree: bytes = b""
@@ -65,10 +66,13 @@ class Frame:
         return combine(self.fingerprint, [each for each, _ in below]), self._contents()
 
     def _contents(self) -> Known:
-        nodes = [node for node in self.slots if node is not None]
+        nodes = [slot for slot in self.slots if isinstance(slot, Node)]
         sizes = [node.size for node in nodes if node.type == "file"]
         folders = sum(node.type == "dir" for node in nodes)
         total = Known(self.tree, len(sizes), sum(sizes), folders, len(nodes) - len(sizes) - folders)
+        for slot in self.slots:
+            if isinstance(slot, EncodedNodes):
+                total = total.plus(Known(self.tree, slot.files, slot.size_bytes, 0, slot.others))
         for _, known in self.below.values():
             total = total.plus(known)
         return total
@@ -122,7 +126,7 @@ class TreeBuilder:
         data = encode_tree(node for node in frame.slots if node is not None)
         saved = self._save("tree", data)
         self._tally.count_blob("tree", saved, len(data))
-        frame.holds |= any(node is not None and node.type != "dir" for node in frame.slots)
+        frame.holds |= any(node is not None and not _is_folder(node) for node in frame.slots)
         if not frame.holds and frame.path in self._watched:
             self.empty.append(frame.path)
         frame.tree = saved.id
@@ -142,3 +146,7 @@ class TreeBuilder:
             self._tally.dirs_unmodified += 1
         else:
             self._tally.dirs_changed += 1
+
+
+def _is_folder(node: Node | EncodedNodes) -> bool:
+    return isinstance(node, Node) and node.type == "dir"

@@ -13,9 +13,10 @@ from repository.errors import BlobNotFound, Damaged
 from repository.file_task import FileTask
 from repository.gotext import LocalZone, parse_time
 from repository.index import Index
+from repository.read_results import Identity, ReadDir, identity, unlisted
 from repository.repository import Repository
 from repository.tally import Tally
-from repository.tree import Node, decode_tree, node_from_entry
+from repository.tree import EncodedNodes, Node, decode_tree, node_from_entry
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 
 logger = logging.getLogger(__name__)
@@ -24,7 +25,6 @@ logger = logging.getLogger(__name__)
 BATCH_FILES = 512
 BATCH_BYTES = 64 * 1024 * 1024
 
-Identity = tuple[int, int, int, int, int]
 Report = Callable[[Problem], None]
 
 
@@ -62,9 +62,11 @@ class TreeWalk:
         root = Frame(b"/", previous=previous)
         for frame in self._walk(root, read_all):
             self._builder.listed(frame)
-        while self._batch:
-            self._read_batch()
-            self._reader.drain()  # may bring hard links that must be read for themselves
+        while self._reader.busy or self._batch:  # either may bring more of the other
+            if self._batch_is_full or not self._reader.busy:
+                self._read_batch()
+            else:
+                self._reader.settle()
         return root.tree
 
     def empty_places(self) -> list[tuple[bytes, bytes]]:
@@ -81,9 +83,14 @@ class TreeWalk:
                 if entry.kind == "dir":
                     if self._take_known(frame, entry, previous):
                         continue
-                    stack.append(self._enter(self._open_child(frame, entry, previous)))
+                    child = self._open_child(frame, entry, previous)
+                    if self._give(child):
+                        continue
+                    stack.append(self._enter(child))
                     break
                 self._add_leaf(frame, entry, previous, read_all)
+                if self._batch_is_full:
+                    self._read_batch()
             else:
                 stack.pop()
                 yield frame
@@ -95,8 +102,7 @@ class TreeWalk:
             listing = self._source.list_dir(frame.path)
         except OSError as error:
             frame.node = None
-            reason = error.strerror or str(error)
-            self._report(Problem(frame.path, "unreadable", f"the folder cannot be listed: {reason}"))
+            self._report(unlisted(frame.path, error))
             return frame, {}, iter(())
         frame.holds = bool(listing.problems)
         for problem in listing.problems:
@@ -104,6 +110,41 @@ class TreeWalk:
         if listing.fingerprint and not listing.problems and self._cache.may_keep(listing.newest_ns):
             frame.fingerprint = listing.fingerprint
         return frame, self._load_previous(frame), iter(listing.entries)
+
+    def _give(self, frame: Frame) -> bool:
+        """Have a directory that is all new read by a worker, if there is one."""
+        if frame.previous is not None or not self._reader.takes_dirs:
+            return False
+        self._reader.read_dir(frame.path, lambda read: self._take_dir(frame, read))
+        return True
+
+    def _take_dir(self, frame: Frame, read: ReadDir | Problem) -> None:
+        """Put into place what a worker has read, and go on with the folders and large files it found."""
+        if isinstance(read, Problem):
+            frame.node = None
+            self._report(read)
+        else:
+            self._take_items(frame, read)
+        self._builder.listed(frame)
+
+    def _take_items(self, frame: Frame, read: ReadDir) -> None:
+        frame.holds = bool(read.problems or read.failed)
+        if read.fingerprint and self._cache.may_keep(read.newest_ns):
+            frame.fingerprint = read.fingerprint
+        for problem in read.problems:
+            self._report(problem)
+        self._tally.files_failed += read.failed
+        self.links_total += read.links
+        for item in read.items:
+            if isinstance(item, EncodedNodes):
+                frame.slots.append(item)
+                self._tally.count_new(item.files, item.size_bytes, item.others)
+                continue
+            entry = Entry(*item)
+            if entry.kind == "dir":
+                self._give(self._open_child(frame, entry, None))
+            else:
+                self._add_leaf(frame, entry, None, read_all=False)
 
     def _take_known(self, frame: Frame, entry: Entry, previous: Node | None) -> bool:
         """Put a directory into its place with all below it, if the cache knows that nothing in it changed."""
@@ -156,7 +197,7 @@ class TreeWalk:
     def _add_task(self, frame: Frame, task: FileTask) -> None:
         slot = frame.reserve()
         task.on_finish = lambda: self._finish(frame, slot, task)
-        first = self._links.setdefault(_identity(task.entry), task) if task.entry.links > 1 else task
+        first = self._links.setdefault(identity(task.entry), task) if task.entry.links > 1 else task
         if first is task:
             self._schedule(task)
         elif first.pending:
@@ -167,8 +208,11 @@ class TreeWalk:
     def _schedule(self, task: FileTask) -> None:
         self._batch.append(task)
         self._batch_bytes += task.entry.size
-        if len(self._batch) >= BATCH_FILES or self._batch_bytes >= BATCH_BYTES:
-            self._read_batch()
+        self._reader.expect(task.entry.size)
+
+    @property
+    def _batch_is_full(self) -> bool:
+        return len(self._batch) >= BATCH_FILES or self._batch_bytes >= BATCH_BYTES
 
     def _read_batch(self) -> None:
         batch, self._batch, self._batch_bytes = self._batch, [], 0
@@ -184,11 +228,7 @@ class TreeWalk:
 
     def _follow(self, first: FileTask, task: FileTask) -> None:
         """Give a hard link the content of the name read before; if that one failed, this one may not."""
-        if (
-            first.content is None
-            or first.read_as is None
-            or _identity(first.read_as) != _identity(task.entry)
-        ):
+        if first.content is None or first.read_as is None or identity(first.read_as) != identity(task.entry):
             self._schedule(task)
             return
         task.read_as, task.content, task.size = task.entry, first.content, first.size
@@ -201,7 +241,7 @@ class TreeWalk:
 
     def _finish(self, frame: Frame, slot: int, task: FileTask) -> None:
         """Put a file that was read into its place. One that was not is left out, never kept from before."""
-        as_listed = task.read_as is not None and _identity(task.read_as) == _identity(task.entry)
+        as_listed = task.read_as is not None and identity(task.read_as) == identity(task.entry)
         if not as_listed or task.path in self._troubled:
             frame.fingerprint = b""
         if task.content is None or task.read_as is None:
@@ -252,8 +292,3 @@ def _of_kind(node: Node | None, kind: str) -> Node | None:
 
 def _same_instant(left: str, right: str) -> bool:
     return left == right or parse_time(left) == parse_time(right)
-
-
-def _identity(entry: Entry) -> Identity:
-    """Return what two names of one unchanged file have in common."""
-    return entry.device_id, entry.inode, entry.size, entry.mtime_ns, entry.ctime_ns

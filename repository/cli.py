@@ -11,14 +11,13 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, tzinfo
 from types import FrameType
 from typing import NoReturn
-from zoneinfo import ZoneInfo
 
 from repository.cli_output import Output
 from repository.cli_parser import parse
 from repository.cli_session import Session, UsageError, decode_password
+from repository.cli_zone import local_zone
 from repository.entries import SourceUnavailable, TargetError
 from repository.errors import Cancelled, Locked, NoRepository, RepositoryError, WrongPassword
 from storage_adapters.errors import StorageError
@@ -73,7 +72,9 @@ def main(argv: Sequence[str]) -> int:
 
 def _run(args: argparse.Namespace, output: Output) -> int:
     try:
-        with Session(args, output, _password, local_zone(), os.environ, _repository(args)) as session:
+        with Session(
+            args, output, _password, local_zone(os.environ), os.environ, _repository(args)
+        ) as session:
             if args.command != "init":
                 session.seek_key()  # before the command is imported, which takes its time, too
             return _load(args.command)(session, args)
@@ -127,21 +128,6 @@ def _password(args: argparse.Namespace, *, confirm: bool = False) -> str:
     if confirm and getpass.getpass("the same again: ") != password:
         raise UsageError("the two passwords are not the same")
     return password
-
-
-def local_zone() -> tzinfo:
-    """Return the zone that times are written in, found as Go finds it: TZ, else /etc/localtime, else UTC."""
-    name = os.environ.get("TZ")
-    path = "/etc/localtime" if name is None else name.removeprefix(":")
-    if not path:
-        return UTC
-    try:
-        if path.startswith("/"):
-            with open(path, "rb") as file:
-                return ZoneInfo.from_file(file)
-        return ZoneInfo(path)
-    except (OSError, ValueError, KeyError):
-        return UTC
 
 
 def _end_cleanly_on_signals() -> None:

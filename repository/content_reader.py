@@ -67,7 +67,7 @@ class ContentReader(Generic[T]):
     ) -> None:
         self._source = source
         self._chunker = chunker
-        self._take = take
+        self.take = take
         self._on_read = on_read
 
     def read(self, paths: Sequence[bytes]) -> Iterator[tuple[bytes, Reading[T] | Problem]]:
@@ -117,7 +117,7 @@ class ContentReader(Generic[T]):
 
         try:
             for chunk in self._chunker.cut(readinto, expected):
-                reading.chunks.append(self._take(chunk))
+                reading.chunks.append(self.take(chunk))
             reading.now = file.entry_now()
         except OSError as error:
             reading.error = error.strerror or str(error)

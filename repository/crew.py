@@ -1,26 +1,30 @@
-"""Give the small files of a backup to worker processes, once there are enough of them to be worth it."""
+"""Give small files, and whole directories, to worker processes, once there are enough of them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
+from repository.dir_reader import LARGE_BYTES
 from repository.entries import Entry, Problem
 from repository.file_task import FileTask, Finished, Report
+from repository.read_results import ReadDir, ReadFile, entry_values
 from repository.tally import Tally
-from repository.worker import Batch, ReadFile, Setup, entry_values
+from repository.worker import Batch, Dirs, Setup
 from repository.worker_pool import WorkerPool
 from repository.writer import BlobWriter
 
 # Before that, starting processes (a fifth of a second each) costs more than it saves.
 START_FILES = 1000
 START_BYTES = 64 * 1024 * 1024
-# The chunks of larger files keep all processors busy from threads.
-LARGE_BYTES = 4 * 1024 * 1024
 BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024
+BATCH_DIRS = 16
 # Enough that a worker never waits for the walk, few enough to bound what is read and not settled.
 IN_FLIGHT_EACH = 3
 _WAIT_S = 0.1
+
+TakeDir = Callable[[ReadDir | Problem], None]
 
 
 class Crew:
@@ -32,8 +36,17 @@ class Crew:
         self._tally = tally
         self._workers = workers
         self._pool: WorkerPool | None = None
-        self._given: dict[int, tuple[dict[bytes, FileTask], Report, Finished]] = {}
+        self._given: dict[int, Callable[[Batch], None]] = {}
+        self._dirs: list[tuple[bytes, TakeDir]] = []
         self._seen_files = self._seen_bytes = 0
+
+    def expect(self, size_bytes: int) -> None:
+        """Take note that a file of this size is to be read; starts the workers once there is enough to do."""
+        if self._pool is None and size_bytes <= LARGE_BYTES:
+            self._seen_files += 1
+            self._seen_bytes += size_bytes
+            if self._seen_files >= START_FILES or self._seen_bytes >= START_BYTES:
+                self._pool = WorkerPool(self._setup, self._writer, self._workers)
 
     def offer(
         self, tasks: Sequence[FileTask], report: Report, finished: Finished, wait: Callable[[], None]
@@ -42,25 +55,50 @@ class Crew:
 
         Where too much is on its way, this waits, calling `wait` now and then, which may raise.
         """
-        small = [task for task in tasks if task.entry.size <= LARGE_BYTES]
-        pool = self._started(small)
+        pool = self._pool
         if pool is None:
             return tasks
-        for batch in _batches(small):
-            self._settle_until(pool, IN_FLIGHT_EACH * pool.count - 1, wait)
-            by_path = {task.path: task for task in batch}
-            self._given[pool.submit(list(by_path))] = (by_path, report, finished)
+        for batch in _batches([task for task in tasks if task.entry.size <= LARGE_BYTES]):
+            while pool.in_flight >= IN_FLIGHT_EACH * pool.count:
+                self._settle_one(pool, _WAIT_S)
+                wait()
+            self._give_files(pool, batch, report, finished)
         return [task for task in tasks if task.entry.size > LARGE_BYTES]
 
-    def drain(self, wait: Callable[[], None]) -> None:
-        """Wait until all that was given is read, and settled."""
-        if self._pool:
-            self._settle_until(self._pool, 0, wait)
+    @property
+    def takes_dirs(self) -> bool:
+        """Tell whether there are workers to read directories."""
+        return self._pool is not None
+
+    def add_dir(self, path: bytes, take: TakeDir) -> None:
+        """Have a directory listed and its small files read; `take` is told during some later call."""
+        self._dirs.append((path, take))
+        self.feed()
+
+    @property
+    def busy(self) -> bool:
+        """Tell whether anything that was given is not settled yet."""
+        return self._pool is not None and bool(self._dirs or self._pool.in_flight)
+
+    def feed(self) -> None:
+        """Settle what is done, and give the workers more, without waiting for them."""
+        while self._pool is not None and self._settle_one(self._pool, 0):
+            pass
+        self._give_dirs()
+
+    def settle(self) -> None:
+        """Wait a moment for something to be done, and settle it."""
+        if self._pool is not None:
+            self._give_dirs()
+            self._settle_one(self._pool, _WAIT_S)
+            self._give_dirs()
 
     def finish(self, wait: Callable[[], None]) -> None:
         """Wait until the workers have handed over all they packed."""
         if self._pool:
-            self.drain(wait)
+            while self.busy:
+                self.settle()
+                wait()
             self._pool.finish()
             while not self._pool.finished:
                 self._pool.take(_WAIT_S)
@@ -71,37 +109,50 @@ class Crew:
         if self._pool:
             self._pool.stop()
 
-    def _started(self, small: Sequence[FileTask]) -> WorkerPool | None:
-        """Return the pool, started if there is enough to read by now."""
-        if self._pool is None:
-            self._seen_files += len(small)
-            self._seen_bytes += sum(task.entry.size for task in small)
-            if self._seen_files >= START_FILES or self._seen_bytes >= START_BYTES:
-                self._pool = WorkerPool(self._setup, self._writer, self._workers)
-        return self._pool
+    def _give_files(
+        self, pool: WorkerPool, batch: Sequence[FileTask], report: Report, finished: Finished
+    ) -> None:
+        by_path = {task.path: task for task in batch}
 
-    def _settle_until(self, pool: WorkerPool, in_flight: int, wait: Callable[[], None]) -> None:
-        """Settle what is done; wait for more until at most so many batches are on their way."""
-        while True:
-            done = pool.take(_WAIT_S if pool.in_flight > in_flight else 0)
-            if done is not None:
-                self._settle(*done)
-            elif pool.in_flight <= in_flight:
-                return
-            wait()
+        def settle(done: Batch) -> None:
+            for path, read in done.files:
+                _settle_file(by_path[path], read, report, finished)
 
-    def _settle(self, number: int, batch: Batch) -> None:
-        tasks, report, finished = self._given.pop(number)
+        self._given[pool.submit(list(by_path))] = settle
+
+    def _give_dirs(self) -> None:
+        """Give out the directories found last, so that few are open; more at once if there are many."""
+        pool = self._pool
+        while pool is not None and self._dirs and pool.in_flight < IN_FLIGHT_EACH * pool.count:
+            count = min(BATCH_DIRS, 1 + len(self._dirs) // (IN_FLIGHT_EACH * pool.count))
+            batch = self._dirs[-count:]
+            del self._dirs[-count:]
+            self._given[pool.submit(Dirs([path for path, _ in batch]))] = partial(_settle_dirs, batch)
+
+    def _settle_one(self, pool: WorkerPool, timeout_s: float) -> bool:
+        """Settle one batch, if one is done within that time; tell whether there was one."""
+        done = pool.take(timeout_s)
+        if done is None:
+            return False
+        number, batch = done
         self._tally.data_blobs += batch.blobs
         self._tally.bytes_added += batch.plain_bytes
         self._tally.bytes_added_packed += batch.stored_bytes
-        for path, read in batch.files:
-            task = tasks[path]
-            if isinstance(read, ReadFile):
-                task.settle(_entry(task.entry, read), read.content, read.size)
-            if problem := read if isinstance(read, Problem) else read.problem:
-                report(problem)
-            finished(task)
+        self._given.pop(number)(batch)
+        return True
+
+
+def _settle_file(task: FileTask, read: ReadFile | Problem, report: Report, finished: Finished) -> None:
+    if isinstance(read, ReadFile):
+        task.settle(_entry(task.entry, read), read.content, read.size)
+    if problem := read if isinstance(read, Problem) else read.problem:
+        report(problem)
+    finished(task)
+
+
+def _settle_dirs(given: Sequence[tuple[bytes, TakeDir]], done: Batch) -> None:
+    for (_, take), read in zip(given, done.dirs, strict=True):
+        take(read)
 
 
 def _batches(tasks: Sequence[FileTask]) -> Iterator[list[FileTask]]:

@@ -56,6 +56,12 @@ class Tally:
             self.files_unmodified += 1
         self.bytes_processed += size
 
+    def count_new(self, files: int, size_bytes: int, others: int) -> None:
+        """Count files of `size_bytes` in all, and others, that no snapshot held before."""
+        self.files_new += files
+        self.bytes_processed += size_bytes
+        self.others_total += others
+
     def count_unmodified(self, files: int, size_bytes: int, folders: int, others: int) -> None:
         """Count all that is below a directory in which nothing changed."""
         self.files_unmodified += files

@@ -9,7 +9,8 @@ import base64
 import binascii
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from functools import lru_cache
+from typing import Any, NamedTuple, get_args
 
 from repository.entries import Entry, Kind
 from repository.errors import Damaged
@@ -79,14 +80,26 @@ class Node:
     extra: JsonObject = field(default_factory=dict)
 
 
-def encode_tree(nodes: Iterable[Node]) -> bytes:
+class EncodedNodes(NamedTuple):
+    """Nodes of a tree that stand one after the other, none of them a folder: their JSON, and counts."""
+
+    first: bytes
+    last: bytes
+    json: bytes
+    files: int
+    size_bytes: int
+    others: int
+
+
+def encode_tree(nodes: Iterable[Node | EncodedNodes]) -> bytes:
     """Return the blob of a tree. Raises ValueError unless names ascend strictly, by their raw bytes."""
     parts, last = [], None
     for node in nodes:
-        if last is not None and node.name <= last:
-            raise ValueError(f"nodes of a tree out of order: {node.name!r} after {last!r}")
-        last = node.name
-        parts.append(encode_node(node))
+        first = node.first if isinstance(node, EncodedNodes) else node.name
+        if last is not None and first <= last:
+            raise ValueError(f"nodes of a tree out of order: {first!r} after {last!r}")
+        last = node.last if isinstance(node, EncodedNodes) else first
+        parts.append(node.json if isinstance(node, EncodedNodes) else encode_node(node))
     return TREE_START + b",".join(parts) + TREE_END
 
 
@@ -107,6 +120,23 @@ def encode_node(node: Node) -> bytes:
         f"{user}{group}{inode}{device_id}{size}{links}{_encode_special(node) if special else ''}"
         f',"content":{_encode_content(node.content)}{subtree}'
         f"{_encode_rest(node) if node.error or node.extra else ''}}}"
+    ).encode()
+
+
+def encode_file(entry: Entry, content: list[bytes], zone: LocalZone) -> bytes:
+    """Return the JSON of the node of a file with this content: what encode_node writes, in half the time."""
+    if entry.xattrs or not (entry.mode and entry.inode and entry.device_id and entry.size and entry.links):
+        node = node_from_entry(entry, zone)
+        node.content = content
+        return encode_node(node)
+    mtime = format_time(entry.mtime_ns, zone)
+    ctime = mtime if entry.ctime_ns == entry.mtime_ns else format_time(entry.ctime_ns, zone)
+    return (
+        f'{{"name":{go_name(entry.name)},"type":"file","mode":{go_mode("file", entry.mode)}'
+        f',"mtime":"{mtime}","atime":"{mtime}","ctime":"{ctime}"'
+        f"{_encode_owner(entry.uid, entry.gid, entry.user, entry.group)}"
+        f',"inode":{entry.inode},"device_id":{entry.device_id},"size":{entry.size},"links":{entry.links}'
+        f',"content":{_encode_content(content)}}}'
     ).encode()
 
 
@@ -199,6 +229,12 @@ def _set_linktarget(node: Node, target: bytes) -> None:
         node.linktarget = target.decode()
     except UnicodeDecodeError:
         node.linktarget, node.linktarget_raw = lossy_text(target), target
+
+
+@lru_cache(maxsize=256)
+def _encode_owner(uid: int, gid: int, user: str, group: str) -> str:
+    named = f',"user":{go_string(user)}' if user else ""
+    return f',"uid":{uid},"gid":{gid}{named}' + (f',"group":{go_string(group)}' if group else "")
 
 
 def _encode_content(content: list[bytes] | None) -> str:

@@ -1,4 +1,4 @@
-"""A helper process of a backup: reads batches of small files, and makes packs of what is new in them.
+"""A helper process of a backup: reads directories and small files, and makes packs of what is new in them.
 
 It holds the master key, which came over its pipe, and no storage: packs go back to the process that started
 it, which alone writes. It asks that process which blobs are new, so that no two store the same. It ends when
@@ -11,51 +11,50 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from typing import Literal, NamedTuple
 
 from repository.child import become_child
 from repository.chunker import Chunker
 from repository.collector import rare_collections
 from repository.content_reader import ContentReader, Reading
-from repository.entries import Entry, Problem, Source, SourceUnavailable
+from repository.dir_reader import DirReader
+from repository.entries import Problem, SourceUnavailable, SplittableSource
 from repository.errors import RepositoryError
+from repository.gotext import LocalZone
 from repository.ids import hash_bytes
 from repository.packer import Packer
 from repository.packfile import PackedBlob
 from repository.pipe import Pipe
+from repository.read_results import ReadDir, ReadFile, read_file
 from repository.sealing import BlobSealer
 
-# Chunks waiting to be asked about; more is only met if files grew since they were listed.
-HOLD_BYTES = 32 * 1024 * 1024
-
-# Entries travel as tuples: dataclasses with slots take ten times as long to pickle.
-entry_values = attrgetter(*(each.name for each in fields(Entry)))
+# Of chunks that are asked about at once: what was read is still in the processor's cache then.
+HOLD_BYTES = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What a worker needs to know: the first message it gets. All later ones are lists of paths."""
+    """What a worker needs to know: the first message it gets. All later ones are Work, or None at the end."""
 
-    source: Source
+    source: SplittableSource
     polynomial: str
     sealer: BlobSealer
+    zone: tzinfo = UTC
 
 
-class ReadFile(NamedTuple):
-    """A file as it was read: the values of its Entry, its blobs, the bytes read, and what was wrong."""
+class Dirs(NamedTuple):
+    """Directories to be read; a mere list of paths is of files."""
 
-    entry: tuple[Any, ...]
-    content: list[bytes]
-    size: int
-    problem: Problem | None
+    paths: list[bytes]
 
 
 class Batch(NamedTuple):
-    """What became of a list of paths: each with its ReadFile or why there is none. Counts: new blobs."""
+    """What became of files, each with its path, or of directories, in order. Counts: new blobs."""
 
     files: list[tuple[bytes, ReadFile | Problem]]
+    dirs: list[ReadDir | Problem]
     blobs: int
     plain_bytes: int
     stored_bytes: int
@@ -87,6 +86,9 @@ class Ended(NamedTuple):
     kind: Literal["ended"] = "ended"
 
 
+Work = list[bytes] | Dirs
+
+
 @dataclass(slots=True, eq=False)
 class _Chunk:
     """A chunk: `data` until it was asked about; `stored_bytes` stays 0 if it was known already."""
@@ -106,14 +108,15 @@ class Worker:
         self._reader = ContentReader(
             setup.source, Chunker(setup.polynomial), self._take, lambda path, count: None
         )
+        self._dir_reader = DirReader(setup.source, self._reader, LocalZone(setup.zone))
         self._packer = Packer("data")
         self._held: list[_Chunk] = []
         self._held_bytes = 0
 
     def run(self) -> None:
         """Work until None comes in place of a batch; then send what is packed."""
-        while (paths := self._pipe.receive()) is not None:
-            self._pipe.send(self._read(paths))
+        while (work := self._pipe.receive()) is not None:
+            self._pipe.send(self._read_dirs(work.paths) if isinstance(work, Dirs) else self._read(work))
         if not self._packer.empty:
             self._send_pack()
         self._pipe.send(Ended())
@@ -122,12 +125,30 @@ class Worker:
         files = list(self._reader.read(paths))
         read = [reading for _, reading in files if isinstance(reading, Reading)]
         chunks = [chunk for reading in read for chunk in reading.chunks]
+        return self._settle(chunks, [(path, read_file(path, reading)) for path, reading in files], [])
+
+    def _read_dirs(self, paths: list[bytes]) -> Batch:
+        dirs, chunks = [], []
+        for path in paths:
+            read, found = self._dir_reader.read(path)
+            dirs.append(read)
+            chunks += found
+        return self._settle(chunks, [], dirs)
+
+    def _settle(
+        self,
+        chunks: list[_Chunk],
+        files: list[tuple[bytes, ReadFile | Problem]],
+        dirs: list[ReadDir | Problem],
+    ) -> Batch:
+        """Store what is new of these chunks, and return all that came of a batch."""
         # What was read of a file that then changed is not among them, and need not be stored.
         self._store([chunk for chunk in chunks if chunk.data is not None])
         self._held, self._held_bytes = [], 0
         new = [chunk for chunk in chunks if chunk.stored_bytes]
         return Batch(
-            [(path, _outcome(path, reading)) for path, reading in files],
+            files,
+            dirs,
             len(new),
             sum(chunk.length for chunk in new),
             sum(chunk.stored_bytes for chunk in new),
@@ -164,16 +185,6 @@ class Worker:
         pack = packer.finish(self._sealer.key)
         self._pipe.send(Pack(pack.id, pack.blobs))
         self._pipe.send_bytes(pack.data)
-
-
-def _outcome(path: bytes, reading: Reading[_Chunk] | Problem) -> ReadFile | Problem:
-    if isinstance(reading, Problem):
-        return reading
-    problem = reading.problem(path)
-    if problem is not None and reading.error:
-        return problem
-    content = [chunk.id for chunk in reading.chunks]
-    return ReadFile(entry_values(reading.entry), content, reading.size, problem)
 
 
 def main(fd: int) -> None:

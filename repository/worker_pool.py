@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 from repository.child import Child
 from repository.errors import WorkerFailed
 from repository.packer import FinishedPack
 from repository.pipe import Pipe
-from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup
+from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup, Work
 from repository.writer import BlobWriter
-
-Paths = Sequence[bytes]
 
 
 class WorkerPool:
@@ -26,7 +24,7 @@ class WorkerPool:
 
     def __init__(self, setup: Setup, writer: BlobWriter, count: int) -> None:
         self._writer = writer
-        self._batches: queue.SimpleQueue[tuple[int, Paths] | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[tuple[int, Work] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Batch] | Ended | BaseException] = queue.SimpleQueue()
         self._members: list[_Member] = []
         self._submitted = self._taken = self._ended = 0
@@ -49,10 +47,10 @@ class WorkerPool:
         """How many batches were handed in and not taken back."""
         return self._submitted - self._taken
 
-    def submit(self, paths: Paths) -> int:
+    def submit(self, work: Work) -> int:
         """Hand in a batch; return its number. The caller bounds how many are in flight."""
         number, self._submitted = self._submitted, self._submitted + 1
-        self._batches.put((number, paths))
+        self._batches.put((number, work))
         return number
 
     def take(self, timeout_s: float) -> tuple[int, Batch] | None:
@@ -93,8 +91,8 @@ class WorkerPool:
         try:
             member.pipe.send(member.setup)
             while (batch := self._batches.get()) is not None:
-                number, paths = batch
-                member.pipe.send(paths)
+                number, work = batch
+                member.pipe.send(work)
                 done = self._answer(member)
                 if isinstance(done, Batch):
                     self._done.put((number, done))

@@ -10,6 +10,7 @@ from repository.entries import Listing, Problem, ScannedDir, SourceUnavailable
 from sources.dirfds import DirStack
 from sources.local_file import LocalFile, open_file, problem_from
 from sources.local_listing import list_directory, list_upper
+from sources.local_read import SmallFiles, TakeFile
 from sources.local_scan import scan
 from sources.patterns import clean
 from sources.protected import Protected
@@ -77,13 +78,20 @@ class LocalSource:
 
     def list_dir(self, path: bytes) -> Listing:
         """List one directory of the tree, exclude rules applied. Raises OSError if it cannot be read."""
+        return self._list(path, None)
+
+    def read_dir(self, path: bytes, most_bytes: int, most_files: int, take: TakeFile) -> Listing:
+        """List a directory, but hand on its small files, which `take` gets with their content."""
+        return self._list(path, SmallFiles(most_bytes, most_files, take))
+
+    def _list(self, path: bytes, small: SmallFiles | None) -> Listing:
         root, selection = self._prepare()
         branch, below = root.find(path)
         if branch.children or not branch.is_target:
             return list_upper(branch, path, selection, frozenset(self._real))
         fd = self._dirs.open(branch.real, below)
         real = os.path.join(branch.real, *below)
-        return list_directory(fd, path, selection.in_dir(real, fd, branch.real))
+        return list_directory(fd, path, selection.in_dir(real, fd, branch.real), small)
 
     @property
     def identity(self) -> bytes:

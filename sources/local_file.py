@@ -61,7 +61,7 @@ def open_file(dir_fd: int, name: bytes, path: bytes) -> LocalFile | Problem:
     """Open `name` in an open directory; a Problem if it cannot be, or is no regular file any more."""
     fd = -1
     try:
-        fd = _open_quietly(dir_fd, name)
+        fd = open_quietly(dir_fd, name)
         st = os.fstat(fd)
         if stat.S_ISREG(st.st_mode):
             return LocalFile(fd, path, st)
@@ -82,7 +82,7 @@ def problem_from(path: bytes, err: OSError) -> Problem:
     return Problem(path, kind, f"cannot be read: {err.strerror}{hint}")
 
 
-def _open_quietly(dir_fd: int, name: bytes) -> int:
+def open_quietly(dir_fd: int, name: bytes) -> int:
     """Open without touching the access time where the kernel lets us: only the owner or root may."""
     try:
         return os.open(name, _FLAGS | os.O_NOATIME, dir_fd=dir_fd)

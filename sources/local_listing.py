@@ -4,37 +4,46 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Container
 
 from repository.entries import Entry, Excluded, Kind, Listing, Problem
 from sources.fingerprints import Row, fingerprint, newest_ctime, status_of
 from sources.local_file import problem_from
+from sources.local_read import SmallFiles
 from sources.metadata import KINDS, entry_from_stat, read_xattrs
 from sources.roots import Branch
 from sources.selection import DirSelection, Selection
 
+# What os.fsencode does, without its price.
+ENCODING, ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 _LONG_PATH = 4096 - 256  # PATH_MAX, less the longest name
 
 
-def list_directory(fd: int, path: bytes, rules: DirSelection) -> Listing:
-    """List an open directory; `path` is its tree path, for problems. Raises OSError."""
+def list_directory(fd: int, path: bytes, rules: DirSelection, small: SmallFiles | None = None) -> Listing:
+    """List an open directory; `path` is its tree path, for problems. Raises OSError.
+
+    What `small` reads is not among the entries, but counts for the fingerprint.
+    """
     listing = Listing([], list(rules.problems))
     with os.scandir(fd) as found:
-        names = sorted((os.fsencode(entry.name), entry) for entry in found)
+        names = sorted([(entry.name.encode(ENCODING, ERRORS), entry) for entry in found])
     prefix = _prefix(fd, rules.path)
     rows: list[Row] = []
+    all_in = rules.lets_all_in
     for name, entry in names:
         try:
-            rule = rules.by_name(name)
-            if rule is not None:
+            if not all_in and (rule := rules.by_name(name)) is not None:
                 listing.excluded.append(Excluded(name, _kind(entry), rule))
                 continue
             st = entry.stat(follow_symlinks=False)
-            rule = rules.by_stat(name, st)
-            if rule is not None:
+            if not all_in and (rule := rules.by_stat(name, st)) is not None:
                 listing.excluded.append(Excluded(name, KINDS[st.st_mode & 0o170000], rule))
                 continue
-            rows.append((name, status_of(st)))
+            status = status_of(st)
+            rows.append((name, status))
+            if small is not None and small.read(fd, name, st, status):
+                continue
             _describe(listing, fd, prefix, path, (name, name), st)
         except OSError as err:
             listing.problems.append(problem_from(os.path.join(path, name), err))

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-import sys
 from collections.abc import Iterator
 
 from repository.entries import ScannedDir
 from sources.fingerprints import Row, fingerprint, folders_of, status_of
+from sources.local_listing import ENCODING, ERRORS
 from sources.roots import Branch
 from sources.selection import DirSelection, Selection
 
 _DIR_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def scan(root: Branch, selection: Selection) -> Iterator[ScannedDir]:
@@ -65,13 +64,13 @@ def _rows(fd: int, rules: DirSelection | None) -> list[Row]:
         if rules is None:
             return sorted(
                 [
-                    (entry.name.encode(_ENCODING, _ERRORS), status_of(entry.stat(follow_symlinks=False)))
+                    (entry.name.encode(ENCODING, ERRORS), status_of(entry.stat(follow_symlinks=False)))
                     for entry in found
                 ]
             )
         rows = []
         for entry in found:
-            name = entry.name.encode(_ENCODING, _ERRORS)
+            name = entry.name.encode(ENCODING, ERRORS)
             if rules.by_name(name) is None:
                 st = entry.stat(follow_symlinks=False)
                 if rules.by_stat(name, st) is None:

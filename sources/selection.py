@@ -77,6 +77,12 @@ class DirSelection:
     protected: ProtectedPlaces
     protected_names: Mapping[bytes, str]
 
+    @property
+    def lets_all_in(self) -> bool:
+        """Tell whether no rule can leave anything out here."""
+        rules = self.tests, self.tags, self.own_device, self.protected, self.protected_names
+        return self.too_large is None and not any(rules)
+
     def by_name(self, name: bytes) -> str | None:
         """Return the rule that leaves out this name, None if there is none."""
         for test in self.tests:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from repository import sealing
-from repository.entries import OpenFile, Problem
+from repository.entries import Entry, Listing, OpenFile, Problem
 from sources.local import LocalSource
 
 
@@ -26,6 +26,11 @@ class Meddling(LocalSource):
     @property
     def splittable(self) -> bool:
         return True
+
+    def read_dir(
+        self, path: bytes, most_bytes: int, most_files: int, take: Callable[[Entry, bytes], None]
+    ) -> Listing:
+        return self.list_dir(path)  # nothing is read at once, so that all is opened by open_files
 
     def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:  # type: ignore[override]
         for opened in super().open_files(paths):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import stat
+from dataclasses import replace
+from datetime import UTC
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
@@ -19,8 +21,10 @@ from repository.tree import (
     EMPTY_TREE_ID,
     TREE_END,
     TREE_START,
+    EncodedNodes,
     Node,
     decode_tree,
+    encode_file,
     encode_node,
     encode_tree,
     entry_from_node,
@@ -219,6 +223,24 @@ def test_a_streamed_tree_is_the_same() -> None:
 def test_names_out_of_order_are_never_written(order: list[bytes]) -> None:
     with pytest.raises(ValueError, match="out of order"):
         encode_tree(Node(name, "dir", subtree=EMPTY_TREE_ID) for name in order)
+
+
+def test_nodes_encoded_before_stand_among_the_others() -> None:
+    nodes = [Node(name, "file", size=3, content=[]) for name in (b"a", b"b", b"c", b"d")]
+    run = EncodedNodes(b"b", b"c", b",".join(map(encode_node, nodes[1:3])), 2, 6, 0)
+    assert encode_tree([nodes[0], run, nodes[3]]) == encode_tree(nodes)
+    for order in ([nodes[1], run], [run, nodes[2]], [run, run]):
+        with pytest.raises(ValueError, match="out of order"):
+            encode_tree(order)
+
+
+@given(entries, st.lists(st.binary(min_size=32, max_size=32), max_size=3))
+def test_a_file_is_encoded_as_its_node_is(entry: Entry, content: list[bytes]) -> None:
+    file = replace(entry, kind="file", linktarget=b"", device=0)
+    for zone in (BERLIN, LocalZone(UTC)):
+        node = node_from_entry(file, zone)
+        node.content = content
+        assert encode_file(file, content, zone) == encode_node(node)
 
 
 def test_names_are_ordered_by_raw_bytes() -> None:
