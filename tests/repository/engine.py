@@ -97,7 +97,7 @@ class Restic:
     """The real restic on one repository."""
 
     program: str
-    repo: Path
+    repo: Path | str
 
     def run(
         self, *args: str | Path, check: bool = True, cwd: Path | None = None, **env: str
