@@ -37,8 +37,9 @@ _WEEKS = 3700  # of 1970 to 2040
 class TreeCache:
     """What one backup of a source knows from the one before, and leaves for the next. A context manager.
 
-    Make it before the repository is opened: it begins to look at the source at once. `folder` is for this
-    repository or for several; it is made when needed. Nothing in it is trusted, nothing depends on it.
+    Make it before the repository is opened: it begins to look at the source at once, if it was backed up
+    before. `folder` is for this repository or for several; it is made when needed. Nothing in it is trusted,
+    nothing depends on it.
     For a source that cannot be scanned, and before `begin`, it knows nothing and keeps nothing.
     """
 
@@ -46,7 +47,10 @@ class TreeCache:
         self._folder = self._path = Path(folder)
         self._began_ns = time.time_ns()
         self._source = source if isinstance(source, ScannableSource) else None
-        self._scan = TreeScan(self._source) if self._source is not None else None
+        self._source_id = _source_id(self._source) if self._source is not None else ""
+        # Without a file of an earlier backup there is nothing to compare with.
+        begin = self._source is not None and any(self._folder.glob(f"{self._source_id}-*"))
+        self._scan = TreeScan(self._source) if begin and self._source is not None else None
         self._context: Context | None = None
         self._repo: Repository | None = None
         self._prints: dict[bytes, bytes] = {}
@@ -69,12 +73,13 @@ class TreeCache:
 
         Without a parent, or to `read_all`, nothing is taken from the cache, but the next backup can.
         """
-        if self._scan is None or self._source is None:
+        if self._source is None:
             return
-        source = hashlib.blake2b(self._source.identity, digest_size=16).hexdigest()
-        self._context = Context(repo.id, source, _zone_print(zone), program, "", self._began_ns, [])
-        name = hashlib.blake2b(f"{repo.id} {source}".encode(), digest_size=16).hexdigest()
-        self._path, self._repo = self._folder / name, repo
+        self._context = Context(repo.id, self._source_id, _zone_print(zone), program, "", self._began_ns, [])
+        name = hashlib.blake2b(repo.id.encode(), digest_size=16).hexdigest()
+        self._path, self._repo = self._folder / f"{self._source_id}-{name}", repo
+        if self._scan is None:
+            return
         if parent is not None and not read_all:
             self._old = self._load(repo, self._context, parent)
         if self._old:
@@ -140,6 +145,10 @@ class TreeCache:
 
 
 NO_TREE_CACHE = TreeCache("", None)
+
+
+def _source_id(source: ScannableSource) -> str:
+    return hashlib.blake2b(source.identity, digest_size=16).hexdigest()
 
 
 def _zone_print(zone: tzinfo) -> str:
