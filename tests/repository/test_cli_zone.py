@@ -17,7 +17,7 @@ def test_a_zone_from_a_file_is_that_zone_also_in_another_process() -> None:
     path = next((found for place in TZPATH if (found := Path(place, "Europe/Berlin")).is_file()), None)
     if path is None:
         pytest.skip("no time zone files are installed")
-    named, copy = ZoneInfo("Europe/Berlin"), pickle.loads(pickle.dumps(FileZone(path.read_bytes())))
+    named, copy = ZoneInfo("Europe/Berlin"), pickle.loads(pickle.dumps(FileZone.read(path.read_bytes())))
     start = datetime(2024, 1, 1, tzinfo=UTC)
     for hours in range(0, 366 * 24, 5):
         moment = start + timedelta(hours=hours)
@@ -33,4 +33,4 @@ def test_a_zone_from_a_file_is_that_zone_also_in_another_process() -> None:
 
 def test_other_data_is_refused() -> None:
     with pytest.raises(ValueError):
-        FileZone(b"no zone")
+        FileZone.read(b"no zone")
