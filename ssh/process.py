@@ -43,15 +43,17 @@ class Process:
         self._stderr: list[bytes] = []
         self._stderr_bytes = 0
 
-    def send(self, data: bytes) -> None:
-        """Give the program all of its standard input. Raises Unreachable."""
+    def write(self, data: bytes) -> None:
+        """Give the program some input. Raises Unreachable."""
         try:
             self._channel.sendall(data)
-        except OSError as error:
-            if not self._channel.closed and not self._channel.exit_status_ready():
+        except (SSHException, EOFError, OSError) as error:
+            if not self._channel.exit_status_ready():
                 raise self._cut(error) from error  # else it has ended without reading: its output tells why
-        except (SSHException, EOFError) as error:
-            raise self._cut(error) from error
+
+    def send(self, data: bytes) -> None:
+        """Give the program all of its standard input. Raises Unreachable."""
+        self.write(data)
         with suppress(SSHException, EOFError, OSError):
             self._channel.shutdown_write()
 
@@ -64,6 +66,21 @@ class Process:
         except (SSHException, EOFError, OSError) as error:
             raise self._cut(error) from error
         return data
+
+    def stderr_until(self, mark: bytes) -> bytes:
+        """Return what it wrote to its standard error up to a mark, which is taken out. Raises Unreachable."""
+        text = b"".join(self._stderr)
+        while mark not in text:
+            try:
+                data = self._channel.recv_stderr(64 * 1024)
+            except (SSHException, EOFError, OSError) as error:
+                raise self._cut(error) from error
+            if not data:
+                raise self._cut(EOFError())
+            text += data
+        before, _, after = text.partition(mark)
+        self._stderr, self._stderr_bytes = [after], len(after)
+        return before
 
     def output(self, stdout: bytes = b"") -> Output:
         """Wait for its end; return how it ended, and `stdout` with it. Raises Unreachable if it was cut."""

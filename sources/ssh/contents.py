@@ -12,30 +12,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from repository.entries import Entry, OpenFile, Problem
-from sources.ssh.host import SshHost
 from sources.ssh.listing import status_of, unescaped
 from sources.ssh.rows import Row
+from sources.ssh.worker import Worker, Workers
 from sources.tar_stream import Member, TarError, TarStream
 from ssh.errors import Unreachable
-from ssh.process import Process
 
 _LARGE_BYTES = 4 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
 _BATCH_FILES = 512
 _ATTEMPTS = 3
-
-_TAR = [
-    b"env",
-    b"LC_ALL=C",
-    b"tar",
-    b"--create",
-    b"--file=-",
-    b"--format=gnu",
-    b"--sparse",
-    b"--absolute-names",
-]
-_TAR += [b"--hard-dereference", b"--no-recursion", b"--atime-preserve=system", b"--quoting-style=escape"]
-_TAR += [b"--null", b"--verbatim-files-from", b"--files-from=-"]
 
 _TAR_LINE = re.compile(rb"tar: (.*): ((?:Cannot|Read error|Warning|File|Unknown)[^\n]*|file [^\n]*)\Z")
 _HARMLESS = (b"tar: Exiting with failure status",)
@@ -48,8 +34,9 @@ MakeEntry = Callable[[bytes, Row], Entry]
 class HostFiles:
     """Reads files of a host. `lookup` gives the row that a file was listed with, or raises KeyError."""
 
-    def __init__(self, host: SshHost, lookup: Lookup, make_entry: MakeEntry) -> None:
-        self._host = host
+    def __init__(self, host: str, workers: Workers, lookup: Lookup, make_entry: MakeEntry) -> None:
+        self._host = host  # how messages call it
+        self._workers = workers
         self._lookup = lookup
         self._make_entry = make_entry
         self._newer: dict[bytes, Row] = {}  # of files that changed when they were read before
@@ -94,7 +81,7 @@ class HostFiles:
         for each in batch:
             each.data, each.error = None, ""
         stray = self._read_stream(by_path)
-        now = status_of(self._host, list(by_path))
+        now = status_of(self._workers, list(by_path))
         for each in batch:
             each.now = now.get(each.path)
         if stray and len(batch) > 1:  # a complaint that cannot be told from whom: ask for each file alone
@@ -105,24 +92,16 @@ class HostFiles:
 
     def _read_stream(self, by_path: dict[bytes, _Wanted]) -> str:
         """Read all of these files from one tar; return a complaint that belongs to none of them, or ""."""
-        process = self._start(list(by_path))
-        try:
-            stream = TarStream(process.read)
-            for member in stream:
-                _take(stream, member, by_path)
-            stream.finish()
-            output = process.output()
-        except TarError as error:
-            process.output()  # raises Unreachable if it was the connection
-            return f"tar on {self._host.name} does not send what it should: {error}"
-        finally:
-            process.close()
+        with self._workers.lend() as worker:
+            worker.ask("tar", b"".join(path + b"\0" for path in by_path))
+            stream = TarStream(worker.read)
+            try:
+                for member in stream:
+                    _take(stream, member, by_path)
+            except TarError as error:
+                return f"tar on {self._host} does not send what it should: {error}"
+            output = worker.finish()
         return _blame(output.stderr, output.code, by_path)
-
-    def _start(self, paths: Sequence[bytes]) -> Process:
-        process = self._host.start(_TAR)
-        process.send(b"\0".join(paths) + b"\0")
-        return process
 
     def _opened(self, each: _Wanted) -> OpenFile | Problem:
         if each.now is None:
@@ -145,23 +124,22 @@ class HostFiles:
 
     def _large(self, each: _Wanted) -> Iterator[OpenFile | Problem]:
         """Hand out a file as it comes."""
-        process = self._start([each.path])
-        try:
-            stream = TarStream(process.read)
+        with self._workers.lend() as worker:
+            worker.ask("tar", each.path + b"\0")
+            stream = TarStream(worker.read)
             member = _first(stream)
-            if member is None or member.kind != "0" or member.name != each.path:
-                each.error = _blame_alone(process, each)
-                each.now = status_of(self._host, [each.path]).get(each.path)
-                yield self._opened(each)
+            if member is not None and member.kind == "0" and member.name == each.path:
+                entry = self._make_entry(each.path, each.row)
+                yield _StreamedFile(each.path, each, entry, member, stream, worker, self)
                 return
-            entry = self._make_entry(each.path, each.row)
-            yield _StreamedFile(each.path, each, entry, member, stream, process, self)
-        finally:
-            process.close()
+            output = worker.finish()
+            each.error = _blame(output.stderr, output.code, {each.path: each}) or each.error
+        each.now = status_of(self._workers, [each.path]).get(each.path)
+        yield self._opened(each)
 
     def after(self, each: _Wanted) -> Entry:
         """Return what a file is, after it was read. Raises OSError if it is gone."""
-        each.now = status_of(self._host, [each.path]).get(each.path)
+        each.now = status_of(self._workers, [each.path]).get(each.path)
         if each.now is None:
             raise FileNotFoundError("it vanished while it was read")
         return self._before_and_after(each)[1]
@@ -212,7 +190,7 @@ class _StreamedFile:
     entry: Entry
     _member: Member
     _stream: TarStream
-    _process: Process
+    _worker: Worker
     _files: HostFiles
 
     def readinto(self, buffer: memoryview) -> int:
@@ -222,17 +200,11 @@ class _StreamedFile:
         try:
             return self._stream.readinto(buffer)
         except TarError as error:
-            self._process.output()
             raise OSError(f"its stream is broken: {error}") from error
 
     def entry_now(self) -> Entry:
         """Return the metadata as it is now. Raises OSError if tar says that not all could be read."""
-        try:
-            self._stream.finish()
-        except TarError as error:
-            self._process.output()
-            raise OSError(f"its stream is broken: {error}") from error
-        output = self._process.output()
+        output = self._worker.finish()
         stray = _blame(output.stderr, output.code, {self.path: self._wanted})
         if self._wanted.error or stray:
             raise OSError(self._wanted.error or stray)
@@ -240,8 +212,7 @@ class _StreamedFile:
         return self.entry if self._wanted.now and self._wanted.now.facts == self._wanted.row.facts else now
 
     def close(self) -> None:
-        """End the stream."""
-        self._process.close()
+        """Leave what is left of the stream to whoever lent the worker."""
 
 
 def _batches(wanted: Sequence[_Wanted]) -> Iterator[list[_Wanted]]:
@@ -292,11 +263,3 @@ def _blame(stderr: bytes, code: int, by_path: dict[bytes, _Wanted]) -> str:
     if code > 1 and not stray and not any(each.error for each in by_path.values()):
         stray = f"tar ended with code {code} and gave no reason"
     return stray
-
-
-def _blame_alone(process: Process, each: _Wanted) -> str:
-    while process.read(1 << 16):
-        pass
-    output = process.output()
-    stray = _blame(output.stderr, output.code, {each.path: each})
-    return each.error or stray

@@ -16,6 +16,7 @@ from sources.ssh.host import SshHost
 from sources.ssh.probe import Probe
 from sources.ssh.rows import FIELDS, FORMAT, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
+from sources.ssh.worker import Workers
 from ssh.process import Process
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
@@ -25,8 +26,6 @@ _ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
 _COMPLAINT = re.compile(rb"find: '(.*)': ([^':]+)\Z", re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
-# Of each path in the arguments, as FORMAT tells it.
-STATUS = [*_ENGLISH, b"xargs", b"-0", b"sh", b"-c", b'exec find "$@" -maxdepth 0 -printf "$0"', FORMAT]
 
 
 @dataclass(slots=True)
@@ -54,7 +53,7 @@ class HostListing:
 
 
 def list_host(
-    host: SshHost, probe: Probe, tops: Sequence[bytes], rules: Rules, never: Iterable[bytes]
+    host: SshHost, workers: Workers, probe: Probe, tops: Sequence[bytes], rules: Rules, never: Iterable[bytes]
 ) -> HostListing:
     """List everything at and below these places; `never` are places to leave out.
 
@@ -66,19 +65,18 @@ def list_host(
         attributes = beside.submit(_attributes, host, probe, where)
         _find(host, where, listing)
         listing.xattrs = attributes.result()
-    listing.ways = status_of(host, [way for top in tops for way in _ways_to(top)], follow=True)
+    listing.ways = status_of(workers, [way for top in tops for way in _ways_to(top)], follow=True)
     listing.owners_text, listing.owners = _owners(host)
     listing.devices = _device_numbers(host, listing.tree.devices)
     return listing
 
 
-def status_of(host: SshHost, paths: Sequence[bytes], *, follow: bool = False) -> dict[bytes, Row]:
+def status_of(workers: Workers, paths: Sequence[bytes], *, follow: bool = False) -> dict[bytes, Row]:
     """Return what stands at each of these paths now; one that is gone is missing. Raises Unreachable."""
     if not paths:
         return {}
     names = b"\0".join(dict.fromkeys(paths)) + b"\0"
-    command = [word.replace(b"exec find", b"exec find -L") for word in STATUS] if follow else STATUS
-    fields = host.run(command, names).stdout.split(b"\0")
+    fields = workers.run("follow" if follow else "status", names).stdout.split(b"\0")
     rows = {}
     for at in range(0, len(fields) - 1, FIELDS):
         facts, path, target = fields[at : at + FIELDS]

@@ -18,6 +18,7 @@ from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.listing import HostListing, list_host, status_of
 from sources.ssh.probe import Probe, probe
 from sources.ssh.rows import Malformed, Row
+from sources.ssh.worker import Workers
 from ssh.errors import Unreachable
 
 _NO_RULES = Rules()
@@ -52,7 +53,8 @@ class SshSource:
         self._lock = threading.RLock()
         self._probe: Probe | None = None
         self._listing: HostListing | None = None
-        self._files = HostFiles(self._host, self._row_of, self._entry)
+        self._workers = Workers(self._host)
+        self._files = HostFiles(self._host.name, self._workers, self._row_of, self._entry)
         self._recent: OrderedDict[bytes, dict[bytes, Row]] = OrderedDict()
 
     @property
@@ -74,7 +76,7 @@ class SshSource:
         """Raise SourceUnavailable if the host is out of reach or any of the paths is missing."""
         self._probed()
         try:
-            found = status_of(self._host, self._given)
+            found = status_of(self._workers, self._given)
         except Unreachable as error:
             raise SourceUnavailable(str(error)) from error
         for path in self._given:
@@ -126,6 +128,7 @@ class SshSource:
 
     def close(self) -> None:
         """End the connection."""
+        self._workers.close()
         self._host.close()
 
     def _probed(self) -> Probe:
@@ -142,7 +145,9 @@ class SshSource:
             if self._listing is None:
                 known = self._probed()
                 try:
-                    self._listing = list_host(self._host, known, self._tops, self._rules, self._never)
+                    self._listing = list_host(
+                        self._host, self._workers, known, self._tops, self._rules, self._never
+                    )
                 except Unreachable as error:
                     raise SourceUnavailable(str(error)) from error
             return self._listing

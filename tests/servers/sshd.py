@@ -146,6 +146,7 @@ def _configure(program: str, folder: Path, port: int, settings: str) -> None:
         "PermitRootLogin yes",
         "UsePAM no",
         "UseDNS no",
+        "SetEnv SHLVL=2",  # bash then leaves the .bashrc of whoever runs the tests alone
         "LogLevel ERROR",
         "MaxStartups 200",
         "MaxAuthTries 20",
