@@ -68,9 +68,9 @@ class RestoreResult:
 
     @property
     def rows_agree(self) -> bool:
-        """Tell whether no table is known to differ from the dump's own snapshot."""
+        """Tell whether no table of the dump is known to differ from the dump's own snapshot."""
         results = [*self.tables, *([self.large_objects] if self.large_objects else [])]
-        return all(table.verdict in ("equal", "unknown") for table in results)
+        return all(table.verdict not in ("different", "missing") for table in results)
 
     @property
     def rows_unknown(self) -> bool:

@@ -105,10 +105,19 @@ class Server:
 
     @contextmanager
     def reading(self, database: str | None = None) -> Iterator[Session]:
-        """Hold a session in one read-only transaction that sees one state. Raises ServerUnavailable."""
-        with self.connect(database) as session:
-            begin_reading(session)
-            yield session
+        """Hold a session in one read-only transaction that sees one state.
+
+        Raises ServerUnavailable, also for a connection that is lost meanwhile.
+        """
+        try:
+            with self.connect(database) as session:
+                begin_reading(session)
+                yield session
+        except psycopg.OperationalError as err:
+            raise ServerUnavailable(
+                f"the connection to database {database or self.database!r} on {self.place} was lost, or the "
+                f"server has no room for it: {self.scrub(str(err))}. See that the server runs, then try again"
+            ) from err
 
     def scrub(self, text: str) -> str:
         """Return a text of a program or library as one line, without the password."""

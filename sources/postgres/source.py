@@ -153,9 +153,12 @@ class PostgresSource:
         return self._current
 
     def _begin(self) -> _Run:
-        with self._server.reading() as session:
-            found = catalog.list_databases(session)
-            version, number = catalog.version_text(session), catalog.version_num(session)
+        try:
+            with self._server.reading() as session:
+                found = catalog.list_databases(session)
+                version, number = catalog.version_text(session), catalog.version_num(session)
+        except psycopg.Error as err:
+            raise self._failure(err, self._server.database) from err
         now_ns = time.time_ns() if self._now_ns is None else self._now_ns
         made_at = datetime.fromtimestamp(now_ns // 1_000_000_000, UTC).isoformat()
         pg_dump = find_program("pg_dump", number // 10000)
@@ -231,6 +234,12 @@ class PostgresSource:
             text = f"database {name!r} was made after the backup began; the next one takes it"
             run.manifest.left_out.append(LeftOut(name, text))
             yield Problem(dump_path(name), "changed", text)
+        for record in run.manifest.databases:
+            if record.rows_unknown:
+                text = f"rows not counted, so a restore cannot be compared: {record.rows_unknown}"
+                yield Problem(dump_path(record.name), "unsupported", text)
+            for warning in record.warnings:  # such as: subscriptions are left out
+                yield Problem(dump_path(record.name), "incomplete", f"pg_dump warns: {warning}")
         run.manifest.databases.sort(key=lambda database: database.name)
         yield _made(MANIFEST, manifest.encode(run.manifest), run.now_ns)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,13 +13,14 @@ import psycopg
 from psycopg import sql
 
 from sources.postgres import catalog
-from sources.postgres.errors import RestoreFailed, RestoreRefused
+from sources.postgres.errors import RestoreFailed, RestoreRefused, ServerUnavailable
 from sources.postgres.restore_plan import fitted_name, maintenance
 from sources.postgres.server import Server, Session
 
 RESTORING = "_restoring_"
 BEFORE = "_before_"
 _TIMES = 5
+_END_EVERY_S = 0.2
 _MARK = "Holdfast: a restore is writing here; if none runs, drop it"
 _OURS = re.compile(rf"{RESTORING}[0-9a-f]{{8}}\Z|{BEFORE}\d{{8}}T\d{{6}}Z(_\d+)?\Z")
 
@@ -45,17 +47,17 @@ def put_in_place(server: Server, restored: str, name: str, now: datetime) -> str
 
     Both renames are one transaction. Sessions in the old database are ended. Raises RestoreFailed.
     """
-    with _session(maintenance(server, name, restored)) as session:
+    place = maintenance(server, name, restored)
+    with _session(place) as session:
         for _ in range(_TIMES):
             kept = _free_name(session, name, now) if catalog.exists(session, name) else ""
             try:
-                with session.transaction():
+                with _without_sessions(place, name), session.transaction():
                     if kept:
-                        _end_sessions(session, name)
                         _rename(session, name, kept)
                     _rename(session, restored, name)
             except psycopg.errors.ObjectInUse:
-                continue  # somebody came back in between
+                continue
             return kept
     raise RestoreFailed(
         f"database {name!r} stays in use by sessions that this user cannot end, so it was not replaced. "
@@ -102,6 +104,41 @@ def _end_sessions(session: Session, name: str) -> None:
         " WHERE datname = %s AND pid <> pg_catalog.pg_backend_pid() AND backend_type = 'client backend'",
         [name],
     )
+
+
+@contextmanager
+def _without_sessions(server: Server, name: str) -> Iterator[None]:
+    """End the sessions in a database again and again, in a thread, until the end of the block.
+
+    A rename keeps new ones out and waits 5 s for those that came before: they must end meanwhile.
+    """
+    done = threading.Event()
+    refusals: list[Exception] = []
+
+    def end() -> None:
+        try:
+            with server.connect() as session:
+                while not done.is_set():
+                    _end_sessions(session, name)
+                    done.wait(_END_EVERY_S)
+        except (psycopg.Error, ServerUnavailable) as err:
+            refusals.append(err)
+
+    thread = threading.Thread(target=end, name="end sessions", daemon=True)
+    thread.start()
+    try:
+        yield
+    except psycopg.errors.ObjectInUse as err:
+        done.set()
+        thread.join()
+        if refusals:
+            raise RestoreFailed(
+                f"the sessions in {name!r} could not be ended: {server.scrub(str(refusals[0]))}"
+            ) from err
+        raise
+    finally:
+        done.set()
+        thread.join()
 
 
 def _rename(session: Session, name: str, to: str) -> None:

@@ -285,8 +285,12 @@ def test_rows_stay_unknown_where_no_snapshot_is_exported(postgres: Cluster, data
         database=database,
     )
     try:
-        record = back_up(postgres.login(user), [database]).manifest.find(database)
+        point = back_up(postgres.login(user), [database])
+        record = point.manifest.find(database)
         assert record is not None
+        assert [(problem.path, problem.loses_data) for problem in point.problems] == [
+            (dump_path(database), False)
+        ]
         assert "exports no snapshot" in record.rows_unknown
         assert [table.rows for table in record.tables] == [None]
         assert record.dump_bytes > 500
@@ -327,6 +331,25 @@ def test_no_secret_is_in_an_argument_list(postgres: Cluster, database: str) -> N
         assert "geheim" not in repr(postgres.tcp)
     finally:
         file.close()
+
+
+def test_what_pg_dump_leaves_out_with_a_warning_makes_one(postgres: Cluster, database: str) -> None:
+    user = f"{database}_user"
+    postgres.run(
+        f"CREATE SUBSCRIPTION {user} CONNECTION 'host=nowhere' PUBLICATION p WITH (connect = false)",
+        f"CREATE ROLE {user} LOGIN PASSWORD '{PASSWORD}' IN ROLE pg_read_all_data",
+        database=database,
+    )
+    try:
+        point = back_up(postgres.login(user), [database])
+        assert [(problem.path, problem.kind) for problem in point.problems] == [
+            (dump_path(database), "incomplete")
+        ]
+        assert "subscriptions not dumped" in point.problems[0].message
+        assert back_up(postgres.tcp, [database]).problems == []
+    finally:
+        off = f"ALTER SUBSCRIPTION {user} DISABLE", f"ALTER SUBSCRIPTION {user} SET (slot_name = NONE)"
+        postgres.run(*off, f"DROP SUBSCRIPTION {user}", f"DROP ROLE {user}", database=database)
 
 
 def test_threads_and_sessions_end_with_the_backup(postgres: Cluster, database: str) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
+import psycopg
 import pytest
 
 from repository.errors import Damaged
@@ -148,6 +150,41 @@ def test_a_restore_in_place_keeps_what_was_there(postgres: Cluster, database: st
         swap.discard(postgres.tcp, result.previous)
     with pytest.raises(RestoreRefused, match="not made by a restore"):
         swap.discard(postgres.tcp, database)
+
+
+def test_programs_that_connect_again_and_again_do_not_hinder_the_change(
+    postgres: Cluster, database: str
+) -> None:
+    postgres.run("CREATE TABLE t AS SELECT 1 AS x", database=database)
+    point = back_up(postgres.tcp, [database])
+    done = threading.Event()
+    connected = []
+
+    def program() -> None:
+        while not done.is_set():
+            try:
+                with postgres.socket.connect(database) as session:
+                    connected.append(1)
+                    session.execute("SELECT pg_sleep(10)")
+            except (psycopg.Error, ServerUnavailable):
+                continue
+
+    programs = [threading.Thread(target=program) for _ in range(3)]
+    for each in programs:
+        each.start()
+    try:
+        result = restore_in_place(postgres.tcp, point.dump(database), database, now=NOW)
+    finally:
+        done.set()
+        postgres.run(
+            f"""SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE strpos(datname, '{database}') > 0 AND query LIKE '%pg_sleep%' AND pid <> pg_backend_pid()"""
+        )
+        for each in programs:
+            each.join()
+    assert connected
+    assert result.in_place
+    swap.discard(postgres.tcp, result.previous)
 
 
 def test_a_name_that_is_taken_is_refused(postgres: Cluster, database: str) -> None:
