@@ -44,10 +44,6 @@ class Place(Protocol):
     def shown(self) -> str:
         """How to call it to people; no secret is in it."""
 
-    @property
-    def remote(self) -> bool:
-        """Whether each call takes a way over a network."""
-
     def create(self) -> None:
         """Make what is missing of it, for `init` only. Raises a StorageError."""
 
@@ -61,7 +57,6 @@ class LocalPlace:
 
     shown: str
     path: str
-    remote: bool = False
 
     def create(self) -> None:
         """See Place."""
@@ -80,7 +75,6 @@ class S3Place:
 
     shown: str
     settings: S3Settings
-    remote: bool = True
 
     def create(self) -> None:
         """See Place."""
@@ -101,7 +95,6 @@ class SftpPlace:
 
     shown: str
     settings: SftpSettings
-    remote: bool = True
 
     def create(self) -> None:
         """See Place."""

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from repository.cache import KINDS, CachedKind
 from repository.cli_output import Output
 from repository.cli_place import BadPlace, Place, parse_place
 from repository.entries import Source
@@ -29,9 +28,6 @@ if TYPE_CHECKING:
 
 # The others are about what the storage holds: a good copy elsewhere would hide that it is damaged there.
 _WITH_CACHE = ("backup", "ls", "restore", "snapshots")
-
-# Trees are many and small: taking each from a folder of the cache is slower than from a local repository.
-_CACHED_OF_LOCAL: tuple[CachedKind, ...] = ("index", "snapshots")
 
 # restic and others leave out a folder with this file (bford.info/cachedir).
 _CACHE_TAG = "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -69,7 +65,7 @@ class Session:
         self.place = ""  # how to call it to people, once it is open
         self._place = place
         self._ask_password = ask_password
-        self._sought: tuple[Place, KeySearch] | None = None
+        self._sought: KeySearch | None = None
         self._repo: Repository | None = None
 
     def __enter__(self) -> Session:
@@ -81,7 +77,7 @@ class Session:
         if self._repo is not None:
             self._repo.close()
         elif self._sought is not None:
-            self._sought[1].storage.close()
+            self._sought.storage.close()
 
     def init(self) -> Repository:
         """Make the repository, and the folder it goes to."""
@@ -93,17 +89,16 @@ class Session:
         self._repo = Repository.init(place.open(), password)
         return self._repo
 
-    def seek_key(self) -> tuple[Place, KeySearch]:
-        """Begin to look for the key, if that has not begun; return the repository's place, and the search."""
+    def seek_key(self) -> KeySearch:
+        """Begin to look for the key, if that has not begun; return the search."""
         if self._sought is None:
-            place = self._parse_place()
-            storage = place.open()
-            self._sought = place, KeySearch(storage, self._ask_password(self.args))
+            storage = self._parse_place().open()
+            self._sought = KeySearch(storage, self._ask_password(self.args))
         return self._sought
 
     def open(self) -> Repository:
         """Open the repository."""
-        place, search = self.seek_key()
+        search = self.seek_key()
         from repository.repository import Repository
 
         self._repo = Repository.open(
@@ -111,7 +106,6 @@ class Session:
             search,
             compression=self.args.compression,
             cache_folder=self.cache_folder() if self.args.command in _WITH_CACHE else None,
-            cached=KINDS if place.remote else _CACHED_OF_LOCAL,
         )
         return self._repo
 

@@ -20,9 +20,13 @@ from repository.keyfile import DEFAULT_KDF, KdfParams
 from repository.packfile import BlobType
 from repository.sealing import open_sealed
 from repository.snapshot import Snapshot
+from repository.tree_packs import TreePacks
 from repository.writer import BlobWriter, SavedBlob, WriteOptions
-from storage_adapters.base import StorageAdapter
+from storage_adapters.base import StorageAdapter, is_far
 from storage_adapters.errors import ObjectNotFound, ObjectTruncated
+
+# Trees are many and small: taking each from a folder of the cache is slower than from a disk.
+_CACHED_OF_NEAR: tuple[CachedKind, ...] = ("index", "snapshots")
 
 
 class Repository:
@@ -44,6 +48,7 @@ class Repository:
         self.compression: Mode = compression
         self.files = FileStore(storage, key, config.version, cache)
         self.index = Index()
+        self._tree_packs = TreePacks(storage) if is_far(storage) else None
         self._writer: BlobWriter | None = None
 
     @classmethod
@@ -76,14 +81,15 @@ class Repository:
         *,
         compression: Mode = "auto",
         cache_folder: str | None = None,
-        cached: Collection[CachedKind] = CACHED_KINDS,
+        cached: Collection[CachedKind] | None = None,
     ) -> Repository:
         """Open with a password, or with a search for the key that was begun with it. Loads no index yet.
 
         Raises NoRepository, WrongPassword, Damaged.
 
         With a `cache_folder`, which may be of several repositories, metadata of the kinds in `cached` is kept
-        there. Not for whoever wants to know what the storage holds: it may hold less than the cache.
+        there; None: of those that pay off for the storage. Not for whoever wants to know what the storage
+        holds: it may hold less than the cache.
         """
         sealed = _load_config(storage)
         if isinstance(password, keys.KeySearch):
@@ -92,7 +98,8 @@ class Repository:
             key_id, master = keys.find_key(storage, password)
         config = _open_config(storage, master, sealed)
         folder = os.path.join(cache_folder, config.id) if cache_folder else None
-        cache = MetadataCache(folder, kinds=cached) if folder else None
+        kinds = cached or (CACHED_KINDS if is_far(storage) else _CACHED_OF_NEAR)
+        cache = MetadataCache(folder, kinds=kinds) if folder else None
         repo = cls(storage, master, config, compression, cache)
         repo.key_id = key_id
         return repo
@@ -122,7 +129,7 @@ class Repository:
         reasons: dict[bytes, str] = {}
         for location in (*locations, *locations):
             try:
-                sealed = self.storage.get(pack_key(location.pack), location.offset, location.length)
+                sealed = self._read(blob_type, location, again=location.pack in reasons)
                 plain = self.open_blob(blob_id, sealed, location)
             except ObjectNotFound:
                 reasons[location.pack] = f"pack {location.pack.hex()} is missing"
@@ -134,6 +141,12 @@ class Repository:
                 return plain
         kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons.values()) else Damaged
         raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons.values())}")
+
+    def _read(self, blob_type: BlobType, location: Location, *, again: bool) -> bytes:
+        """Return the sealed bytes at a place; `again`: what was read of it before may have been altered."""
+        if blob_type == "tree" and self._tree_packs is not None and not again:
+            return self._tree_packs.get(location)
+        return self.storage.get(pack_key(location.pack), location.offset, location.length)
 
     def _load_cached(self, tree_id: bytes, location: Location) -> bytes | None:
         """Return a tree from the cache; it holds what is, or was, at the first location of the blob."""

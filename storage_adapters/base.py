@@ -70,6 +70,11 @@ def parallel_calls(storage: StorageAdapter) -> int:
     return int(getattr(storage, "parallel_calls", _CALLS_ON_DISK))
 
 
+def is_far(storage: StorageAdapter) -> bool:
+    """Tell whether each call takes a way over a network, so that few large ones are better than many."""
+    return parallel_calls(storage) > _CALLS_ON_DISK
+
+
 def validate_key(key: str) -> str:
     """Return `key`, or raise InvalidKey if it is not of the form that StorageAdapter allows."""
     if not is_valid_key(key):

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from repository import lookup
-from repository.cache import MetadataCache
+from repository.cache import KINDS, MetadataCache
 from repository.check import check
 from repository.errors import Damaged, SnapshotNotFound
 from repository.ids import hash_bytes
@@ -50,7 +50,7 @@ def cache(tmp_path: Path) -> Path:
 def read_all(storage: Counted, cache: Path | None) -> tuple[list[bytes], set[str]]:
     """Open the repository as a new process would, look at everything; return the names and what was read."""
     storage.read.clear()
-    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache) if cache else None)
+    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache) if cache else None, cached=KINDS)
     repo.load_index()
     names = []
     for _, snapshot in repo.list_snapshots():
@@ -130,7 +130,7 @@ def test_a_check_sees_what_the_storage_holds(storage: Counted, cache: Path) -> N
 
 def test_what_the_repository_has_no_more_is_dropped(storage: Counted, cache: Path, tmp_path: Path) -> None:
     read_all(storage, cache)
-    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache))
+    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache), cached=KINDS)
     (found,) = repo.list_snapshots()
     storage.delete(f"snapshots/{found[0].hex()}")
     assert repo.list_snapshots() == []
@@ -143,13 +143,13 @@ def test_an_unlisted_snapshot_is_asked_of_the_storage(storage: Counted, cache: P
     read_all(storage, cache)
     (key,) = [key for key in storage.objects if key.startswith("snapshots/")]
     storage.delete(key)
-    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache))
+    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache), cached=KINDS)
     with pytest.raises(SnapshotNotFound):
         repo.load_snapshot(bytes.fromhex(key.partition("/")[2]))
 
 
 def test_trees_that_no_index_lists_make_room(storage: Counted, cache: Path) -> None:
-    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache))
+    repo = Repository.open(storage, PASSWORD, cache_folder=str(cache), cached=KINDS)
     assert repo.files.cache is not None
     repo.files.cache.put("trees", bytes(32), b"of long ago")
     repo.load_index()
@@ -201,7 +201,7 @@ def test_backups_with_it_are_the_same(storage: Counted, cache: Path, tmp_path: P
     (tmp_path / "tree" / "new").write_bytes(b"new")
     made = []
     for _ in range(3):
-        repo = Repository.open(storage, PASSWORD, cache_folder=str(cache))
+        repo = Repository.open(storage, PASSWORD, cache_folder=str(cache), cached=KINDS)
         made.append(make_backup(repo, "tree", cwd=tmp_path).result)
         repo.close()
     assert made[0].files_new == 1
