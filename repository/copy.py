@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
+from repository.commit import commit_snapshot
 from repository.errors import BlobNotFound
 from repository.index import Location
 from repository.locks import Lock
@@ -49,9 +50,9 @@ def copy(
     """Copy these snapshots, in this order, under a lock on each repository that the caller holds (shared).
 
     A snapshot that the destination has already is skipped, and so is every blob. `on_stored` is called after
-    each, with its id in the source and in the destination and the stored bytes it added. Raises SnapshotNotFound,
-    Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress`: snapshots copied before are
-    there then, and the next run goes on from what was stored.
+    each, with its id in the source and in the destination and the stored bytes it added. Raises
+    SnapshotNotFound, Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress`: snapshots
+    copied before are there then, and the next run goes on from what was stored.
     """
     wanted = [(each, source.load_snapshot(each)) for each in snapshot_ids]
     known = _Known(
@@ -132,8 +133,7 @@ class _Run:
             transfer.run(batch)
             self.result.blobs_added += sum(len(places) for _, places in batch)
             writer.flush()
-        self._guard()
-        return self._destination.save_snapshot(snapshot)
+        return commit_snapshot(self._destination, snapshot, *self._locks)
 
     def _batches(self, root: bytes) -> Iterator[list[Wanted]]:
         """Yield what the destination lacks, in parts that are stored one after the other."""

@@ -55,6 +55,7 @@ class IndexRewrite:
         """
         self._save()
         require_stored(self._repo.files, self.written | also_written, consequence)
+        self._lock.confirm()
         old = set(old)
         delete_files(self._repo, [f"index/{each.hex()}" for each in old], self._lock)
         require_gone(self._repo.files, old)
@@ -79,6 +80,7 @@ def try_delete_packs(
     repo: Repository, packs: Iterable[bytes], lock: Lock
 ) -> list[tuple[bytes, StorageError]]:
     """Delete these packs; return those that could not be, which a later prune finds. Raises LockLost."""
+    lock.confirm()
     packs = list(packs)
     errors = _delete_each(repo, map(pack_key, packs), lock)
     return [(pack, error) for pack, error in zip(packs, errors, strict=True) if error is not None]

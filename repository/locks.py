@@ -86,6 +86,16 @@ class Lock:
         if self._lost:
             raise LockLost(self._lost)
 
+    def confirm(self) -> None:
+        """As `check`, and see that the lock file is still there: before what could not be taken back.
+
+        Somebody whose clock is ahead may have taken us for dead long before a refresh would find out.
+        Raises LockLost; StorageError may pass.
+        """
+        self.check()
+        with self._mutex:
+            self._require_ours(self.id)
+
     def refresh(self) -> None:
         """Put a new lock file in the place of the old one. Raises LockLost; StorageError may pass."""
         with self._mutex:

@@ -4,61 +4,57 @@ from __future__ import annotations
 
 import shutil
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from repository.check import check
 from repository.locks import remove_stale_locks
-from tests.conftest import PROJECT
-from tests.repository.engine import Restic, new_local_repo, open_local
+from tests.repository import driven
+from tests.repository.engine import PASSWORD, Restic, new_local_repo, open_local
 from tests.repository.upkeep import Contents, back_up, contents, fill, make_odd
 
-# Runs the command line, and ends itself at the k-th moment at which a file is synced, named or deleted.
-DRIVER = """
-import os, signal, sys, threading
-k, seen, mutex = int(sys.argv.pop(1)), 0, threading.Lock()
-
-def counted(call):
-    def instead(*args, **kwargs):
-        global seen
-        with mutex:
-            seen += 1
-            if seen == k:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return call(*args, **kwargs)
-    return instead
-
-for name in ("fsync", "replace", "rename", "link", "unlink"):
-    setattr(os, name, counted(getattr(os, name)))
-from repository.cli import main
-code = main(sys.argv[1:])
-print("moments", seen)
-sys.exit(code)
-"""
-ARGUMENTS = {"prune": ["prune", "--max-unused", "0"], "backup": ["backup", "source"]}
+ARGUMENTS = {
+    "backup": ["backup", "source"],
+    "copy": ["copy", "--from-repo", "other", "--from-password-file", "password"],
+    "forget": ["forget", "--keep-last", "1", "--group-by", ""],
+    "prune": ["prune", "--max-unused", "0"],
+}
 
 
 @pytest.fixture(scope="module")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a repository that has much to prune, and what was backed up last."""
+    """A folder with a repository that has much to prune, another to copy from, and what was backed up."""
     top = tmp_path_factory.mktemp("original")
-    repo = new_local_repo(top / "repo")
+    repo, other = new_local_repo(top / "repo"), new_local_repo(top / "other")
+    (top / "password").write_text(PASSWORD)
+    make_folders(top / "repo")
     fill(top / "source", 1, files=8)
     back_up(repo, top / "source")
     fill(top / "source", 2, files=4)
+    back_up(other, top / "source")
     back_up(repo, top / "source")
     make_odd(repo, 3)
     fill(top / "source", 4, files=3)
+    back_up(other, top / "source")
     return top
 
 
-def run_killed(top: Path, k: int, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = Restic("", top).env(PYTHONPATH=str(PROJECT))
-    command = [sys.executable, "-c", DRIVER, str(k), "-r", str(top / "repo"), *arguments]
-    return subprocess.run(command, cwd=top, env=environment, capture_output=True, text=True, timeout=60)
+def make_folders(repo: Path) -> None:
+    """Make all folders that a repository can have: how many are missing depends on the ids of packs."""
+    for name in ("index", "keys", "locks", "snapshots", *(f"data/{number:02x}" for number in range(256))):
+        (repo / name).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="module")
+def moments(original: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, int]:
+    """How many moments each command has: the ids of what it writes differ each time, not their number."""
+    found = {}
+    for name, arguments in ARGUMENTS.items():
+        top = shutil.copytree(original, tmp_path_factory.mktemp(name) / "top", symlinks=True)
+        code, found[name], errors = driven.run(top, *arguments)
+        assert code == 0, errors
+    return found
 
 
 def held(path: Path) -> dict[bytes, Contents]:
@@ -66,17 +62,17 @@ def held(path: Path) -> dict[bytes, Contents]:
     return {snapshot.tree: contents(repo, snapshot) for _, snapshot in repo.list_snapshots()}
 
 
-@pytest.mark.parametrize("share", [0.1, 0.35, 0.5, 0.65, 0.8, 0.95])
-@pytest.mark.parametrize("name", ["prune", "backup"])
-def test_every_snapshot_survives(
-    original: Path, tmp_path: Path, restic: str, name: str, share: float
-) -> None:
-    before, top = held(original / "repo"), tmp_path / "top"
+def kept(path: Path, name: str) -> dict[bytes, Contents]:
+    """Return what must be there afterwards: all, but for what a forget may have removed."""
+    found, repo = held(path), open_local(path)
+    newest = repo.list_snapshots()[-1][1].tree
+    return {newest: found[newest]} if name == "forget" else found
+
+
+def assert_survives_a_kill(original: Path, top: Path, restic: str, name: str, k: int) -> None:
+    before = kept(original / "repo", name)
     shutil.copytree(original, top, symlinks=True)
-    whole = run_killed(shutil.copytree(top, tmp_path / "whole"), 0, *ARGUMENTS[name])
-    moments = int(whole.stdout.split()[-1])
-    killed = run_killed(top, max(1, int(moments * share)), *ARGUMENTS[name])
-    assert killed.returncode == -signal.SIGKILL
+    assert driven.run(top, *ARGUMENTS[name], k=k)[0] == -signal.SIGKILL
     repo = open_local(top / "repo")
     remove_stale_locks(repo)  # of a process of this host that is gone
     assert list(repo.storage.list("locks/")) == []
@@ -84,7 +80,36 @@ def test_every_snapshot_survives(
     Restic(restic, top / "repo").check()
     after = held(top / "repo")
     assert {tree: after.get(tree) for tree in before} == before
-    assert run_killed(top, 0, *ARGUMENTS[name]).returncode == 0
-    assert run_killed(top, 0, *ARGUMENTS["prune"]).returncode == 0
+
+
+def assert_goes_on(top: Path, name: str) -> None:
+    remove_stale_locks(open_local(top / "other"))
+    assert driven.run(top, *ARGUMENTS[name])[0] == 0
+    assert driven.run(top, *ARGUMENTS["prune"])[0] == 0
     final = check(open_local(top / "repo"), read_data=True)
     assert (final.errors, final.hints) == ([], [])
+
+
+@pytest.mark.parametrize("share", [0.2, 0.5, 0.75, 0.95])
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_snapshot_survives(
+    original: Path, moments: dict[str, int], tmp_path: Path, restic: str, name: str, share: float
+) -> None:
+    k = max(1, int(moments[name] * share))
+    assert_survives_a_kill(original, tmp_path / "top", restic, name, k)
+    if share in (0.5, 0.95):
+        assert_goes_on(tmp_path / "top", name)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_every_snapshot_survives_a_kill_at_any_moment(
+    original: Path, moments: dict[str, int], tmp_path: Path, restic: str, name: str
+) -> None:
+    assert moments[name] >= 4
+    for k in range(1, moments[name] + 1):
+        top = tmp_path / f"{k}"
+        assert_survives_a_kill(original, top, restic, name, k)
+        assert_goes_on(top, name)
+        shutil.rmtree(top)
