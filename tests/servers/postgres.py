@@ -133,11 +133,20 @@ def start_cluster(folder: Path, extra: str = "", limits: Sequence[str] = ()) -> 
     (folder / "data" / "pg_hba.conf").write_text(
         "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
     )
-    port = free_port()
-    settings = f"port = {port}\nunix_socket_directories = '{folder}'\n{_SETTINGS}{extra}"
+    settings = f"unix_socket_directories = '{folder}'\n{_SETTINGS}{extra}"
     with (folder / "data" / "postgresql.conf").open("a") as file:
         file.write(settings)
-    return start(folder, port, limits)
+    for attempt in range(5):
+        try:
+            return start(folder, free_port(), limits)
+        except StartFailed:  # another process took the port meanwhile
+            if attempt == 4:
+                raise
+    raise AssertionError("not reached")
+
+
+class StartFailed(Exception):
+    """The server ended at once; its log is the message."""
 
 
 def _make(folder: Path, secret: Path) -> None:
@@ -154,7 +163,7 @@ def _make(folder: Path, secret: Path) -> None:
 def start(folder: Path, port: int, limits: Sequence[str] = ()) -> Cluster:
     """Start the server of a cluster that is there, and wait until it answers."""
     log = (folder / "log").open("ab")
-    command = [*as_server_user(), *limits, program("postgres"), "-D", str(folder / "data")]
+    command = [*as_server_user(), *limits, program("postgres"), "-D", str(folder / "data"), "-p", str(port)]
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
     log.close()
     cluster = Cluster(folder, port, process)
@@ -166,7 +175,8 @@ def start(folder: Path, port: int, limits: Sequence[str] = ()) -> Cluster:
         except psycopg.OperationalError:
             if process.poll() is not None or time.monotonic() > end:
                 process.kill()
-                raise AssertionError((folder / "log").read_text("utf-8", "replace")[-2000:]) from None
+                process.wait()
+                raise StartFailed((folder / "log").read_text("utf-8", "replace")[-2000:]) from None
             time.sleep(0.05)
 
 

@@ -132,14 +132,14 @@ def test_a_named_database_that_is_missing_is_refused(postgres: Cluster) -> None:
 
 def test_a_second_dump_of_the_same_rows_adds_little(postgres: Cluster, database: str) -> None:
     postgres.run(
-        "CREATE TABLE t AS SELECT g, md5(g::text) a, md5((g + 1)::text) b FROM generate_series(1, 150000) g",
+        "CREATE TABLE t AS SELECT g, md5(g::text) a, md5((g + 1)::text) b FROM generate_series(1, 400000) g",
         database=database,
     )
     first = back_up(postgres.tcp, [database])
     second = back_up(postgres.tcp, [database], repo=first.repo)
-    assert first.result.bytes_added > 10_000_000
-    # The header's time and the counts differ: the first chunk, and the manifest.
-    assert second.result.bytes_added < 0.35 * first.result.bytes_added
+    # The header's time differs, and with it a chunk, of 8 MiB at most; and the manifest.
+    assert first.result.bytes_added > 30_000_000
+    assert second.result.bytes_added < 17_000_000
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
@@ -205,8 +205,10 @@ def test_cancelling_ends_pg_dump_even_while_it_waits_for_a_lock(postgres: Cluste
         with pytest.raises(Cancelled):
             back_up(postgres.tcp, [database], waiting=cancel)
     assert time.monotonic() - started < 30
-    left = postgres.ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'")
-    assert left[0][0] <= 1  # a backend may take a moment to notice
+    end = time.monotonic() + 30
+    while postgres.ask(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{database}'") != [(0,)]:
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 def test_a_locked_table_fails_after_the_time_allowed(postgres: Cluster, database: str) -> None:
