@@ -26,12 +26,10 @@ from repository.backup import BackupOptions, BackupResult, backup
 from repository.compression import Mode
 from repository.entries import Problem
 from repository.errors import Damaged, RepositoryError
-from repository.files import local_identity
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
-from repository.snapshots import fits
 from repository.tally import Tally
 from repository.tree_cache import TreeCache
 from sources.preview import Totals
@@ -139,11 +137,7 @@ def _record(task: _Task) -> RepositoryRecord:
 
 
 def _parent(task: _Task, found: Findings) -> bytes | None:
-    """Return the snapshot to compare with: that of the newest good point which can be read.
-
-    Where there is none yet, it is one of this host and these paths, as for restic: so a repository that was
-    adopted is gone on with.
-    """
+    """Return the snapshot to compare with: that of the newest good point which can be read."""
     query = select(Copy.snapshot_id).join(Point).where(
         Point.config_id == task.config_id,
         Copy.repository_id == task.record_id,
@@ -155,13 +149,7 @@ def _parent(task: _Task, found: Findings) -> bytes | None:
     for name in db.session.scalars(query.order_by(Point.taken_at.desc())):
         if bytes.fromhex(name) in found.stored:
             return bytes.fromhex(name)
-    paths = task.source.paths
-    fitting = [
-        snapshot_id
-        for snapshot_id, snapshot in found.stored.items()
-        if fits(snapshot, local_identity()[0], paths) and len(snapshot.paths) == len(paths)
-    ]
-    return fitting[-1] if fitting else None
+    return None
 
 
 def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent: bytes | None) -> Outcome:

@@ -11,8 +11,8 @@ from typing import Literal, TypeVar
 
 from core import opened, points
 from core.downloads import Download
-from core.errors import NotFound
-from core.models import Point
+from core.errors import NotFound, Unreachable
+from core.models import Copy, Point
 from core.opened import Opened
 from core.tokens import printable, token_from_path
 from repository import browse as engine
@@ -41,70 +41,91 @@ class Row:
     token: str
 
 
-def list_dir(point: Point, path: bytes = b"/") -> list[Row]:
+def copy_in_use(point: Point, copy_id: int | None = None) -> Copy:
+    """Return the copy that is read: the one chosen, or the best whose storage answers.
+
+    Raises NotFound, and Unreachable if none answers, as everything here.
+    """
+    return _held(point, copy_id)[0]
+
+
+def list_dir(point: Point, path: bytes = b"/", copy_id: int | None = None) -> list[Row]:
     """Return a folder's entries, folders first, each by name.
 
     Raises NotFound, Unreachable, RepositoryError, StorageError.
     """
-    nodes = _read(point, lambda repo, snapshot: engine.list_dir(repo, snapshot, path), path)
+    nodes = _read(point, copy_id, lambda repo, snapshot: engine.list_dir(repo, snapshot, path), path)
     rows = [_row(path, node) for node in nodes]
     return sorted(rows, key=lambda row: (row.kind != "dir", row.path))
 
 
-def find(point: Point, path: bytes) -> Row:
+def find(point: Point, path: bytes, copy_id: int | None = None) -> Row:
     """Return one entry by its path. Raises as list_dir."""
-    return _row(_parent(path), _find_node(point, path))
+    return _row(_parent(path), _find_node(point, copy_id, path))
 
 
-def read_file(point: Point, path: bytes) -> tuple[Row, Iterator[bytes]]:
+def read_file(point: Point, path: bytes, copy_id: int | None = None) -> tuple[Row, Iterator[bytes]]:
     """Return a file's row and its content, piece by piece, under a shared lock that ends with the iterator.
 
     A damaged piece raises in mid-stream, so that a download is visibly cut. Raises NotFound if it is no file.
     """
-    node = _find_node(point, path)
+    node = _find_node(point, copy_id, path)
     if node.type != "file":
         raise NotFound(f"{printable(path)} is no file in this point.")
-    content = _download(point, lambda repo, snapshot: engine.read_file(repo, node))
+    content = _download(point, copy_id, lambda repo, snapshot: engine.read_file(repo, node))
     return _row(_parent(path), node), content
 
 
-def stream_folder(point: Point, path: bytes, form: Literal["tar", "zip"]) -> Iterator[bytes]:
+def stream_folder(
+    point: Point, path: bytes, form: Literal["tar", "zip"], copy_id: int | None = None
+) -> Iterator[bytes]:
     """Return a folder (or one file) as an archive, piece by piece; as read_file in all else."""
     if path != b"/":
-        _find_node(point, path)
+        _find_node(point, copy_id, path)
     stream = engine.stream_tar if form == "tar" else engine.stream_zip
-    return _download(point, lambda repo, snapshot: stream(repo, snapshot, path))
+    return _download(point, copy_id, lambda repo, snapshot: stream(repo, snapshot, path))
 
 
-def _find_node(point: Point, path: bytes) -> Node:
-    return _read(point, lambda repo, snapshot: engine.find_node(repo, snapshot, path), path)
+def _find_node(point: Point, copy_id: int | None, path: bytes) -> Node:
+    return _read(point, copy_id, lambda repo, snapshot: engine.find_node(repo, snapshot, path), path)
 
 
-def _read(point: Point, use: Callable[[Repository, Snapshot], T], path: bytes) -> T:
+def _read(point: Point, copy_id: int | None, use: Callable[[Repository, Snapshot], T], path: bytes) -> T:
     """Use the opened repository; if something is gone from it, open it anew once and try again."""
-    held, snapshot_id = _held(point)
+    copy, held = _held(point, copy_id)
+    snapshot_id = bytes.fromhex(copy.snapshot_id)
     try:
         return use(held.repo, held.snapshot(snapshot_id))
     except PathNotFound as error:
         raise NotFound(f"{printable(path)} is not in this point.") from error
     except _GONE:
-        held = opened.reload(points.best_copy(point).repository, held)
+        held = opened.reload(copy.repository, held)
     return use(held.repo, held.snapshot(snapshot_id))
 
 
-def _download(point: Point, make: Callable[[Repository, Snapshot], Iterator[bytes]]) -> Iterator[bytes]:
+def _download(
+    point: Point, copy_id: int | None, make: Callable[[Repository, Snapshot], Iterator[bytes]]
+) -> Iterator[bytes]:
     """Begin a stream; if its first piece is gone, a prune may have moved it: open anew once."""
-    held, snapshot_id = _held(point)
+    copy, held = _held(point, copy_id)
+    snapshot_id = bytes.fromhex(copy.snapshot_id)
     try:
         return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
     except _GONE:
-        held = opened.reload(points.best_copy(point).repository, held)
+        held = opened.reload(copy.repository, held)
     return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
 
 
-def _held(point: Point) -> tuple[Opened, bytes]:
-    copy = points.best_copy(point)
-    return opened.get(copy.repository), bytes.fromhex(copy.snapshot_id)
+def _held(point: Point, copy_id: int | None) -> tuple[Copy, Opened]:
+    """Return the first copy whose storage answers; of them all, what is wrong with the best is raised."""
+    best = points.best_copy(point, copy_id)
+    first: Unreachable | None = None
+    for copy in [best] if copy_id is not None else points.in_order(point):
+        try:
+            return copy, opened.get(copy.repository)
+        except Unreachable as error:
+            first = first or error
+    raise first or NotFound(f"Point {point.id} is gone.")
 
 
 def _parent(path: bytes) -> bytes:

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
-from core import storages
+from core import providers, storages
 from core.models import RepositoryRecord
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -65,7 +65,7 @@ def forget_all() -> None:
 
 
 def _open(record: RepositoryRecord) -> Opened:
-    repo = storages.open_repository(record)
+    repo = storages.open_repository(record, policy=providers.QUICK)  # somebody waits, or has another copy
     try:
         repo.load_index()
     except BaseException:

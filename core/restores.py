@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
 from core import jobs, points
@@ -13,6 +13,7 @@ from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point, Restore
 from core.restore_targets import refuse_target
+from core.retention_rules import blank_is_none
 from core.tokens import path_from_token
 
 Conflict = Literal["keep", "replace", "replace-if-older", "rename"]
@@ -26,7 +27,10 @@ CONFLICTS: Mapping[Conflict, str] = {
 
 
 class RestoreInput(BaseModel):
-    """What is restored to where. `include`: path tokens as browsing shows them; none for all."""
+    """What is restored to where. `include`: path tokens as browsing shows them; none for all.
+
+    `copy_id`: read this copy, and no other; None: the best one that answers.
+    """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -34,6 +38,7 @@ class RestoreInput(BaseModel):
     include: list[str] = Field(default_factory=list)
     target_path: str
     conflict: Conflict = "keep"
+    copy_id: Annotated[int | None, BeforeValidator(blank_is_none)] = None
 
     @field_validator("target_path")
     @classmethod
@@ -69,11 +74,14 @@ def create(given: RestoreInput, trigger: str = "manual") -> Job:
     """Make a queued restore; the caller enqueues it. Raises NotFound, Invalid (target_path)."""
     point = points.get(given.point_id)
     target = refuse_target(given.target_path, list(point.paths.get("paths", [])))
-    copy_id = points.best_copy(point).id
+    copy_id = points.best_copy(point, given.copy_id).id
+    chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
     with write() as session:
         if session.get(Copy, copy_id) is None:
             raise NotFound(f"Point {given.point_id} is gone.")
-        job = jobs.add_job(session, kind="restore", trigger=trigger, config_id=point.config_id, parameters={})
+        job = jobs.add_job(
+            session, kind="restore", trigger=trigger, config_id=point.config_id, parameters=chosen
+        )
         session.add(
             Restore(
                 job_id=job.id,

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Literal
-from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from core import alerts, configs, points, schedules, storages, words
-from core.db import UtcDateTime, db, utc_now
+from core import alerts, configs, copying, failover, points, schedules, storages, words
+from core.config_facts import CELLS
+from core.config_facts import Day as Day
+from core.config_facts import Facts as Facts
+from core.config_facts import facts as facts
+from core.config_facts import strip as strip
+from core.db import db, utc_now
 from core.models import Config, Job, Point, ScheduledRun, Storage
 from core.models.job import PENDING
 
-Word = Literal["Paused", "Running", "Failing", "Late", "New", "Protected"]
-Cell = Literal["good", "warning", "failed", "missed", "none"]
+Word = Literal["Paused", "Running", "Failing", "Late", "Degraded", "New", "Protected"]
 
 # How long after its due time a run may end before its config is Late.
 GRACE = timedelta(hours=1)
 # A backup queued for longer is not "about to start": perhaps nobody works.
 ABOUT_TO_START = timedelta(minutes=2)
 _LOOK_BACK = timedelta(days=40)
-_CELLS: dict[str, Cell] = {
-    "completed": "good",
-    "warning": "warning",
-    "failed": "failed",
-    "interrupted": "failed",
-}
 _GOOD = ("completed", "warning")
-# The worst of a day is shown. Cancelled by a person is no outcome.
-_RANK: tuple[Cell, ...] = ("none", "good", "warning", "missed", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,26 +41,6 @@ class State:
     def needs_person(self) -> bool:
         """Tell whether somebody has to do something."""
         return self.word in ("Failing", "Late")
-
-
-@dataclass(frozen=True, slots=True)
-class Day:
-    """One cell of the strip: the worst that happened on a day of the config's own time zone."""
-
-    day: date
-    status: Cell
-    job_id: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """Numbers of one config. None is unknown or never, and is shown as that."""
-
-    last_good: Point | None
-    next_run: datetime | None
-    good_points: int
-    source_bytes: int | None
-    stored_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,45 +70,13 @@ def state(config: Config, now: datetime | None = None) -> State:
     now = now or utc_now()
     if not config.enabled:
         return State("Paused", "Its schedule is switched off; it runs only when started by hand.")
-    for look in (_running, _failing, _late):
+    for look in (_running, _failing, _late, _degraded):
         if (found := look(config, now)) is not None:
             return found
     point = points.latest(config.id)
     if point is None:
         return State("New", "There is no good point yet.")
     return State("Protected", _completeness(point), point.job_id)
-
-
-def strip(config: Config, days: int = 30, now: datetime | None = None) -> list[Day]:
-    """Return the last `days` days, the oldest first, today last."""
-    zone = ZoneInfo(config.timezone)
-    today = (now or utc_now()).astimezone(zone).date()
-    cells = {today - timedelta(days=back): Day(today - timedelta(days=back), "none") for back in range(days)}
-    since = datetime.combine(today - timedelta(days=days), datetime.min.time(), zone)
-    for moment, status, job_id in [*_ended_runs(config, since), *_missed_runs(config, since)]:
-        day = moment.astimezone(zone).date()
-        if day in cells and _RANK.index(status) >= _RANK.index(cells[day].status):
-            cells[day] = Day(day, status, job_id)
-    return [cells[day] for day in sorted(cells)]
-
-
-def facts(config: Config, now: datetime | None = None) -> Facts:
-    """Return the numbers of a config."""
-    sums = select(func.count(Point.id), func.coalesce(func.sum(Point.bytes_added), 0)).where(
-        Point.config_id == config.id, Point.copies.any(points.live())
-    )
-    good_points, stored_bytes = db.session.execute(sums).one()
-    last_good = points.latest(config.id)
-    upcoming = (
-        schedules.next_runs(config.cron, config.timezone, 1, now or utc_now()) if config.enabled else []
-    )
-    return Facts(
-        last_good=last_good,
-        next_run=upcoming[0] if upcoming else None,
-        good_points=good_points,
-        source_bytes=last_good.bytes if last_good else None,
-        stored_bytes=int(stored_bytes),
-    )
 
 
 def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]] | None = None) -> Verdict:
@@ -152,9 +95,17 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
     if not shown:
         return Verdict("waiting", "Nothing is backed up yet.", [], last)
     incomplete, left_out = _left_out(shown)
+    degraded = [
+        Reason(f"{config.name}: {found.reason}", config_id=config.id, job_id=found.job_id)
+        for config, found in shown
+        if found.word == "Degraded"
+    ]
     open_ends = [config.name for config, found in shown if not _is_protected(config, found)]
     if open_ends:
         return Verdict("waiting", _not_yet(open_ends, len(shown)), incomplete, last)
+    if degraded:
+        sentence = f"{_all(len(shown))} protected, but copies are missing."
+        return Verdict("warning", sentence, [*degraded, *incomplete], last)
     if incomplete:
         missing = f"{words.count(left_out, 'thing')} that could not be read"
         return Verdict("warning", f"{_all(len(shown))} protected, except for {missing}.", incomplete, last)
@@ -183,12 +134,12 @@ def _running(config: Config, now: datetime) -> State | None:
 
 
 def _failing(config: Config, now: datetime) -> State | None:
-    storage = config.destinations[0].repository.storage
-    if storage.unreachable_since is not None:
+    storage = _storage_of(config)
+    if storage.unreachable_since is not None and not _can_go_elsewhere(config):
         return State("Failing", _unreachable(f"Its storage {storage.name}", storage))
     point = points.latest(config.id)
     job = _last_ended(config)
-    if job is not None and _CELLS[job.status] == "failed":
+    if job is not None and CELLS[job.status] == "failed":
         return State("Failing", job.summary or f"The last backup {job.status}.", job.id)
     missed = _last_missed(config, now)
     if missed is not None and not (job and job.ended_at and job.ended_at >= missed.due_at):
@@ -218,8 +169,26 @@ def _late(config: Config, now: datetime) -> State | None:
     return State("Late", "No backup has ended well since its last run was due.")
 
 
+def _can_go_elsewhere(config: Config) -> bool:
+    """Tell whether a backup would find a destination that answers."""
+    records = [storages.get_repository(record_id) for record_id in failover.candidates(config.id)]
+    return any(record.storage.unreachable_since is None for record in records)
+
+
+def _degraded(config: Config, now: datetime) -> State | None:
+    """Look for a destination that is down, or lacks what should have been copied there by now."""
+    if len(config.destinations) < 2:
+        return None
+    for gap in copying.gaps(config, now):
+        if not gap.reachable:
+            return State("Degraded", _unreachable(gap.storage.name, gap.storage))
+        if gap.late:
+            return State("Degraded", gap.text, gap.job.id if gap.job else None)
+    return None
+
+
 def _last_ended(config: Config) -> Job | None:
-    query = select(Job).where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(_CELLS))
+    query = select(Job).where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(CELLS))
     return db.session.scalar(query.order_by(Job.ended_at.desc(), Job.id.desc()).limit(1))
 
 
@@ -228,21 +197,6 @@ def _last_missed(config: Config, now: datetime) -> ScheduledRun | None:
     query = select(ScheduledRun).where(ScheduledRun.config_id == config.id, ScheduledRun.due_at <= now)
     run = db.session.scalar(query.order_by(ScheduledRun.due_at.desc()).limit(1))
     return run if run is not None and run.job_id is None else None
-
-
-def _ended_runs(config: Config, since: datetime) -> list[tuple[datetime, Cell, int | None]]:
-    began = func.coalesce(Job.started_at, Job.created_at, type_=UtcDateTime())
-    query = select(began, Job.status, Job.id).where(
-        Job.config_id == config.id, Job.kind == "backup", Job.status.in_(_CELLS), Job.ended_at >= since
-    )
-    return [(at, _CELLS[status], job_id) for at, status, job_id in db.session.execute(query.order_by(Job.id))]
-
-
-def _missed_runs(config: Config, since: datetime) -> list[tuple[datetime, Cell, int | None]]:
-    query = select(ScheduledRun.due_at).where(
-        ScheduledRun.config_id == config.id, ScheduledRun.job_id.is_(None), ScheduledRun.due_at >= since
-    )
-    return [(due_at, "missed", None) for due_at in db.session.scalars(query)]
 
 
 def _storage_reasons() -> list[Reason]:
@@ -306,7 +260,7 @@ def _not_yet(names: Sequence[str], total: int) -> str:
 
 
 def _is_protected(config: Config, found: State) -> bool:
-    if found.word == "Running":
+    if found.word in ("Running", "Degraded"):
         return points.latest(config.id) is not None
     return found.word == "Protected"
 
