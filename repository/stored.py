@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from repository.errors import Damaged
 from repository.files import FileStore, list_packs, pack_key
+from storage_adapters.base import StorageAdapter, parallel_calls
 from storage_adapters.errors import ObjectNotFound
 
 # Above this many files, one listing is cheaper than asking for each.
@@ -41,10 +44,13 @@ def _stored_sizes(files: FileStore, written: Mapping[str, int]) -> dict[str, int
     if len(written) > _STAT_AT_MOST:
         packs = {pack_key(pack): size for pack, size in list_packs(files.storage).items()}
         return packs | {f"index/{file.id.hex()}": file.size_bytes for file in files.list("index")}
-    sizes = {}
-    for key in written:
-        try:
-            sizes[key] = files.storage.stat(key).size_bytes
-        except ObjectNotFound:
-            continue  # stays without a size: named by the caller
-    return sizes
+    with ThreadPoolExecutor(parallel_calls(files.storage), "stat") as pool:
+        found = pool.map(partial(_stored_size, files.storage), written)
+        return {key: size for key, size in zip(written, found, strict=True) if size is not None}
+
+
+def _stored_size(storage: StorageAdapter, key: str) -> int | None:
+    try:
+        return storage.stat(key).size_bytes
+    except ObjectNotFound:
+        return None
