@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from repository.entries import Entry, OpenFile, Problem
+from repository.entries import Entry, OpenFile, Problem, SourceUnavailable
 from sources.ssh.listing import status_of, unescaped
 from sources.ssh.rows import Row
 from sources.ssh.worker import Worker, Workers
@@ -20,7 +20,7 @@ from ssh.errors import Unreachable
 
 _LARGE_BYTES = 4 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
-_BATCH_FILES = 512
+_BATCH_FILES = 256
 _ATTEMPTS = 3
 
 _TAR_LINE = re.compile(rb"tar: (.*): ((?:Cannot|Read error|Warning|File|Unknown)[^\n]*|file [^\n]*)\Z")
@@ -183,7 +183,7 @@ class _ReadFile:
 
 @dataclass(slots=True)
 class _StreamedFile:
-    """A large file that is still coming, as an OpenFile. Raises Unreachable when the connection breaks."""
+    """A large file that is still coming, as an OpenFile. Raises SourceUnavailable if the host is lost."""
 
     path: bytes
     _wanted: _Wanted
@@ -201,18 +201,28 @@ class _StreamedFile:
             return self._stream.readinto(buffer)
         except TarError as error:
             raise OSError(f"its stream is broken: {error}") from error
+        except Unreachable as error:
+            raise lost(error) from error
 
     def entry_now(self) -> Entry:
         """Return the metadata as it is now. Raises OSError if tar says that not all could be read."""
-        output = self._worker.finish()
-        stray = _blame(output.stderr, output.code, {self.path: self._wanted})
-        if self._wanted.error or stray:
-            raise OSError(self._wanted.error or stray)
-        now = self._files.after(self._wanted)
+        try:
+            output = self._worker.finish()
+            stray = _blame(output.stderr, output.code, {self.path: self._wanted})
+            if self._wanted.error or stray:
+                raise OSError(self._wanted.error or stray)
+            now = self._files.after(self._wanted)
+        except Unreachable as error:
+            raise lost(error) from error
         return self.entry if self._wanted.now and self._wanted.now.facts == self._wanted.row.facts else now
 
     def close(self) -> None:
         """Leave what is left of the stream to whoever lent the worker."""
+
+
+def lost(error: Unreachable) -> SourceUnavailable:
+    """Return what it means for a backup that the host is gone."""
+    return SourceUnavailable(f"{error}; what was read is stored, and the next run goes on from there")
 
 
 def _batches(wanted: Sequence[_Wanted]) -> Iterator[list[_Wanted]]:

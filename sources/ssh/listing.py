@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from repository.entries import SourceUnavailable
+from repository.entries import Problem, SourceUnavailable
 from sources.globs import is_literal
 from sources.patterns import PatternList
 from sources.rules import Rules
@@ -40,6 +40,7 @@ class HostListing:
     devices: dict[bytes, int] = field(default_factory=dict)
     complaints: dict[bytes, str] = field(default_factory=dict)
     general: list[str] = field(default_factory=list)
+    tag_problems: dict[bytes, list[Problem]] = field(default_factory=dict)
     _by_folder: dict[bytes, list[bytes]] = field(default_factory=dict)
 
     def complain(self, path: bytes, reason: str) -> None:

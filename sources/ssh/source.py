@@ -13,11 +13,12 @@ from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir, So
 from sources.patterns import PatternList, clean
 from sources.rules import Rules
 from sources.ssh import rows
-from sources.ssh.contents import HostFiles
+from sources.ssh.contents import HostFiles, lost
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.listing import HostListing, list_host, status_of
 from sources.ssh.probe import Probe, probe
 from sources.ssh.rows import Malformed, Row
+from sources.ssh.tree import pack
 from sources.ssh.worker import Workers
 from ssh.errors import Unreachable
 
@@ -122,9 +123,7 @@ class SshSource:
         try:
             yield from self._files.open(paths)
         except Unreachable as error:
-            raise SourceUnavailable(
-                f"{error}; what was read is stored, and the next run goes on from there"
-            ) from error
+            raise lost(error) from error
 
     def close(self) -> None:
         """End the connection."""
@@ -148,9 +147,23 @@ class SshSource:
                     self._listing = list_host(
                         self._host, self._workers, known, self._tops, self._rules, self._never
                     )
+                    self._apply_tags(self._listing)
                 except Unreachable as error:
                     raise SourceUnavailable(str(error)) from error
             return self._listing
+
+    def _apply_tags(self, listing: HostListing) -> None:
+        """Empty the directories with a tag file whose content says so."""
+        tags = {name: header for name, header in self._rules.tags if header}
+        for key in listing.tree.tagged:
+            rows = [row for row in listing.tree.dirs[key].rows() if row.name in tags]
+            for file in self._files.open([key + b"/" + row.name for row in rows]):
+                name = file.path.rpartition(b"/")[2]
+                if isinstance(file, Problem):
+                    text = f"cannot read the tag file, so the folder is backed up: {file.message}"
+                    listing.tag_problems.setdefault(key, []).append(Problem(file.path, "unsupported", text))
+                elif _starts_with(file, tags[name]):
+                    listing.tree.dirs[key] = pack([row for row in rows if row.name == name])
 
     def _is_inside(self, path: bytes) -> bool:
         """Tell whether a directory is a target or lies in one."""
@@ -198,6 +211,7 @@ class SshSource:
         found.problems += [
             _complaint(listing, path) for path in listing.complaints_in(key) if path not in listing.tree.dirs
         ]
+        found.problems += listing.tag_problems.get(key, [])
         if key == b"":
             found.problems += [Problem(b"/", "unreadable", text) for text in listing.general]
             found.problems += [Problem(b"/", "unsupported", text) for text in self._probed().limits]
@@ -237,6 +251,14 @@ class SshSource:
                 if len(self._recent) > _DIRS_REMEMBERED:
                     self._recent.popitem(last=False)
             return self._recent[folder][name]
+
+
+def _starts_with(file: OpenFile, header: bytes) -> bool:
+    buffer = memoryview(bytearray(len(header)))
+    try:
+        return buffer[: file.readinto(buffer)] == header
+    finally:
+        file.close()
 
 
 def _complaint(listing: HostListing, path: bytes) -> Problem:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
+import subprocess
+import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +18,17 @@ from sources.local import LocalSource
 from sources.rules import Rules
 from sources.ssh.host import SshHostSettings
 from sources.ssh.source import SshSource
+from ssh.server import Server
+from tests.ports import free_port
 from tests.servers.sshd import Sshd
+from tests.servers.tcp_wire import wire_to
 from tests.sources.nasty import make_nasty_tree
-from tests.sources.trees import read_chunks, walk
+from tests.sources.trees import needs_root, read_chunks, walk
+
+NO_RULES = Rules()
 
 
-def over_ssh(sshd: Sshd, *paths: Path | str, rules: Rules = Rules(), **more: object) -> SshSource:
+def over_ssh(sshd: Sshd, *paths: Path | str, rules: Rules = NO_RULES, **more: object) -> SshSource:
     return SshSource(SshHostSettings(sshd.server()), [str(path) for path in paths], rules=rules, **more)  # type: ignore[arg-type]
 
 
@@ -29,6 +38,18 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.link(tree / "sizes" / "sparse", tree / "sizes" / "another name")
     (tree / "large").write_bytes(os.urandom(9_000_001))
     return tree
+
+
+@pytest.fixture
+def ordinary(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A login that is not root's, for as long as the test runs."""
+    name, secret = f"hf-{secrets.token_hex(6)}", secrets.token_hex(12)
+    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True)
+    try:
+        subprocess.run(["chpasswd"], input=f"{name}:{secret}\n".encode(), check=True)
+        yield replace(sshd.server(), user=name, private_key=None, password=secret)
+    finally:
+        subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
 
 
 def plain(entry: Entry) -> Entry:
@@ -59,3 +80,170 @@ def test_the_content_of_every_file_is_the_same(sshd: Sshd, nasty: Path) -> None:
         files.remove(file.path)
     assert files == []
     source.close()
+
+
+def test_rules_leave_out_the_same_as_here(sshd: Sshd, tmp_path: Path) -> None:
+    tree = tmp_path / "tree"
+    for name in (
+        "keep/a.txt",
+        "keep/a.tmp",
+        "cache/x/y",
+        "Build/out",
+        "odd[1]/file",
+        "deep/no/no/file",
+        "big",
+    ):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(b"x" * (5000 if name == "big" else 10))
+    (tree / "tagged").mkdir()
+    (tree / "tagged" / ".nobackup").touch()
+    (tree / "tagged" / "below").mkdir()
+    (tree / "tagged" / "below" / "file").touch()
+    (tree / "cached").mkdir()
+    (tree / "cached" / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55\n")
+    (tree / "cached" / "file").touch()
+    (tree / "not cached").mkdir()
+    (tree / "not cached" / "CACHEDIR.TAG").write_text("no signature")
+    (tree / "not cached" / "file").touch()
+    rules = Rules(
+        exclude=(f"{tree}/cache", "*.tmp", "deep/**/file", f"{tree}/odd[[]1]"),
+        iexclude=("build",),
+        exclude_caches=True,
+        exclude_if_present=(".nobackup",),
+        exclude_larger_than=4000,
+    )
+    source = over_ssh(sshd, tree, rules=rules)
+    here, there = walk(LocalSource([str(tree)], rules=rules)), walk(source)
+    assert there.keys() == here.keys()
+    scanned = {each.path for each in source.scan()}
+    assert scanned == {
+        path for path, entry in there.items() if entry.kind == "dir" and path.startswith(os.fsencode(tree))
+    }
+    assert (
+        over_ssh(sshd, tree, rules=Rules(exclude=(str(tree),))).list_dir(os.fsencode(tmp_path)).entries == []
+    )
+    source.close()
+
+
+def test_places_that_are_never_backed_up(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "tree" / "[its data]").mkdir(parents=True)
+    (tmp_path / "tree" / "[its data]" / "file").touch()
+    (tmp_path / "tree" / "other").touch()
+    source = over_ssh(sshd, tmp_path / "tree", never=[(str(tmp_path / "tree" / "[its data]"), "our own")])
+    assert [path.rpartition(b"/")[2] for path in walk(source)][-1:] == [b"other"]
+    source.close()
+
+
+def test_paths_that_are_missing_or_relative_are_refused(sshd: Sshd, tmp_path: Path) -> None:
+    with pytest.raises(SourceUnavailable, match="does not exist"):
+        over_ssh(sshd, tmp_path, tmp_path / "not here").check()
+    with pytest.raises(SourceUnavailable, match="absolute"):
+        over_ssh(sshd, "etc")
+
+
+def test_targets_within_each_other_and_links(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "real" / "below").mkdir(parents=True)
+    (tmp_path / "real" / "below" / "file").write_text("x")
+    (tmp_path / "way").symlink_to("real")
+    targets = [tmp_path / "way" / "below", tmp_path / "real", tmp_path / "real" / "below"]
+    source = over_ssh(sshd, *targets)
+    here, there = walk(LocalSource([str(t) for t in targets])), walk(source)
+    assert there.keys() == here.keys()
+    assert there[os.fsencode(tmp_path / "way")].kind == "dir", "links above a target are followed"
+    link = over_ssh(sshd, tmp_path / "way")
+    problems = link.list_dir(os.fsencode(tmp_path)).problems
+    assert ["Name that itself" in problem.message for problem in problems] == [True]
+    source.close()
+    link.close()
+
+
+def test_a_file_that_changed_since_the_listing_is_noticed_and_read_again(sshd: Sshd, tmp_path: Path) -> None:
+    small, large, gone, other = (tmp_path / name for name in ("small", "large", "gone", "other"))
+    for path in (small, gone, other):
+        path.write_bytes(b"before")
+    large.write_bytes(b"before" * 1_000_000)
+    source = over_ssh(sshd, tmp_path)
+    files = [path for path, entry in walk(source).items() if entry.kind == "file"]
+    small.write_bytes(b"afterwards")
+    large.write_bytes(b"later!" * 1_000_000)
+    gone.unlink()
+    other.unlink()
+    other.mkdir()
+    seen = {}
+    for file in source.open_files(files):
+        if isinstance(file, Problem):
+            seen[Path(os.fsdecode(file.path)).name] = file.kind
+            continue
+        b"".join(read_chunks(file))
+        assert file.entry_now() != file.entry
+        file.close()
+    assert seen == {"gone": "vanished", "other": "vanished"}
+    for path in (small, large):
+        for file in source.open_files([os.fsencode(path)]):
+            assert not isinstance(file, Problem)
+            assert b"".join(read_chunks(file)) == path.read_bytes()
+            assert file.entry_now() is file.entry
+            assert file.entry.size == path.stat().st_size
+            file.close()
+    source.close()
+
+
+def test_a_lost_host_is_a_lost_source(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(os.urandom(30_000_000))
+    with wire_to(sshd.port) as wire:
+        source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
+        walk(source)
+        wire.cut_after(down=5_000_000)
+        opened = source.open_files([os.fsencode(tmp_path / "large")])
+        file = next(iter(opened))
+        assert not isinstance(file, Problem)
+        with pytest.raises(SourceUnavailable, match="the next run goes on"):
+            b"".join(read_chunks(file))
+        source.close()
+
+
+def test_small_files_survive_a_cut(sshd: Sshd, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / f"{number}").write_bytes(os.urandom(1_000_000))
+    with wire_to(sshd.port) as wire:
+        source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
+        files = [path for path, entry in walk(source).items() if entry.kind == "file"]
+        wire.cut_after(down=3_000_000)
+        for file in source.open_files(files):
+            assert not isinstance(file, Problem)
+            assert b"".join(read_chunks(file)) == Path(os.fsdecode(file.path)).read_bytes()
+        assert wire.cuts == 1
+        source.close()
+
+
+def test_a_host_that_is_away_or_not_the_right_one(sshd: Sshd, tmp_path: Path) -> None:
+    away = SshSource(SshHostSettings(sshd.server(port=free_port())), [str(tmp_path)])
+    with pytest.raises(SourceUnavailable, match="no connection"):
+        away.check()
+    wrong = replace(sshd.server(), known_host_keys=())
+    with pytest.raises(SourceUnavailable, match="not known yet"):
+        SshSource(SshHostSettings(wrong), [str(tmp_path)]).check()
+
+
+@needs_root
+def test_as_another_user_and_with_sudo(ordinary: Server, request: pytest.FixtureRequest) -> None:
+    tmp_path = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
+    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
+    tmp_path.chmod(0o755)
+    for name, mode in (("open", 0o644), ("secret", 0o600)):
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "closed").mkdir(mode=0o700)
+    (tmp_path / "closed" / "file").touch()
+    source = SshSource(SshHostSettings(ordinary), [str(tmp_path)])
+    listing = source.list_dir(os.fsencode(tmp_path))
+    assert listing.problems == []
+    with pytest.raises(OSError, match="Permission denied"):
+        source.list_dir(os.fsencode(tmp_path / "closed"))
+    found = list(source.open_files([os.fsencode(tmp_path / "secret")]))
+    assert [
+        (each.kind, "Permission denied" in each.message) for each in found if isinstance(each, Problem)
+    ] == [("unreadable", True)]
+    source.close()
+    with pytest.raises(SourceUnavailable, match="sudo"):
+        SshSource(SshHostSettings(ordinary, sudo=True), [str(tmp_path)]).check()
