@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _OTHERS = ("gs", "azure", "b2", "rest", "rclone", "swift")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+\Z")
+_HIDDEN_LOGIN = re.compile(r"[^/]*@[^/:]+:")  # the rest of user:password@host:path, cut at its first colon
 _LOOKUPS = {"auto": None, "path": True, "dns": False}
 _OPTIONS = ("s3.bucket-lookup", "s3.region", "s3.storage-class")
 
@@ -200,7 +201,7 @@ def _parse_sftp(rest: str) -> SftpSettings:
         port = None
         if not colon:
             raise BadPlace("name server and folder, as sftp:user@host:/path or sftp://user@host:port//path")
-    if ":" in user:
+    if ":" in user or _HIDDEN_LOGIN.match(path):
         raise BadPlace(_IN_PLACE.format(instead="use a key, by ssh-agent or ~/.ssh/config"))
     if not host:
         raise BadPlace("name the server, as sftp:user@host:/path or sftp://user@host:port//path")

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage_adapters.base import ObjectInfo, StorageAdapter, validate_key, validate_prefix
+from storage_adapters.count import CountingAdapter
 from storage_adapters.errors import InvalidKey, ObjectNotFound, ObjectTruncated
 from storage_adapters.local import LocalAdapter
 from storage_adapters.memory import MemoryAdapter
@@ -19,15 +20,18 @@ from storage_adapters.prefixed import PrefixedAdapter
 from storage_adapters.retry import RetryingAdapter, RetryPolicy
 from storage_adapters.s3 import S3Adapter
 from storage_adapters.sftp import SftpAdapter
+from storage_adapters.throttle import ThrottledAdapter
 
 
-@pytest.fixture(params=["memory", "local", "prefixed", "retrying", "s3", "sftp"])
+@pytest.fixture(params=["memory", "local", "prefixed", "retrying", "throttled", "counting", "s3", "sftp"])
 def storage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StorageAdapter]:
     makers: dict[str, Callable[[], StorageAdapter]] = {
         "memory": MemoryAdapter,
         "local": lambda: LocalAdapter(str(tmp_path)),
         "prefixed": lambda: PrefixedAdapter(LocalAdapter(str(tmp_path)), "some/place/"),
         "retrying": lambda: RetryingAdapter(LocalAdapter(str(tmp_path))),
+        "throttled": lambda: ThrottledAdapter(LocalAdapter(str(tmp_path)), lambda: 1e9, lambda: 1e9),
+        "counting": lambda: CountingAdapter(LocalAdapter(str(tmp_path))),
         "s3": lambda: S3Adapter(request.getfixturevalue("s3_settings")),
         "sftp": lambda: SftpAdapter(request.getfixturevalue("sshd").settings(tmp_path)),
     }
