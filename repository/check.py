@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from repository.check_damage import Damage, name_affected
 from repository.check_index import check_index, check_packs
-from repository.check_packs import read_packs
+from repository.check_packs import PackReader
 from repository.check_subset import LastRead, Subset
 from repository.check_trees import check_trees
 from repository.errors import Damaged, DamagedKey
@@ -72,14 +72,16 @@ def check(
     facts = check_index(repo, result.errors, result.hints)
     present = check_packs(repo, facts, damage, result.errors, result.hints)
     result.packs = len(present)
-    result.trees = check_trees(repo, snapshots, damage, result.errors, progress)
     result.present = list(present)
     if subset is not None:
         present = subset.choose(present, last_read)
-    if read_data or subset is not None:
-        read_packs(repo, present, facts, damage, result.errors, progress)
-        result.read = list(present)
-        result.bytes_read = sum(present.values())
+    elif not read_data:
+        present = {}
+    with PackReader(repo, present, facts) as packs:
+        result.trees = check_trees(repo, snapshots, damage, result.errors, progress)
+        packs.collect(damage, result.errors, progress)
+    result.read = list(present)
+    result.bytes_read = sum(present.values())
     result.affected = name_affected(repo, snapshots, damage)
     return result
 

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+import queue
+import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import TracebackType
 
 from repository.check_damage import Damage
 from repository.check_index import PackFacts
-from repository.errors import Damaged
+from repository.check_worker import Failed, Verdict, verify_blobs, verify_pack
+from repository.child import Child
+from repository.errors import WorkerFailed
 from repository.files import pack_key
-from repository.ids import hash_bytes
 from repository.index import Location
-from repository.packer import read_header
-from repository.packfile import PackedBlob
+from repository.packfile import PackedBlob, encode_header, parse_header
 from repository.progress import Progress, ProgressCallback
 from repository.repository import Repository
+from repository.worker import affordable
 from storage_adapters.errors import ObjectNotFound, ObjectTruncated
 
 THREADS = 2  # packs in memory
+# Many small blobs keep one processor busy with Python; large ones are opened without it, in threads.
+MANY_BLOBS = 64
+# Before that, starting processes (a fifth of a second each) costs more than it saves.
+START_BLOBS = 20_000
+_TELL_EVERY_S = 0.5
 
 
 @dataclass(slots=True)
@@ -31,66 +38,158 @@ class PackFindings:
     bad: list[PackedBlob] = field(default_factory=list)
 
 
-def read_packs(
-    repo: Repository,
-    packs: Mapping[bytes, int],
-    facts: Mapping[bytes, PackFacts],
-    damage: Damage,
-    errors: list[str],
-    progress: ProgressCallback,
-) -> int:
-    """Read these packs (id -> size); return how many were read."""
-    total, done, bytes_done = sum(packs.values()), 0, 0
-    for found in _in_threads(repo, packs, facts):
-        errors += [f"pack {found.pack.hex()}: {error}" for error in found.errors]
-        for blob in found.bad:
-            damage.add_place(found.pack, blob)
-        done += 1
-        bytes_done += packs[found.pack]
-        progress(Progress("checking", done, len(packs), bytes_done, total))
-    return done
+class PackReader:
+    """Reads these packs (id -> size) in threads, from when it is entered; `collect` waits for them.
+
+    Where there are many small blobs each thread has a helper process, `workers` at most; None is as many
+    as the machine affords. The index must not change meanwhile.
+    """
+
+    def __init__(
+        self,
+        repo: Repository,
+        packs: Mapping[bytes, int],
+        facts: Mapping[bytes, PackFacts],
+        workers: int | None = None,
+    ) -> None:
+        self._repo = repo
+        self._packs = packs
+        self._facts = facts
+        self._waiting: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[PackFindings | BaseException] = queue.SimpleQueue()
+        many = sum(facts[pack].count for pack in packs) >= START_BLOBS
+        self._workers = (affordable() if workers is None else workers) if many else 0
+        self._helpers: list[_Helper] = []
+        self._threads: list[threading.Thread] = []
+        self._stopped = False
+
+    def __enter__(self) -> PackReader:
+        for pack in sorted(self._packs):
+            self._waiting.put(pack)
+        try:
+            for number in range(min(max(THREADS, self._workers), len(self._packs))):
+                self._start(with_helper=number < self._workers)
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop()
+
+    def collect(self, damage: Damage, errors: list[str], progress: ProgressCallback) -> None:
+        """Wait until all are read, and say what is wrong. Raises StorageError, WorkerFailed."""
+        total, done, bytes_done = sum(self._packs.values()), 0, 0
+        found: list[PackFindings] = []
+        while done < len(self._packs):
+            progress(Progress("checking", done, len(self._packs), bytes_done, total))
+            try:
+                each = self._done.get(timeout=_TELL_EVERY_S)
+            except queue.Empty:
+                continue
+            if isinstance(each, BaseException):
+                raise each
+            if each.errors:
+                found.append(each)
+            done += 1
+            bytes_done += self._packs[each.pack]
+        progress(Progress("checking", done, len(self._packs), bytes_done, total))
+        for each in sorted(found, key=lambda found: found.pack):
+            errors += [f"pack {each.pack.hex()}: {error}" for error in each.errors]
+            for blob in each.bad:
+                damage.add_place(each.pack, blob)
+
+    def _start(self, *, with_helper: bool) -> None:
+        helper = None
+        if with_helper:
+            helper = _Helper(self._repo)
+            self._helpers.append(helper)
+        self._waiting.put(None)
+        thread = threading.Thread(target=self._run, args=(helper,), name="check", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _stop(self) -> None:
+        """End threads and processes, whatever they are at."""
+        self._stopped = True
+        for helper in self._helpers:
+            helper.end()
+        for thread in self._threads:
+            thread.join()
+        for helper in self._helpers:
+            helper.close()
+
+    def _run(self, helper: _Helper | None) -> None:
+        try:
+            while not self._stopped and (pack := self._waiting.get()) is not None:
+                count = self._facts[pack].count
+                self._done.put(read_pack(self._repo, pack, count, helper if count >= MANY_BLOBS else None))
+        except BaseException as error:  # noqa: BLE001 - the thread that collects raises it
+            self._done.put(error)
 
 
-def _in_threads(
-    repo: Repository, packs: Mapping[bytes, int], facts: Mapping[bytes, PackFacts]
-) -> Iterator[PackFindings]:
-    pool = ThreadPoolExecutor(THREADS, "check")
-    running: deque[Future[PackFindings]] = deque()
-    try:
-        for pack in sorted(packs):
-            running.append(pool.submit(read_pack, repo, pack, facts[pack].count))
-            if len(running) > THREADS:
-                yield running.popleft().result()
-        while running:
-            yield running.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+class _Helper:
+    """A helper process that verifies packs, one after the other."""
+
+    def __init__(self, repo: Repository) -> None:
+        try:
+            self._child = Child("repository.check_worker")
+        except OSError as error:
+            raise WorkerFailed(
+                f"a helper process of the check could not be started: {error.strerror}; "
+                "nothing is known of the content of the packs"
+            ) from error
+        self._key = repo.key
+        self._greeted = False
+
+    def verify(self, pack: bytes, data: bytes) -> Verdict:
+        """Have a pack verified. Raises WorkerFailed."""
+        pipe = self._child.pipe
+        try:
+            if not self._greeted:
+                pipe.send(self._key)
+                self._greeted = True
+            pipe.send(pack)
+            pipe.send_bytes(data)
+            verdict: Verdict | Failed = pipe.receive()
+        except EOFError as error:
+            raise _failure(self._child.death()) from error
+        if isinstance(verdict, Failed):
+            raise _failure(f"failed: {verdict.text}")
+        return verdict
+
+    def end(self) -> None:
+        """Tell the process to end, whatever it is at."""
+        self._child.end()
+
+    def close(self) -> None:
+        """Wait until it is gone."""
+        self._child.wait()
+        self._child.pipe.close()
 
 
-def read_pack(repo: Repository, pack: bytes, count: int) -> PackFindings:
+def read_pack(repo: Repository, pack: bytes, count: int, helper: _Helper | None = None) -> PackFindings:
     """Read one pack, of which the index says that it holds `count` blobs."""
-    found = PackFindings(pack)
     try:
         data = repo.storage.get(pack_key(pack))
     except (ObjectNotFound, ObjectTruncated) as error:
-        found.errors.append(f"cannot be read: {error}")
-        found.bad = repo.index.blobs_in(pack)
-        return found
-    if hash_bytes(data) != pack:
-        found.errors.append("its content does not fit its name")
-    try:
-        blobs = read_header(repo.key, data)
-    except Damaged as error:
-        found.errors.append(f"its header cannot be read: {error}")
-        blobs = repo.index.blobs_in(pack)
-    else:
-        _compare_with_index(repo, found, blobs, count)
-    for blob in blobs:
-        _check_blob(repo, found, data, blob)
+        return PackFindings(pack, [f"cannot be read: {error}"], repo.index.blobs_in(pack))
+    verdict = helper.verify(pack, data) if helper else verify_pack(repo.key, pack, data)
+    if not verdict.header:
+        verify_blobs(repo.key, data, repo.index.blobs_in(pack), verdict)
+        return PackFindings(pack, verdict.errors, verdict.bad)
+    found = PackFindings(pack, verdict.errors, verdict.bad)
+    _compare_with_index(repo, found, verdict.header, count)
     return found
 
 
-def _compare_with_index(repo: Repository, found: PackFindings, blobs: list[PackedBlob], count: int) -> None:
+def _compare_with_index(repo: Repository, found: PackFindings, header: bytes, count: int) -> None:
+    listed = repo.index.blobs_in(found.pack)
+    if len(listed) == count and _encoded(listed) == header:
+        return
+    blobs = parse_header(header)
     if len(blobs) != count:
         found.errors.append(f"its header lists {len(blobs)} blobs, the index {count}")
     for blob in blobs:
@@ -102,10 +201,15 @@ def _compare_with_index(repo: Repository, found: PackFindings, blobs: list[Packe
             found.bad.append(blob)
 
 
-def _check_blob(repo: Repository, found: PackFindings, data: bytes, blob: PackedBlob) -> None:
-    sealed = memoryview(data)[blob.offset : blob.offset + blob.length]
+def _encoded(blobs: list[PackedBlob]) -> bytes:
+    """Return the header that a pack of these blobs has; empty where none is like that."""
     try:
-        repo.open_blob(blob.id, sealed, Location(found.pack, *blob[2:]))
-    except Damaged as error:
-        found.errors.append(f"the {blob.type} blob {blob.id.hex()} is damaged: {error}")
-        found.bad.append(blob)
+        return encode_header(blobs)
+    except ValueError:
+        return b""
+
+
+def _failure(what: str) -> WorkerFailed:
+    return WorkerFailed(
+        f"a helper process of the check {what}; start the check again, nothing is known of the rest"
+    )

@@ -64,4 +64,4 @@ class PathNotFound(RepositoryError):
 
 
 class WorkerFailed(RepositoryError):
-    """A helper process could not be started, or ended early: no snapshot was made, or not all was restored."""
+    """A helper process could not be started, or ended early: what it was for is not done."""
