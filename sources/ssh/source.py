@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir, SourceUnavailable
@@ -101,8 +101,12 @@ class SshSource:
         """What the listings depend on besides the files: host, paths, rules, who is looking."""
         server = self._host.settings.server
         who = server.host, server.port, server.user, self._host.settings.sudo
-        attributes = "getfattr" in self._probed().tools
-        return repr((self._given, self._rules, self._hostname, self._never, who, attributes)).encode()
+        return repr((self._given, self._rules, self._hostname, self._never, who)).encode()
+
+    @property
+    def tree_paths(self) -> Mapping[bytes, bytes]:
+        """The tree path of each target, which is its own."""
+        return {path: path for path in self._given if path != b"/"}
 
     def scan(self) -> Iterator[ScannedDir]:
         """Yield the fingerprint of every directory below the targets; may run beside all else."""
@@ -226,7 +230,12 @@ class SshSource:
         return ScannedDir(key or b"/", self._fingerprint(listing, packed.digest), packed.folders)
 
     def _fingerprint(self, listing: HostListing, digest: bytes) -> bytes:
-        return blake2b(digest + listing.owners_text, digest_size=32).digest()
+        """Return the hash of a directory's rows with all else that entries are made of.
+
+        Attributes and ACLs cannot change without a ctime, but the program that shows them may come or go.
+        """
+        tools = b"%d" % ("getfattr" in self._probed().tools)
+        return blake2b(digest + tools + listing.owners_text, digest_size=32).digest()
 
     def _excluded(self, top: bytes) -> bool:
         lists = PatternList(self._rules.exclude), PatternList(self._rules.iexclude, ignore_case=True)
