@@ -16,7 +16,7 @@ sys.path.insert(0, str(PROJECT))
 from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
 from tests.e2e import walk  # noqa: E402
-from tests.e2e.installed import Installed, setup_link  # noqa: E402
+from tests.e2e.installed import Installed  # noqa: E402
 
 IMAGES = PROJECT / "docs" / "images"
 WIDE = {"width": 1280, "height": 800}
@@ -41,7 +41,7 @@ def take_all(browser: Browser, holdfast: Installed, home: Path) -> None:
     """Set up, back up, and take each picture on the way."""
     context = browser.new_context(viewport=WIDE)
     page = context.new_page()
-    walk.set_up(page, setup_link(holdfast.lines), home / "backups")
+    walk.set_up(page, holdfast.setup_link(), home / "backups")
     for name, path in CONFIGS.items():
         if page.url != f"{holdfast.url}/setup/config":
             page.goto(f"{holdfast.url}/configs/new")

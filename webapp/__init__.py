@@ -17,6 +17,7 @@ from webapp import (
     access,
     alerts,
     configs,
+    copy_words,
     failures,
     formats,
     job_numbers,
@@ -28,6 +29,7 @@ from webapp import (
     sessions,
     setup,
     shell_lines,
+    storage_words,
     storages,
     wording,
 )
@@ -37,7 +39,18 @@ from webapp import settings as settings_pages
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
 _PAGES = (overview, setup, sessions, configs, job_pages, points, restores, storages, alerts, settings_pages)
-_PARTS = (access, failures, formats, job_numbers, page_values, security, shell_lines, wording)
+_PARTS = (
+    access,
+    copy_words,
+    failures,
+    formats,
+    job_numbers,
+    page_values,
+    security,
+    shell_lines,
+    storage_words,
+    wording,
+)
 
 
 class RowIdConverter(IntegerConverter):

@@ -40,11 +40,14 @@ class Chart:
     rows: list[tuple[date, list[int]]]
 
 
-def stack(samples: Samples, limit: int | None = None) -> Chart | None:
-    """Draw samples of named bytes by day, oldest first; None while there are too few days for a line."""
+def stack(samples: Samples, limit: int | None = None, last: str = "") -> Chart | None:
+    """Draw samples of named bytes by day, oldest first; None while there are too few days for a line.
+
+    The largest lie at the bottom, what is named `last` on top.
+    """
     if len(samples) < 2:
         return None
-    names, crowded = _names(samples)
+    names, crowded = _names(samples, last)
     rows = [(day, _layers(found, names, crowded=crowded)) for day, found in samples]
     peak = max(sum(values) for _, values in rows)
     top = _nice(max(peak, limit) if limit and limit < 2 * peak else peak)
@@ -57,13 +60,13 @@ def stack(samples: Samples, limit: int | None = None) -> Chart | None:
     return Chart(areas, rows[0][0], rows[-1][0], top, limit_y, _thinned(rows)[::-1])
 
 
-def _names(samples: Samples) -> tuple[list[str], bool]:
+def _names(samples: Samples, last: str) -> tuple[list[str], bool]:
     """Return the names that get a layer of their own, the largest first; and whether there are more."""
     largest: dict[str, int] = {}
     for _, found in samples:
         for name, size in found.items():
             largest[name] = max(size, largest.get(name, 0))
-    names = sorted(largest, key=lambda name: (-largest[name], name))
+    names = sorted(largest, key=lambda name: (name == last, -largest[name], name))
     crowded = len(names) > MOST_AREAS
     return (names[: MOST_AREAS - 1] if crowded else names), crowded
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from core import configs
 from core.errors import Invalid
+from webapp import destination_form
 from webapp.forms import Form
 
 SCHEDULES = (
@@ -32,16 +33,13 @@ _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 
 def from_input(data: Mapping[str, Any]) -> Form:
     """Return a form filled with a config as core describes it (`configs.offered`, or an input dumped)."""
-    source, retention = data.get("source", {}), data.get("retention", {})
-    values: dict[str, Any] = {
-        name: data.get(name, "") for name in ("name", "timezone", "repository_id", "compression")
-    }
+    source = data.get("source", {})
+    values: dict[str, Any] = {name: data.get(name, "") for name in ("name", "timezone", "compression")}
     values |= {name: "\n".join(source.get(name, ())) for name in _LINES}
     values |= {name: "yes" if source.get(name) else "" for name in _TICKS}
     values["exclude_larger_than"] = source.get("exclude_larger_than", "")
-    values |= {f"retention.{name}": retention.get(name) for name in ("days", "max_backups")}
     values["full_read_days"] = data.get("full_read_days", 7)
-    return Form(values | _schedule_values(data.get("cron", "")))
+    return Form(values | destination_form.values_of(data) | _schedule_values(data.get("cron", "")))
 
 
 def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
@@ -53,8 +51,7 @@ def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
             "source": _source(form),
             "cron": cron_of(form),
             "timezone": form.value("timezone") or "UTC",
-            "retention": {name: form.value(f"retention.{name}") for name in ("days", "max_backups")},
-            "repository_id": form.value("repository_id"),
+            "destinations": destination_form.to_input(form),
             "compression": form.value("compression") or "auto",
             "full_read_days": form.value("full_read_days") or 7,
         }

@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from core import alerts, configs, jobs, nodes, points, recovery, retention, states
+from core import alerts, configs, copying, jobs, nodes, points, recovery, retention, states
 from core.errors import Invalid
 from core.models import Alert, Config, Point
 from webapp import config_form, config_words, folders, formats, progress, timeline
@@ -91,6 +91,7 @@ def show_page(config: Config) -> ResponseReturnValue:
         live=progress.of(pending) if pending else None,
         alerts=alerts.list_open(config_id=config.id),
         kept=config_words.kept_by(config),
+        gaps=copying.gaps(config) if config.deleted_at is None else [],
         **points_part(config),
     )
 

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from core import cron_words, retention, schedules, storages
-from core.configs import ConfigInput
+from core import cron_words, retention, retention_rules, schedules
 from core.db import utc_now
+from core.destinations import AFTER
 from core.errors import Invalid
 from core.models import Config
-from webapp import config_form, formats
+from webapp import config_form, destination_form, formats
 from webapp.forms import Form
 
 RUNS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One destination in words; `when` is empty if it is written at each backup."""
+
+    storage: str
+    when: str
+    kept: str
 
 
 @dataclass(slots=True)
@@ -23,8 +34,7 @@ class Summary:
     paths: list[str]
     rules: str
     schedule: str
-    kept: str
-    target: str
+    targets: list[Target]
     zone: str = "UTC"
     runs: list[datetime] = field(default_factory=list)
     removal: retention.Preview | None = None
@@ -33,7 +43,7 @@ class Summary:
 def summarise(form: Form, config: Config | None = None) -> Summary:
     """Say what a form means; with the `config` it changes, also which of its points would go."""
     zone = form.value("timezone") or "UTC"
-    summary = Summary(form.lines("paths"), _rules(form), "", _kept_of(form), _target(form), zone)
+    summary = Summary(form.lines("paths"), _rules(form), "", _targets(form), zone)
     try:
         cron = schedules.validate(config_form.cron_of(form), zone)
         summary.schedule = cron_words.describe(cron, zone)
@@ -45,26 +55,16 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     return summary
 
 
-def kept(days: int | None, max_backups: int | None) -> str:
-    """Say a retention rule as a sentence."""
-    if days is None and max_backups is None:
-        return "Every point is kept for ever."
-    if max_backups is None:
-        return f"Points are kept for {formats.count(days, 'day')}; the last good one always."
-    newest = "The newest point is" if max_backups == 1 else f"The newest {max_backups} points are"
-    if days is None:
-        return f"{newest} kept; the last good one always."
-    return f"{newest} kept, none longer than {formats.count(days, 'day')}; the last good one always."
-
-
 def kept_by(config: Config) -> str:
-    """Say the retention rule of a config as a sentence."""
-    return kept(config.retention.get("days"), config.retention.get("max_backups"))
+    """Say the rule of a config's first destination as a sentence."""
+    return _kept(retention.rule_of(config))
 
 
-def of_rule(data: ConfigInput) -> retention.Rule:
-    """Return a config input's rule as retention takes it."""
-    return retention.Rule(data.retention.days, data.retention.max_backups)
+def _kept(rule: retention_rules.Rule) -> str:
+    words = retention_rules.words_of(rule)
+    if words == "everything":
+        return "Every point is kept for ever."
+    return f"{words[:1].upper()}{words[1:]}; the last good point always."
 
 
 def _rules(form: Form) -> str:
@@ -76,26 +76,34 @@ def _rules(form: Form) -> str:
     return f"{formats.count(number, 'rule')} of yours" if number else "nothing by rules of yours"
 
 
-def _kept_of(form: Form) -> str:
+def _targets(form: Form) -> list[Target]:
+    """Return where the points would go, each with what is kept there, as far as the form can be read."""
+    names = dict(destination_form.repositories())
+    return [_target(one, names, form, place) for place, one in enumerate(destination_form.to_input(form))]
+
+
+def _target(given: Mapping[str, Any], names: Mapping[str, str], form: Form, place: int) -> Target:
     try:
-        return kept(_limit(form, "retention.days"), _limit(form, "retention.max_backups"))
+        rule = retention_rules.rule_from(retention_rules.RetentionRule.model_validate(given["retention"]))
+        text = _kept(rule)
     except ValueError:
-        return "The numbers under “How long to keep” are not numbers yet."
+        text = "The numbers of how long to keep are not numbers yet."
+    when = "" if place == 0 or given["when"] == AFTER else _own_schedule(given["when"], form)
+    return Target(names.get(given["repository_id"], "no storage yet"), when, text)
 
 
-def _limit(form: Form, name: str) -> int | None:
-    text = form.value(name).strip()
-    return int(text) if text else None
-
-
-def _target(form: Form) -> str:
-    records = storages.list_repositories()
-    chosen = [one for one in records if one.id == form.value("repository_id")] or list(records[:1])
-    return chosen[0].storage.name if chosen else "no storage yet"
+def _own_schedule(cron: str, form: Form) -> str:
+    zone = form.value("timezone") or "UTC"
+    try:
+        return f"Copied {cron_words.describe(schedules.validate(cron, zone), zone)}."
+    except Invalid as error:
+        return str(error)
 
 
 def _removal(form: Form, config: Config) -> retention.Preview | None:
     try:
-        return retention.preview(config, of_rule(config_form.to_input(form)))
+        data = config_form.to_input(form)
+        first = data.destinations[0].retention
+        return retention.preview(config, retention_rules.rule_from(first)) if first else None
     except Invalid:
         return None  # the form says what is wrong as soon as it is sent

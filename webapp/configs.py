@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import configs, jobs
+from core import configs, copying, jobs
 from core.errors import Conflict, HoldfastError
 from core.models import Config
 from jobs import tasks
-from webapp import access, answers, config_form, config_pages, config_words, formats, forms, progress
+from webapp import (
+    access,
+    answers,
+    config_form,
+    config_pages,
+    config_words,
+    destination_form,
+    formats,
+    forms,
+    progress,
+)
 
 blueprint = Blueprint("configs", __name__, url_prefix="/configs")
 
@@ -77,6 +89,29 @@ def points(config_id: str) -> ResponseReturnValue:
     return answers.fragment("configs/_points.html", **config_pages.points_part(config))
 
 
+@blueprint.get("/<config_id>/destinations")
+@access.allow("viewer")
+def destinations(config_id: str) -> ResponseReturnValue:
+    """Return where the points of a config are, and what is missing there."""
+    config = configs.get(config_id)
+    formats.use_zone_of(config)
+    gaps = copying.gaps(config)
+    fewer = request.args.get("copying", 0, type=int) > sum(gap.job is not None for gap in gaps)
+    events = {"job-ended": 0} if fewer else None
+    return answers.fragment("configs/_destinations.html", events=events, config=config, gaps=gaps)
+
+
+@blueprint.post("/<config_id>/sync/<int:destination_id>")
+@access.allow("operator")
+def sync(config_id: str, destination_id: int) -> ResponseReturnValue:
+    """Copy what a destination lacks, now."""
+    with suppress(Conflict):  # it is being copied already, and the page shows that job
+        tasks.enqueue([copying.sync(destination_id).id])
+    if answers.is_fragment_request():
+        return destinations(config_id)
+    return answers.see_other(url_for("configs.show", config_id=config_id, _anchor="destinations"))
+
+
 @blueprint.get("/<config_id>/edit")
 @access.allow("admin")
 def edit(config_id: str) -> ResponseReturnValue:
@@ -103,6 +138,17 @@ def summary() -> ResponseReturnValue:
     """Return what the form says so far, in words."""
     form = forms.sent()
     return answers.fragment("configs/_summary.html", summary=config_pages.summary_of(form))
+
+
+@blueprint.post("/destinations")
+@access.allow("admin")
+def destinations_form() -> ResponseReturnValue:
+    """Return the form's destinations with one more, one less, or the rules of another tier."""
+    form = destination_form.changed(forms.sent())
+    if answers.is_fragment_request():
+        events = {"destinations-changed": len(destination_form.places(form))}
+        return answers.fragment("configs/_destination_fields.html", events=events, form=form)
+    return config_pages.form_page(form, config_pages.config_of(form))
 
 
 @blueprint.post("/preview")

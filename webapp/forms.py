@@ -25,6 +25,10 @@ class Form:
         found = self._values.get(name)
         return "" if found is None else str(found)
 
+    def has(self, name: str) -> bool:
+        """Tell whether a field was sent, even if empty."""
+        return name in self._values
+
     def values(self, name: str) -> list[str]:
         """Return all texts of a field that may be sent many times."""
         return [str(value) for value in self._values.getlist(name)]
@@ -32,6 +36,13 @@ class Form:
     def all(self) -> dict[str, Any]:
         """Return the (first) value of each field."""
         return self._values.to_dict()
+
+    def changed(self, values: Mapping[str, Any]) -> Form:
+        """Return the form with other values in some fields; messages stay."""
+        merged = self._values.copy()
+        for name, value in values.items():
+            merged[name] = value
+        return Form(merged, self.errors)
 
     def lines(self, name: str) -> list[str]:
         """Return the lines of a field that takes one thing a line, without empty ones."""

@@ -42,16 +42,19 @@ _LABELS: dict[str, tuple[str, Callable[[int], str]]] = {
 
 
 def added(job: Job) -> str:
-    """Say what a backup adds to the storage: compressed, new content only, as its summary says it."""
-    if job.kind != "backup" or job.started_at is None:
+    """Say what a backup or copy adds to the storage: compressed, new content only, as its summary says it."""
+    if job.kind not in ("backup", "copy") or job.started_at is None:
         return ""
-    if not job.ended:
+    if not job.ended or job.kind == "copy":
         return formats.size(job.bytes_added)
     return _counted(job, "bytes_added_packed", formats.size)
 
 
 def files(job: Job) -> str:
-    """Say how many files are in the point, or were restored; of a job that goes on, how far it is."""
+    """Say how many files are in the point, or were restored, or how many points were copied; of a job that
+    goes on, how far it is."""
+    if job.kind == "copy" and job.started_at is not None:
+        return formats.count(job.files_done, "point")
     if job.kind == "retention" or job.started_at is None:
         return ""
     if not job.ended:

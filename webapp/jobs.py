@@ -10,13 +10,14 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from core import jobs, restores
-from core.models import Job
+from core import jobs, restores, storages
+from core.errors import NotFound
+from core.models import Job, Storage
 from webapp import access, answers, config_pages, formats, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
-KINDS = ("backup", "restore", "retention")
+KINDS = ("backup", "copy", "restore", "retention")
 
 
 @blueprint.get("")
@@ -78,7 +79,7 @@ def show_progress(job_id: int) -> ResponseReturnValue:
 @access.allow("operator")
 def cancel(job_id: int) -> ResponseReturnValue:
     """Ask a job to stop."""
-    if _get(job_id).kind != "backup" and not access.may("admin"):
+    if _get(job_id).kind not in ("backup", "copy") and not access.may("admin"):
         raise Forbidden
     job = jobs.request_cancel(job_id)
     if answers.is_fragment_request():
@@ -115,7 +116,16 @@ def _detail(job: Job) -> dict[str, Any]:
         "log": jobs.log_lines(job.id, problems_only=problems_only, page=page),
         "problems_only": problems_only,
         "conflicts": restores.CONFLICTS,
+        "target": _target(job),
     }
+
+
+def _target(job: Job) -> Storage | None:
+    """Return the storage that a backup went to, or that a copy fills; None if there is none any more."""
+    try:
+        return storages.get_repository(job.repository_id).storage if job.repository_id else None
+    except NotFound:
+        return None
 
 
 def _progress_fragment(job: Job) -> ResponseReturnValue:

@@ -14,13 +14,15 @@ from flask import Flask, request, url_for
 
 from core import alerts, cron_words, jobs, points, restores, storages, tokens
 from core.models import Config, Job, Point
-from webapp import config_form, config_pages, sessions, setup, wording
+from core.retention_rules import TIERS
+from webapp import config_form, config_pages, destination_form, sessions, setup, wording
 
 _SENTENCES = {
     "Paused": "{name} is paused.",
     "Running": "{name} is being backed up now.",
     "Failing": "{name} needs you: it is not being backed up.",
     "Late": "{name} needs you: its backup is late.",
+    "Degraded": "{name} is degraded: it is backed up, but not every copy is where it should be.",
     "New": "{name} has no backup yet.",
     "Protected": "{name} is protected.",
 }
@@ -32,6 +34,7 @@ class RailCounts:
 
     running: int
     alerts: int
+    storages: int
 
 
 def register(app: Flask) -> None:
@@ -49,7 +52,12 @@ def register(app: Flask) -> None:
         config_weekdays=config_form.WEEKDAYS,
         config_compressions=config_form.COMPRESSIONS,
         config_zones=_zones,
-        config_repositories=_repositories,
+        destination_places=destination_form.places,
+        destination_can_add=destination_form.can_add,
+        destination_repositories=destination_form.repositories,
+        destination_tiers=TIERS,
+        destination_whens=destination_form.WHEN_CHOICES,
+        destination_keeps=destination_form.KEEPS,
         config_sentence=_config_sentence,
         points_page_url=_points_page_url,
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
@@ -63,7 +71,8 @@ def register(app: Flask) -> None:
 
 
 def _rail_counts() -> RailCounts:
-    return RailCounts(jobs.count_running(), alerts.count_open())
+    away = sum(storage.unreachable_since is not None for storage in storages.list_all())
+    return RailCounts(jobs.count_running(), alerts.count_open(), away)
 
 
 def _here_page_url(number: int) -> str:
@@ -76,11 +85,6 @@ def _log_page_url(job: Job, problems_only: bool) -> Callable[[int], str]:
     lines = "problems" if problems_only else None
     show = partial(url_for, "jobs.show", job_id=job.id, lines=lines, _anchor="log")
     return lambda number: show(page=number)
-
-
-def _repositories() -> list[tuple[str, str]]:
-    records = storages.list_repositories()
-    return [(one.id, f"{one.storage.name} ({one.storage.settings['path']})") for one in records]
 
 
 @lru_cache(maxsize=1)

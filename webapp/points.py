@@ -24,9 +24,10 @@ ROWS_AT_ONCE = 500
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """Part of a folder's rows; `next_offset` is None at its end."""
+    """Part of a folder's rows; `copy` None: read from the best one. `next_offset` is None at its end."""
 
     point: Point
+    copy: int | None
     path: bytes
     token: str
     rows: list[browse.Row]
@@ -52,7 +53,14 @@ def show(point_id: int) -> ResponseReturnValue:
     """Show a point and one of its folders."""
     point = _get(point_id)
     folder = _folder(point)
-    return render_template("points/show.html", point=point, folder=folder, crumbs=_crumbs(folder.path))
+    return render_template(
+        "points/show.html",
+        point=point,
+        folder=folder,
+        crumbs=_crumbs(folder.path),
+        choices=points.choices(point),
+        in_use=browse.copy_in_use(point, folder.copy),
+    )
 
 
 @blueprint.get("/<int:point_id>/folder", endpoint="folder")
@@ -73,7 +81,7 @@ def card(point_id: int) -> ResponseReturnValue:
 @access.allow("admin")
 def file(point_id: int) -> ResponseReturnValue:
     """Download one file. Its length is announced, so that a cut stream is noticed as such."""
-    row, content = browse.read_file(_get(point_id), _path())
+    row, content = browse.read_file(_get(point_id), _path(), copy_id=_copy())
     response = _download(content, row.path.rpartition(b"/")[2], "application/octet-stream")
     if row.size is not None:
         response.content_length = row.size
@@ -86,7 +94,7 @@ def archive(point_id: int) -> ResponseReturnValue:
     """Download a folder as tar or zip; made while it is sent, so its length is not known before."""
     form: Literal["tar", "zip"] = "zip" if request.args.get("form") == "zip" else "tar"
     path = _path()
-    content = browse.stream_folder(_get(point_id), path, form)
+    content = browse.stream_folder(_get(point_id), path, form, copy_id=_copy())
     name = path.rpartition(b"/")[2] or f"point-{point_id}".encode()
     return _download(
         content, name + f".{form}".encode(), f"application/{'zip' if form == 'zip' else 'x-tar'}"
@@ -106,21 +114,28 @@ def _path() -> bytes:
         raise NotFound from error
 
 
+def _copy() -> int | None:
+    """Return the copy that was chosen to be read; None: the best one that answers."""
+    return request.args.get("copy", type=int)
+
+
 def _folder(point: Point) -> Folder:
     path, offset = _path(), max(0, request.args.get("offset", 0, type=int))
     if "path" not in request.args:
         path = _start_of(point)
-    rows = browse.list_dir(point, path)
+    rows = browse.list_dir(point, path, copy_id=_copy())
     end = offset + ROWS_AT_ONCE
     token = tokens.token_from_path(path)
-    return Folder(point, path, token, rows[offset:end], offset, end if end < len(rows) else None, len(rows))
+    return Folder(
+        point, _copy(), path, token, rows[offset:end], offset, end if end < len(rows) else None, len(rows)
+    )
 
 
 def _start_of(point: Point) -> bytes:
     """Return the folder to show first: the deepest that holds all that was asked to be backed up."""
     given = [os.fsencode(path) for path in point.paths.get("paths", [])]
     start = os.path.commonpath(given) if given else b"/"
-    if start == b"/" or browse.find(point, start).kind == "dir":
+    if start == b"/" or browse.find(point, start, copy_id=_copy()).kind == "dir":
         return start
     return os.path.dirname(start)
 

@@ -18,6 +18,8 @@ _PHASES = {
     "reading": "Reading and storing",
     "saving": "Saving the point",
     "checking": "Reading back what was stored",
+    "opening": "Opening both repositories",
+    "copying": "Copying",
     "restoring": "Writing files",
     "verifying": "Checking what was written",
     "removing": "Removing old points",

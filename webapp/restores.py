@@ -33,7 +33,8 @@ def new() -> ResponseReturnValue:
         return answers.see_other(
             url, "Tick at least one file or folder, then restore what is selected.", "warn"
         )
-    form = forms.Form({"point_id": values.get("point_id", ""), "conflict": "keep"})
+    given = {name: values.get(name, "") for name in ("point_id", "copy_id")}
+    form = forms.Form({**given, "conflict": "keep"})
     return _form_page(form, chosen, 200)
 
 
@@ -42,7 +43,7 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Start a restore and go to its page."""
     form = forms.sent()
-    given = {name: form.value(name) for name in ("point_id", "target_path", "conflict")}
+    given = {name: form.value(name) for name in ("point_id", "target_path", "conflict", "copy_id")}
     chosen = form.values("path")
     try:
         if bool(chosen) == bool(form.value("all")):
@@ -59,7 +60,12 @@ def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseRetu
     formats.use_zone_of(point.config)
     chosen = _without_covered(chosen)
     page = render_template(
-        "restores/new.html", form=form, point=point, chosen=chosen, conflicts=restores.CONFLICTS
+        "restores/new.html",
+        form=form,
+        point=point,
+        chosen=chosen,
+        conflicts=restores.CONFLICTS,
+        choices=points.choices(point),
     )
     return page, status
 

@@ -13,22 +13,26 @@ from core.settings import PROJECT_DIR
 
 
 def on_server(command: str) -> str:
-    """Return lines of `flask …` so that each works by itself, for this install."""
-    return "\n".join(_start() + line.removeprefix("flask ") for line in command.splitlines())
+    """Return lines of `flask …` and `python …` so that each works by itself, for this install."""
+    return "\n".join(_line(*line.split(" ", 1)) for line in command.splitlines())
 
 
-def _start() -> str:
+def _line(program: str, words: str) -> str:
+    where = _data_dir() if program == "flask" else ""  # the engine's own commands know of no install
+    return f"cd {shlex.quote(PROJECT_DIR)} && {where}{shlex.quote(_path_of(program))} {words}"
+
+
+def _data_dir() -> str:
+    """Return the one part of the environment without which a command would speak to another install."""
     data_dir = app_state.settings().data_dir
-    # The one part of the environment without which a command would speak to another install.
-    where = (
-        "" if data_dir == os.path.join(PROJECT_DIR, "data") else f"HOLDFAST_DATA_DIR={shlex.quote(data_dir)} "
-    )
-    return f"cd {shlex.quote(PROJECT_DIR)} && {where}{shlex.quote(_program())} "
+    if data_dir == os.path.join(PROJECT_DIR, "data"):
+        return ""
+    return f"HOLDFAST_DATA_DIR={shlex.quote(data_dir)} "
 
 
-def _program() -> str:
-    """Return `flask` of the environment that this process runs in, short where it is the project's own."""
-    path = os.path.join(os.path.dirname(sys.executable), "flask")
+def _path_of(program: str) -> str:
+    """Return a program of the environment that this process runs in, short where it is the project's own."""
+    path = os.path.join(os.path.dirname(sys.executable), program)
     return os.path.relpath(path, PROJECT_DIR) if path.startswith(PROJECT_DIR + os.sep) else path
 
 

@@ -38,11 +38,15 @@ class Installed:
         threading.Thread(target=self._read, daemon=True).start()
         self.wait_for_line("Holdfast is running at")
 
+    def setup_link(self) -> str:
+        """Return the one-time link, which stands alone on a line."""
+        return self.wait_for_line(r"http://\S+/setup\?token=\S+$")
+
     def wait_for_line(self, start: str) -> str:
-        """Return the first line that starts so."""
+        """Return the first line that begins with what this pattern fits."""
         until = time.monotonic() + START_S
         while time.monotonic() < until:
-            found = [line for line in self.lines if line.startswith(start)]
+            found = [line for line in self.lines if re.match(start, line)]
             if found:
                 return found[0]
             assert self._process is not None
@@ -92,11 +96,6 @@ def copy_project(folder: Path) -> Path:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(PROJECT / name, folder / name)
     return folder
-
-
-def setup_link(lines: list[str]) -> str:
-    """Return the one-time link that stands alone on a line."""
-    return next(line for line in lines if re.fullmatch(r"http://\S+/setup\?token=\S+", line))
 
 
 def _bare_environment() -> dict[str, str]:

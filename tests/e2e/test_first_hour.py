@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import need_program
 from tests.e2e import walk
-from tests.e2e.installed import Installed, copy_project, setup_link
+from tests.e2e.installed import Installed, copy_project
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -91,7 +91,7 @@ def test_from_a_fresh_copy_to_restored_files(
     holdfast: Installed, page: Page, home: Path, own_tree: Path
 ) -> None:
     storage = home / "backups"
-    key = walk.set_up(page, setup_link(holdfast.lines), storage)
+    key = walk.set_up(page, holdfast.setup_link(), storage)
     walk.first_config(page, "Shared files", [REAL_TREE, str(own_tree)])
     seen = walk.watch_job(page)
     moving = [share for share in seen if 0 < share < 100]
@@ -157,6 +157,20 @@ def test_ctrl_c_stops_all_and_a_new_start_asks_nothing(holdfast: Installed, page
     status = holdfast.flask("backup", "status")
     assert status.returncode == 0, status.stdout + status.stderr
     assert "Shared files" in status.stdout
+
+
+def test_a_second_copy_on_another_disk(holdfast: Installed, page: Page, home: Path, own_tree: Path) -> None:
+    walk.add_disk(page, holdfast.url, "Second disk", home / "second")
+    page.goto(f"{holdfast.url}/configs/new")
+    walk.first_config(page, "Notes", [str(own_tree)])
+    walk.watch_job(page)
+    walk.copy_to(page, "Second disk")
+    walk.sync(page)
+    page.get_by_role("link", name="Look inside").click()
+    page.get_by_label("Read from").select_option(label="Second disk")
+    page.get_by_role("button", name="Read this copy").click()
+    expect(page.get_by_role("main")).to_contain_text("the copy on Second disk")
+    expect(page.get_by_role("main")).to_contain_text("sparse")
 
 
 def test_a_taken_port_is_named(holdfast: Installed) -> None:

@@ -78,6 +78,37 @@ def watch_job(page: Page) -> list[float]:
     raise AssertionError("the job did not end")
 
 
+def add_disk(page: Page, url: str, name: str, folder: Path) -> None:
+    """Add a folder of this machine as one more storage, after a test of the place."""
+    page.goto(f"{url}/storages")
+    page.get_by_role("link", name="Add storage").click()
+    page.get_by_role("link", name="Disk of this machine").click()
+    page.get_by_label("Name", exact=True).fill(name)
+    page.get_by_label("Folder", exact=True).fill(str(folder))
+    page.get_by_role("button", name="Test this place").click()
+    expect(page.locator("#storage-look .note").first).to_be_visible()
+    page.get_by_role("button", name="Add storage").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+def copy_to(page: Page, storage: str) -> None:
+    """From a config's page: let it keep a copy of every point on one more storage."""
+    page.get_by_role("link", name="Change", exact=True).click()
+    page.get_by_role("button", name="Copy to another storage as well").click()
+    page.get_by_label("Storage").nth(1).select_option(label=storage)
+    page.get_by_label("What it is for").nth(1).select_option("hot")
+    expect(page.locator("#config-summary")).to_contain_text(storage)
+    page.get_by_role("button", name="Save changes").click()
+
+
+def sync(page: Page) -> None:
+    """On a config's page: fill what its second storage lacks, and wait until it is complete."""
+    page.get_by_role("button", name="Sync missing").click()
+    expect(page.locator("#destinations").get_by_text("Complete", exact=True)).to_have_count(
+        2, timeout=BACKUP_MS
+    )
+
+
 def open_folder(page: Page, *names: str) -> None:
     """Open one folder after the other in the tree of a point."""
     for name in names:

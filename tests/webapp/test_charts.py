@@ -41,6 +41,12 @@ def test_the_quota_is_shown_when_it_is_near() -> None:
     assert far.limit_y is None
 
 
+def test_what_is_named_last_lies_on_top() -> None:
+    chart = charts.stack([(DAY, {"rest": 9, "a": 1}), (DAY + timedelta(1), {"rest": 9, "a": 1})], last="rest")
+    assert chart is not None
+    assert [area.name for area in chart.areas] == ["a", "rest"]
+
+
 def test_many_names_become_few_and_nothing_is_lost() -> None:
     found = {f"config {number}": number * 100 for number in range(1, 21)}
     chart = charts.stack([(DAY, found), (DAY + timedelta(1), found)])

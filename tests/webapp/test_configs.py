@@ -26,8 +26,8 @@ def form(world: World, **changes: object) -> dict[str, object]:
         "time": "04:05",
         "weekday": "1",
         "timezone": "Europe/Berlin",
-        "retention.days": "30",
-        "retention.max_backups": "",
+        "destinations.0.retention.days": "30",
+        "destinations.0.retention.max_backups": "",
         "compression": "auto",
         "full_read_days": "7",
         **changes,
@@ -69,7 +69,7 @@ def test_a_form_with_faults_comes_back_whole_and_saves_nothing(world: World, as_
         ({"schedule": "custom", "cron": ""}, "cron"),
         ({"schedule": "custom", "cron": "61 * * * *"}, "cron"),
         ({"schedule": "monthly", "monthday": "32"}, "monthday"),
-        ({"retention.days": "many"}, "retention.days"),
+        ({"destinations.0.retention.days": "many"}, "destinations.0.retention.days"),
         ({"full_read_days": "0"}, "full_read_days"),
         ({"exclude_larger_than": "big"}, "exclude_larger_than"),
         ({"paths": ""}, "paths"),
@@ -101,12 +101,12 @@ def test_the_summary_says_the_form_in_words(world: World, as_: As) -> None:
     page = as_("admin").post("/configs/summary", form(world), htmx=True).text
     assert "every Monday at 04:05, Europe/Berlin" in page
     assert page.count("<li>") == 5
-    assert "kept for 30 days" in page
+    assert "30 days; the last good point always" in page
     assert problems_of(page) == []
 
 
 def test_the_summary_of_half_a_form_is_no_error(world: World, as_: As) -> None:
-    data = {"schedule": "custom", "cron": "* *", "retention.days": "x", "paths": ""}
+    data = {"schedule": "custom", "cron": "* *", "destinations.0.retention.days": "x", "paths": ""}
     response = as_("admin").post("/configs/summary", data, htmx=True)
     assert response.status_code == 200
     assert "Nothing yet" in response.text
@@ -114,7 +114,7 @@ def test_the_summary_of_half_a_form_is_no_error(world: World, as_: As) -> None:
 
 
 def test_a_shorter_rule_says_which_points_would_go(world: World, as_: As) -> None:
-    data = {**form(world), "config_id": world.config_id, "retention.max_backups": "1"}
+    data = {**form(world), "config_id": world.config_id, "destinations.0.retention.max_backups": "1"}
     page = as_("admin").post("/configs/summary", data, htmx=True).text
     assert "1 point of 2 would go to the trash" in page
 

@@ -21,6 +21,7 @@ FRAGMENTS = (
     "configs.facts",
     "configs.points",
     "configs.folders",
+    "configs.destinations",
     "jobs.head",
     "jobs.detail",
     "jobs.progress",
@@ -28,6 +29,10 @@ FRAGMENTS = (
     "points.card",
 )
 MORE_PAGES = (
+    "/jobs?from=2026-01-01&to=2030-01-01",
+    "/storages/new",
+    "/storages/new?provider=local",
+    "/storages/new?provider=sftp",
     "/jobs?kind=restore&status=completed",
     "/jobs?status=cancelled",
     "/jobs/{failed_job_id}?lines=problems",
@@ -83,7 +88,9 @@ def test_a_fragment_is_one_element_with_an_id(endpoint: str, world: World, as_: 
     assert problems_of(page) == []
 
 
-@pytest.mark.parametrize("endpoint", ["configs.head", "configs.facts", "configs.points", "overview.board"])
+@pytest.mark.parametrize(
+    "endpoint", ["configs.head", "configs.facts", "configs.points", "configs.destinations", "overview.board"]
+)
 def test_a_fragment_replaces_itself_on_its_page(endpoint: str, world: World, as_: As) -> None:
     browser = as_("admin")
     page = browser.get("/" if endpoint.startswith("overview") else f"/configs/{world.config_id}").text

@@ -163,7 +163,7 @@ def test_the_first_config_can_be_backed_up_at_once(fresh: Flask) -> None:
         "schedule": "daily",
         "time": "02:30",
         "timezone": "UTC",
-        "retention.days": "14",
+        "destinations.0.retention.days": "14",
         "then": "back-up",
         "first": "yes",
     }

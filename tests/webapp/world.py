@@ -41,6 +41,7 @@ class World:
     restore_job_id: int = 0
     alert_id: int = 0
     storage_id: str = ""
+    destination_id: int = 0
     user_ids: dict[str, int] = field(default_factory=dict)
 
 
@@ -138,6 +139,7 @@ def _make_people(world: World) -> None:
 def _make_runs(world: World) -> None:
     config = make_config(world.tree, "Letters & <more>", cron="0 3 * * *", timezone="Europe/Berlin")
     world.config_id = config.id
+    world.destination_id = config.destinations[0].id
     world.job_id = back_up(config.id).id
     (world.tree / "letters" / "new.txt").write_text("new\n")
     back_up(config.id)
