@@ -16,6 +16,7 @@ from repository.packfile import (
     parse_header,
     read_trailer,
 )
+from repository.shared_buffer import SharedBuffer
 
 PACK_TARGET_BYTES = 16 * 1024 * 1024
 # The header must stay below 16 MiB; long before that a pack of tiny blobs is large enough.
@@ -24,11 +25,12 @@ MAX_BLOBS = 100_000
 
 @dataclass(frozen=True, slots=True)
 class FinishedPack:
-    """A pack as it is stored: its blob_id, its bytes, and what is in it."""
+    """A pack as it is stored: its id, its bytes, and what is in it. The bytes may be a view of `buffer`."""
 
     id: bytes
-    data: bytearray
+    data: bytes | memoryview
     blobs: list[PackedBlob]
+    buffer: SharedBuffer | None = None
 
 
 class Packer:
@@ -37,13 +39,17 @@ class Packer:
     def __init__(self, blob_type: BlobType, target_bytes: int = PACK_TARGET_BYTES) -> None:
         self.type: BlobType = blob_type
         self._target_bytes = target_bytes
-        self._data = bytearray()
+        self._buffer: SharedBuffer | None = None
+        self._size = 0
         self._blobs: list[PackedBlob] = []
 
     def add(self, blob_id: bytes, sealed: bytes, uncompressed_length: int | None) -> None:
         """Append one sealed blob."""
-        self._blobs.append(PackedBlob(self.type, blob_id, len(self._data), len(sealed), uncompressed_length))
-        self._data += sealed
+        if self._buffer is None:
+            self._buffer = SharedBuffer()
+        self._blobs.append(PackedBlob(self.type, blob_id, self._size, len(sealed), uncompressed_length))
+        self._buffer.append(sealed)
+        self._size += len(sealed)
 
     @property
     def empty(self) -> bool:
@@ -53,7 +59,7 @@ class Packer:
     @property
     def full(self) -> bool:
         """Tell whether the pack has reached its target; it may exceed it by one blob."""
-        return len(self._data) >= self._target_bytes or len(self._blobs) >= MAX_BLOBS
+        return self._size >= self._target_bytes or len(self._blobs) >= MAX_BLOBS
 
     def finish(self, key: MasterKey) -> FinishedPack:
         """Append the header and return the pack. The packer must not be used any more.
@@ -61,11 +67,12 @@ class Packer:
         The header is parsed back before anyone stores it: raises Damaged if it does not say what was added.
         """
         header = seal(key, encode_header(self._blobs))
-        self._data += header
-        self._data += encode_trailer(header)
-        if read_header(key, memoryview(self._data)) != self._blobs:
+        buffer = self._buffer or SharedBuffer()
+        buffer.append(header + encode_trailer(header))
+        data = buffer.view()
+        if read_header(key, data) != self._blobs:
             raise Damaged("a pack header does not read back as it was written; nothing was stored")
-        return FinishedPack(hash_bytes(self._data), self._data, self._blobs)
+        return FinishedPack(hash_bytes(data), data, self._blobs, buffer)
 
 
 def read_header(key: MasterKey, pack: bytes | memoryview) -> list[PackedBlob]:

@@ -1,4 +1,4 @@
-"""Talk to a process of our own over a socket: pickled messages, and large buffers beside them uncopied."""
+"""Talk to a process of our own over a socket: pickled messages, and beside them bytes and descriptors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import struct
 from typing import Any
 
 _LENGTH = struct.Struct("<Q")
+_MARK = b"f"
 
 
 class Pipe:
@@ -40,6 +41,23 @@ class Pipe:
         """Wait for bytes that were sent by `send_bytes`."""
         (length,) = _LENGTH.unpack(self._receive(_LENGTH.size))
         return self._receive(length)
+
+    def send_descriptor(self, fd: int) -> None:
+        """Give the other end an open file; ours stays open."""
+        try:
+            socket.send_fds(self._socket, [_MARK], [fd])
+        except (BrokenPipeError, ConnectionResetError) as error:
+            raise EOFError("the other end is gone") from error
+
+    def receive_descriptor(self) -> int:
+        """Wait for an open file that was sent by `send_descriptor`; the caller closes it."""
+        try:
+            _, found, _, _ = socket.recv_fds(self._socket, len(_MARK), 1)
+        except ConnectionResetError as error:
+            raise EOFError("the other end is gone") from error
+        if not found:
+            raise EOFError("the other end is gone")
+        return found[0]
 
     def shut_down(self) -> None:
         """End the conversation from any thread: one that waits here, and the other end, meet EOFError."""

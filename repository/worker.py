@@ -67,10 +67,11 @@ class Claim(NamedTuple):
 
 
 class Pack(NamedTuple):
-    """A finished pack; its bytes follow as a message of their own."""
+    """A finished pack; the descriptor of the memory with its bytes follows."""
 
     id: bytes
     blobs: list[PackedBlob]
+    size_bytes: int
 
 
 class Failed(NamedTuple):
@@ -183,8 +184,9 @@ class Worker:
     def _send_pack(self) -> None:
         packer, self._packer = self._packer, Packer("data")
         pack = packer.finish(self._sealer.key)
-        self._pipe.send(Pack(pack.id, pack.blobs))
-        self._pipe.send_bytes(pack.data)
+        self._pipe.send(Pack(pack.id, pack.blobs, len(pack.data)))
+        assert pack.buffer is not None
+        self._pipe.send_descriptor(pack.buffer.fd)
 
 
 def main(fd: int) -> None:

@@ -11,6 +11,7 @@ from repository.child import Child
 from repository.errors import WorkerFailed
 from repository.packer import FinishedPack
 from repository.pipe import Pipe
+from repository.shared_buffer import open_shared
 from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup, Work
 from repository.writer import BlobWriter
 
@@ -147,7 +148,7 @@ class _Member:
 
 
 def _receive_pack(pipe: Pipe, pack: Pack) -> FinishedPack:
-    return FinishedPack(pack.id, pipe.receive_bytes(), pack.blobs)
+    return FinishedPack(pack.id, open_shared(pipe.receive_descriptor(), pack.size_bytes), pack.blobs)
 
 
 def _failure(message: Failed) -> BaseException:

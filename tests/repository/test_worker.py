@@ -18,6 +18,7 @@ from repository.ids import hash_bytes
 from repository.packer import read_header
 from repository.pipe import Pipe
 from repository.sealing import BlobSealer
+from repository.shared_buffer import open_shared
 from repository.worker import Batch, Claim, Ended, Pack, ReadFile, Setup, Worker
 from sources.local import LocalSource
 
@@ -54,7 +55,8 @@ def test_it_asks_reads_packs_and_says_what_it_did(tmp_path: Path, ends: tuple[Pi
     batch = ours.receive()
     assert isinstance(batch, Batch)
     ours.send(None)
-    pack, data, ended = ours.receive(), ours.receive_bytes(), ours.receive()
+    pack = ours.receive()
+    data, ended = open_shared(ours.receive_descriptor(), pack.size_bytes), ours.receive()
     thread.join()
     assert [(path, read.content, read.size) for path, read in batch.files if isinstance(read, ReadFile)] == [
         (paths[0], [known], 5),
@@ -86,7 +88,9 @@ def test_it_asks_early_rather_than_hold_much(
     assert asked == [3, 2]
     assert (message.blobs, message.plain_bytes) == (5, 500)
     ours.send(None)
-    assert len(ours.receive().blobs) == len(read_header(KEY, ours.receive_bytes())) == 5
+    pack = ours.receive()
+    data = open_shared(ours.receive_descriptor(), pack.size_bytes)
+    assert len(pack.blobs) == len(read_header(KEY, data)) == 5
     assert isinstance(ours.receive(), Ended)
     thread.join()
 
@@ -101,7 +105,12 @@ def test_a_pipe_carries_large_buffers_and_knows_its_end(ends: tuple[Pipe, Pipe])
     ours.send(("message", [b"", None]))
     assert theirs.receive() == ("message", [b"", None])
     ours.shut_down()
-    for talk in (theirs.receive, theirs.receive_bytes, lambda: [theirs.send(data) for _ in range(3)]):
+    for talk in (
+        theirs.receive,
+        theirs.receive_bytes,
+        theirs.receive_descriptor,
+        lambda: [theirs.send(data) for _ in range(3)],
+    ):
         with pytest.raises(EOFError):
             talk()
 
