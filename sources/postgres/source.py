@@ -130,7 +130,11 @@ class PostgresSource:
         return Listing(
             [made_entry(name, run.now_ns) for name in files],
             [Problem(dump_path(name), "unreadable", _may_not_connect(name)) for name in run.unreachable],
-            [Excluded(file_name(left.name), "file", left.reason) for left in run.left_out],
+            [
+                Excluded(file_name(left.name), "file", left.reason)
+                for left in run.left_out
+                if left.name not in run.unreachable
+            ],
         )
 
     def open_files(self, paths: Sequence[bytes]) -> Iterator[DumpFile | MadeFile | Problem]:

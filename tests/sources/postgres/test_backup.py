@@ -8,13 +8,15 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from repository.browse import list_dir
 from repository.entries import SourceUnavailable
 from repository.errors import Cancelled
-from sources.postgres.dump import DumpOptions
+from sources.postgres import source as source_module
+from sources.postgres.dump import DumpFile, DumpOptions, start_dump
 from sources.postgres.errors import (
     DumpFailed,
     MissingRight,
@@ -23,6 +25,7 @@ from sources.postgres.errors import (
     ServerUnavailable,
 )
 from sources.postgres.programs import find_program
+from sources.postgres.restore import restore_to_new
 from sources.postgres.server import Server
 from sources.postgres.source import DATABASES, PostgresSource, dump_path
 from tests.repository.engine import Restic, latest, new_local_repo, new_repo
@@ -45,23 +48,25 @@ def test_a_point_holds_dump_globals_and_manifest(postgres: Cluster, database: st
     assert point.manifest.globals.role_passwords
 
 
-def test_rows_are_counted_inside_the_dump_s_own_snapshot(postgres: Cluster, database: str) -> None:
-    """Rows that come after the dump began are neither in the dump nor in its count."""
-    postgres.run("CREATE TABLE t AS SELECT g FROM generate_series(1, 200000) g", database=database)
-    source = PostgresSource(postgres.tcp, [database])
-    source.check()
-    files = source.open_files([dump_path(database)])
-    file = next(files)
-    postgres.run(
-        "INSERT INTO t SELECT 1 FROM generate_series(1, 777)", "CREATE TABLE u (x int)", database=database
-    )
-    buffer = memoryview(bytearray(1 << 20))
-    while file.readinto(buffer):
-        pass
-    file.close()
-    record = source.manifest.find(database)
-    assert record is not None
-    assert [(table.name, table.rows) for table in record.tables] == [("t", 200000)]
+def test_rows_are_counted_inside_the_dump_s_own_snapshot(
+    postgres: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows that come between the snapshot and pg_dump's start, or later, are in neither dump nor count."""
+    postgres.run("CREATE TABLE t AS SELECT g FROM generate_series(1, 2000) g", database=database)
+    more = "INSERT INTO t SELECT 1 FROM generate_series(1, 777)"
+
+    def start_late(*arguments: Any) -> DumpFile:
+        postgres.run(more, "CREATE TABLE u (x int)", database=database)
+        file = start_dump(*arguments)
+        postgres.run(more, database=database)
+        return file
+
+    monkeypatch.setattr(source_module, "start_dump", start_late)
+    point = back_up(postgres.tcp, [database])
+    result = restore_to_new(postgres.tcp, point.dump(database), f"{database}_new")
+    postgres.drop(f"{database}_new")
+    assert [(table.name, table.expected, table.found) for table in result.tables] == [("t", 2000, 2000)]
+    assert result.complete
 
 
 def test_real_restic_dumps_the_same_bytes(
