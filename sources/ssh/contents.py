@@ -12,11 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from repository.entries import Entry, OpenFile, Problem, SourceUnavailable
+from sources.ssh.dialects import Dialect
 from sources.ssh.listing import status_of, unescaped
 from sources.ssh.rows import Row
 from sources.ssh.worker import Worker, Workers
 from sources.tar_stream import Member, TarError, TarStream
 from ssh.errors import Unreachable
+from ssh.process import Output
 
 _LARGE_BYTES = 4 * 1024 * 1024
 _BATCH_BYTES = 16 * 1024 * 1024
@@ -24,7 +26,6 @@ _BATCH_FILES = 256
 _ATTEMPTS = 3
 
 _TAR_LINE = re.compile(rb"tar: (.*): ((?:Cannot|Read error|Warning|File|Unknown)[^\n]*|file [^\n]*)\Z")
-_HARMLESS = (b"tar: Exiting with failure status",)
 _NEWER = (b"file changed as we read it", b"File shrank", b"File removed before we read it")
 
 Lookup = Callable[[bytes], Row]
@@ -50,7 +51,8 @@ class HostFiles:
                 wanted.append(_Wanted(path, self._newer.pop(path) if newer else self._lookup(path)))
             except KeyError:
                 yield Problem(path, "vanished", "it is not in the host's listing")
-        batches = list(_batches([each for each in wanted if each.row.size < _LARGE_BYTES]))
+        small = [each for each in wanted if each.row.size < _LARGE_BYTES]
+        batches = list(_batches(small, self._workers.dialect.most_name_bytes))
         yield from self._small(batches)
         for each in wanted:
             if each.row.size >= _LARGE_BYTES:
@@ -101,7 +103,7 @@ class HostFiles:
             except TarError as error:
                 return f"tar on {self._host} does not send what it should: {error}"
             output = worker.finish()
-        return _blame(output.stderr, output.code, by_path)
+        return _blame(output, self._workers.dialect, by_path)
 
     def _opened(self, each: _Wanted) -> OpenFile | Problem:
         if each.now is None:
@@ -128,14 +130,19 @@ class HostFiles:
             worker.ask("tar", each.path + b"\0")
             stream = TarStream(worker.read)
             member = _first(stream)
-            if member is not None and member.kind == "0" and member.name == each.path:
+            if member is not None and member.kind == "0" and _path_of(member) == each.path:
                 entry = self._make_entry(each.path, each.row)
                 yield _StreamedFile(each.path, each, entry, member, stream, worker, self)
                 return
             output = worker.finish()
-            each.error = _blame(output.stderr, output.code, {each.path: each}) or each.error
+            stray = _blame(output, self._workers.dialect, {each.path: each})
+            each.error = each.error or stray
         each.now = status_of(self._workers, [each.path]).get(each.path)
         yield self._opened(each)
+
+    def blame(self, output: Output, each: _Wanted) -> str:
+        """Return what tar complained of, other than about this file; what is about it is noted at it."""
+        return _blame(output, self._workers.dialect, {each.path: each})
 
     def after(self, each: _Wanted) -> Entry:
         """Return what a file is, after it was read. Raises OSError if it is gone."""
@@ -208,7 +215,7 @@ class _StreamedFile:
         """Return the metadata as it is now. Raises OSError if tar says that not all could be read."""
         try:
             output = self._worker.finish()
-            stray = _blame(output.stderr, output.code, {self.path: self._wanted})
+            stray = self._files.blame(output, self._wanted)
             if self._wanted.error or stray:
                 raise OSError(self._wanted.error or stray)
             now = self._files.after(self._wanted)
@@ -225,24 +232,28 @@ def lost(error: Unreachable) -> SourceUnavailable:
     return SourceUnavailable(f"{error}; what was read is stored, and the next run goes on from there")
 
 
-def _batches(wanted: Sequence[_Wanted]) -> Iterator[list[_Wanted]]:
+def _batches(wanted: Sequence[_Wanted], most_name_bytes: int) -> Iterator[list[_Wanted]]:
     batch: list[_Wanted] = []
-    size = 0
+    size = names = 0
     for each in wanted:
-        if batch and (size + each.row.size > _BATCH_BYTES or len(batch) >= _BATCH_FILES):
-            yield batch
-            batch, size = [], 0
-        batch.append(each)
         size += each.row.size
+        names += len(each.path) + 1
+        if batch and (size > _BATCH_BYTES or names > most_name_bytes or len(batch) >= _BATCH_FILES):
+            yield batch
+            batch, size, names = [], each.row.size, len(each.path) + 1
+        batch.append(each)
     if batch:
         yield batch
 
 
 def _take(stream: TarStream, member: Member, by_path: dict[bytes, _Wanted]) -> None:
     """Keep a member's content. Raises TarError for one that nobody asked for, or asked for once."""
-    each = by_path.get(member.name)
+    each = by_path.get(_path_of(member))
     if each is None or each.data is not None:
         raise TarError(f"{member.name[:200]!r} was not asked for")
+    first = by_path.get(b"/" + member.linkname.lstrip(b"/"))
+    if member.kind == "1" and first is not None and first.data is not None:
+        each.data = first.data  # what BusyBox says of a hard link to a file before it
     if member.kind != "0":
         return
     if member.size > 2 * each.row.size + _LARGE_BYTES:
@@ -252,6 +263,11 @@ def _take(stream: TarStream, member: Member, by_path: dict[bytes, _Wanted]) -> N
     stream.readinto(memoryview(each.data))
 
 
+def _path_of(member: Member) -> bytes:
+    """Return a member's absolute path: some programs leave out the first slash."""
+    return b"/" + member.name.lstrip(b"/")
+
+
 def _first(stream: TarStream) -> Member | None:
     try:
         return next(iter(stream), None)
@@ -259,17 +275,17 @@ def _first(stream: TarStream) -> Member | None:
         return None
 
 
-def _blame(stderr: bytes, code: int, by_path: dict[bytes, _Wanted]) -> str:
+def _blame(output: Output, dialect: Dialect, by_path: dict[bytes, _Wanted]) -> str:
     """Note tar's complaints at the files that they name; return what belongs to none of them, or ""."""
     stray = ""
-    for line in stderr.splitlines():
+    for line in output.stderr.splitlines():
         found = _TAR_LINE.match(line)
         each = by_path.get(unescaped(found[1])) if found else None
         if found and each is not None:
             if not found[2].startswith(_NEWER):  # the status afterwards tells of those
                 each.error = found[2].decode("ascii", "replace")
-        elif not line.startswith(_HARMLESS):
+        elif not line.startswith(dialect.harmless):
             stray = line.decode("utf-8", "replace")
-    if code > 1 and not stray and not any(each.error for each in by_path.values()):
-        stray = f"tar ended with code {code} and gave no reason"
+    if output.code >= dialect.code_of_failure and not stray and not any(e.error for e in by_path.values()):
+        stray = f"tar ended with code {output.code} and gave no reason"
     return stray

@@ -12,9 +12,10 @@ from repository.entries import Problem, SourceUnavailable
 from sources.globs import is_literal
 from sources.patterns import PatternList
 from sources.rules import Rules
+from sources.ssh.dialects import Dialect
 from sources.ssh.host import SshHost
 from sources.ssh.probe import Probe
-from sources.ssh.rows import FIELDS, FORMAT, Malformed, Owners, Row
+from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
 from sources.ssh.worker import Workers
 from ssh.process import Process
@@ -23,7 +24,7 @@ Xattrs = tuple[tuple[bytes, bytes], ...]
 
 _READ_BYTES = 1024 * 1024
 _ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
-_COMPLAINT = re.compile(rb"find: '(.*)': ([^':]+)\Z", re.DOTALL)
+_COMPLAINT = re.compile(rb"(?:find: |stat: can't stat )('?)(.*)\1: ([^':]+)\Z", re.DOTALL)
 _ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
 _LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
@@ -64,7 +65,7 @@ def list_host(
     listing = HostListing(HostTree(tops, rules))
     with ThreadPoolExecutor(1, "attributes") as beside:
         attributes = beside.submit(_attributes, host, probe, where)
-        _find(host, where, listing)
+        _find(host, workers.dialect, where, listing)
         listing.xattrs = attributes.result()
     listing.ways = status_of(workers, [way for top in tops for way in _ways_to(top)], follow=True)
     listing.owners_text, listing.owners = _owners(host)
@@ -77,9 +78,10 @@ def status_of(workers: Workers, paths: Sequence[bytes], *, follow: bool = False)
     if not paths:
         return {}
     names = b"\0".join(dict.fromkeys(paths)) + b"\0"
-    fields = workers.run("follow" if follow else "status", names).stdout.split(b"\0")
+    text = workers.run("follow" if follow else "status", names).stdout
+    fields = workers.dialect.translate(text.split(workers.dialect.separator)[:-1])
     rows = {}
-    for at in range(0, len(fields) - 1, FIELDS):
+    for at in range(0, len(fields), FIELDS):
         facts, path, target = fields[at : at + FIELDS]
         rows[path] = Row(path.rpartition(b"/")[2], facts, target)
     return rows
@@ -110,10 +112,11 @@ def _glob_escaped(path: bytes) -> bytes:
     return re.sub(rb"([\\*?\[\]])", rb"\\\1", path)
 
 
-def _find(host: SshHost, where: Sequence[bytes], listing: HostListing) -> None:
-    process = host.start([*_ENGLISH, b"find", *where, b"-printf", FORMAT])
+def _find(host: SshHost, dialect: Dialect, where: Sequence[bytes], listing: HostListing) -> None:
+    before, after = dialect.find
+    process = host.start([*_ENGLISH, *before, *where, *after])
     try:
-        _take_all(process, listing.tree)
+        _take_all(process, dialect, listing.tree)
         output = process.output()
     except Malformed as error:
         raise SourceUnavailable(f"{host.name} sends no proper listing: {error}") from error
@@ -124,14 +127,14 @@ def _find(host: SshHost, where: Sequence[bytes], listing: HostListing) -> None:
         listing.general.append(f"find on {host.name} ended with code {output.code} and gave no reason")
 
 
-def _take_all(process: Process, tree: HostTree) -> None:
+def _take_all(process: Process, dialect: Dialect, tree: HostTree) -> None:
     rest = b""
     while data := process.read(_READ_BYTES):
-        fields = (rest + data).split(b"\0")
+        fields = (rest + data).split(dialect.separator)
         whole = (len(fields) - 1) // FIELDS * FIELDS
-        tree.take(fields[:whole])
-        rest = b"\0".join(fields[whole:])
-    if rest:
+        tree.take(dialect.translate(fields[:whole]))
+        rest = dialect.separator.join(fields[whole:])
+    if rest.strip(b"\n"):
         raise Malformed("it ends in the middle of a line")
     tree.finish()
 
@@ -141,7 +144,7 @@ def _take_complaints(stderr: bytes, listing: HostListing) -> None:
     for line in stderr.splitlines():
         found = _COMPLAINT.match(line)
         if found:
-            listing.complain(unescaped(found[1]), found[2].decode("ascii", "replace"))
+            listing.complain(unescaped(found[2]), found[3].decode("ascii", "replace"))
         else:
             listing.general.append(os.fsdecode(line))
 
@@ -198,10 +201,13 @@ def _owners(host: SshHost) -> tuple[bytes, Owners]:
 def _device_numbers(host: SshHost, paths: Sequence[bytes]) -> dict[bytes, int]:
     if not paths:
         return {}
-    command = [*_ENGLISH, b"xargs", b"-0", b"stat", b"--printf", rb"%t %T %n\0", b"--"]
+    command = [*_ENGLISH, b"xargs", b"-0", b"stat", b"-c", b"%t %T", b"--"]
     text = host.run(command, b"\0".join(paths) + b"\0").stdout
-    found = {}
-    for record in text.split(b"\0")[:-1]:
-        major, minor, path = record.split(b" ", 2)
-        found[path] = os.makedev(int(major, 16), int(minor, 16))
-    return found
+    numbers = [line.split(b" ") for line in text.splitlines()]
+    if len(numbers) != len(paths):  # one of them has gone meanwhile
+        alone = [_device_numbers(host, [path]) for path in paths] if len(paths) > 1 else []
+        return {path: number for found in alone for path, number in found.items()}
+    return {
+        path: os.makedev(int(major, 16), int(minor, 16))
+        for path, (major, minor) in zip(paths, numbers, strict=True)
+    }

@@ -14,6 +14,7 @@ from sources.patterns import PatternList, clean
 from sources.rules import Rules
 from sources.ssh import rows
 from sources.ssh.contents import HostFiles, lost
+from sources.ssh.dialects import GNU, POSIX
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.listing import HostListing, list_host, status_of
 from sources.ssh.probe import Probe, probe
@@ -54,8 +55,8 @@ class SshSource:
         self._lock = threading.RLock()
         self._probe: Probe | None = None
         self._listing: HostListing | None = None
-        self._workers = Workers(self._host)
-        self._files = HostFiles(self._host.name, self._workers, self._row_of, self._entry)
+        self._workers: Workers | None = None
+        self._files: HostFiles | None = None
         self._recent: OrderedDict[bytes, dict[bytes, Row]] = OrderedDict()
 
     @property
@@ -77,7 +78,7 @@ class SshSource:
         """Raise SourceUnavailable if the host is out of reach or any of the paths is missing."""
         self._probed()
         try:
-            found = status_of(self._workers, self._given)
+            found = status_of(self._shells(), self._given)
         except Unreachable as error:
             raise SourceUnavailable(str(error)) from error
         for path in self._given:
@@ -125,13 +126,14 @@ class SshSource:
     def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
         """Read each of these files once. Raises SourceUnavailable if the host is lost."""
         try:
-            yield from self._files.open(paths)
+            yield from self._reader().open(paths)
         except Unreachable as error:
             raise lost(error) from error
 
     def close(self) -> None:
         """End the connection."""
-        self._workers.close()
+        if self._workers:
+            self._workers.close()
         self._host.close()
 
     def _probed(self) -> Probe:
@@ -143,13 +145,26 @@ class SshSource:
                     raise SourceUnavailable(str(error)) from error
             return self._probe
 
+    def _shells(self) -> Workers:
+        with self._lock:
+            known = self._probed()
+            if self._workers is None:
+                self._workers = Workers(self._host, GNU if known.gnu_find and known.gnu_tar else POSIX)
+            return self._workers
+
+    def _reader(self) -> HostFiles:
+        with self._lock:
+            if self._files is None:
+                self._files = HostFiles(self._host.name, self._shells(), self._row_of, self._entry)
+            return self._files
+
     def _listed(self) -> HostListing:
         with self._lock:
             if self._listing is None:
                 known = self._probed()
                 try:
                     self._listing = list_host(
-                        self._host, self._workers, known, self._tops, self._rules, self._never
+                        self._host, self._shells(), known, self._tops, self._rules, self._never
                     )
                     self._apply_tags(self._listing)
                 except Unreachable as error:
@@ -161,7 +176,7 @@ class SshSource:
         tags = {name: header for name, header in self._rules.tags if header}
         for key in listing.tree.tagged:
             rows = [row for row in listing.tree.dirs[key].rows() if row.name in tags]
-            for file in self._files.open([key + b"/" + row.name for row in rows]):
+            for file in self._reader().open([key + b"/" + row.name for row in rows]):
                 name = file.path.rpartition(b"/")[2]
                 if isinstance(file, Problem):
                     text = f"cannot read the tag file, so the folder is backed up: {file.message}"

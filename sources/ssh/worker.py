@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal
 
+from sources.ssh.dialects import Dialect
 from sources.ssh.host import SshHost
-from sources.ssh.rows import FORMAT
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
@@ -24,19 +24,17 @@ LC_ALL=C; TZ=UTC0; export LC_ALL TZ
 while read -r kind count; do
     head -c "$count" | {
         case $kind in
-        tar) tar --create --file=- --format=gnu --sparse --absolute-names --hard-dereference \
-            --no-recursion --atime-preserve=system --quoting-style=escape \
-            --null --verbatim-files-from --files-from=- ;;
-        status) xargs -0 sh -c 'exec find "$@" -maxdepth 0 -printf "$0"' "$2" ;;
-        follow) xargs -0 sh -c 'exec find -L "$@" -maxdepth 0 -printf "$0"' "$2" ;;
+        tar) %s ;;
+        status) %s ;;
+        follow) %s ;;
         esac
         code=$?
         cat >/dev/null  # names that it did not read
         exit $code
     }
     code=$?
-    printf '\n%s %d\n' "$1" "$code"
-    printf '\n%s\n' "$1" >&2
+    printf '\n%%s %%d\n' "$1" "$code"
+    printf '\n%%s\n' "$1" >&2
 done
 """
 _READ_BYTES = 256 * 1024
@@ -45,10 +43,12 @@ _READ_BYTES = 256 * 1024
 class Worker:
     """One such shell. For one thread. An answer must be read to its end before the next question."""
 
-    def __init__(self, host: SshHost) -> None:
+    def __init__(self, host: SshHost, dialect: Dialect) -> None:
         """Start it. Raises Unreachable."""
         self._mark = secrets.token_hex(16).encode()
-        self._process: Process = host.start([b"sh", b"-c", _SCRIPT, b"holdfast", self._mark, FORMAT])
+        script = _SCRIPT % (dialect.tar, dialect.status, dialect.follow)
+        command = [b"sh", b"-c", script, b"holdfast", self._mark, dialect.format]
+        self._process: Process = host.start(command)
         self._rest = b""
         self._code: int | None = 0
 
@@ -104,8 +104,9 @@ class Worker:
 class Workers:
     """As many of them as are needed at a time."""
 
-    def __init__(self, host: SshHost) -> None:
+    def __init__(self, host: SshHost, dialect: Dialect) -> None:
         self._host = host
+        self.dialect = dialect
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
 
@@ -114,7 +115,7 @@ class Workers:
         """Lend one; it is closed if it is left in the middle of an answer. Raises Unreachable."""
         with self._lock:
             worker = self._idle.pop() if self._idle else None
-        worker = worker or Worker(self._host)
+        worker = worker or Worker(self._host, self.dialect)
         usable = False
         try:
             yield worker

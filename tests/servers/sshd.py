@@ -84,12 +84,14 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     stop_sshd(server)
 
 
-def start_sshd(folder: Path, *, port: int = 0, settings: str = "") -> Sshd:
+def start_sshd(folder: Path, *, port: int = 0, settings: str = "", environment: str = "") -> Sshd:
     """Start a server with its own keys in `folder`, where they stay for the next start."""
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or need_program("sshd")
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)  # sshd insists; a service file makes it elsewhere
     _make_keys(folder)
+    # With a level of 2, bash leaves the .bashrc of whoever runs the tests alone.
+    settings = f"SetEnv SHLVL=2 {environment}\n{settings}"
     for _ in range(10):
         chosen = port or free_port()
         _configure(program, folder, chosen, settings)
@@ -146,7 +148,6 @@ def _configure(program: str, folder: Path, port: int, settings: str) -> None:
         "PermitRootLogin yes",
         "UsePAM no",
         "UseDNS no",
-        "SetEnv SHLVL=2",  # bash then leaves the .bashrc of whoever runs the tests alone
         "LogLevel ERROR",
         "MaxStartups 200",
         "MaxAuthTries 20",
