@@ -85,6 +85,10 @@ def offered() -> dict[str, Any]:
     """Return what a new config is proposed to be: product.md's Daily Files, with the environment's values."""
     settings = app_state.settings()
     no_rule_given = settings.retention_days is None and settings.max_backups is None
+    rule = {
+        "days": DEFAULT_DAYS if no_rule_given else settings.retention_days,
+        "max_backups": settings.max_backups,
+    }
     return {
         "name": "Daily Files",
         "type": "files",
@@ -92,10 +96,8 @@ def offered() -> dict[str, Any]:
         "source": {"paths": list(settings.backup_paths)},
         "cron": DEFAULT_CRON,
         "timezone": settings.timezone,
-        "retention": {
-            "days": DEFAULT_DAYS if no_rule_given else settings.retention_days,
-            "max_backups": settings.max_backups,
-        },
+        "retention": rule,
+        "destinations": destinations.offered(rule),
         "compression": settings.compression or "auto",
     }
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import schedules
+from core import instance, schedules, storages
 from core.db import db, utc_now
 from core.errors import Invalid, NotFound, Refused
 from core.models import Config, Destination, RepositoryRecord
@@ -16,6 +17,8 @@ from core.retention_rules import TIERS as TIERS
 from core.retention_rules import RetentionRule, TierName
 
 AFTER = "after"
+# Which storage the environment gave at first start, by its row's id: see core.environment_s3.
+SECOND_STORAGE = "environment_s3"
 LONGEST_LIST = 8
 
 
@@ -37,6 +40,19 @@ class DestinationInput(BaseModel):
         tier: TierName = self.tier or ("warm" if place else "hot")
         rule = self.retention or RetentionRule.model_validate(TIERS[tier].rule)
         return self.model_copy(update={"tier": tier, "retention": rule, "when": self.when or AFTER})
+
+
+def offered(rule: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return where a new config is proposed to go, with this rule: the first repository, and the one that
+    the environment has given."""
+    records = storages.list_repositories()
+    second = instance.get(SECOND_STORAGE)
+    chosen = [*records[:1], *(record for record in records[1:] if record.storage_id == second)]
+    tier = _tier_of(RetentionRule.model_validate(rule))
+    return [
+        {"repository_id": record.id, "tier": tier, "when": AFTER, "retention": dict(rule)}
+        for record in chosen
+    ]
 
 
 def get(destination_id: int) -> Destination:
@@ -99,8 +115,7 @@ def with_first(
 ) -> list[DestinationInput]:
     """Return the list with another first one: this repository (None: as it is) and this rule."""
     chosen = repository_id or current[0].repository_id
-    hot = RetentionRule.model_validate(TIERS["hot"].rule)
-    tier = current[0].tier if current[0].retention == rule else "hot" if rule == hot else "custom"
+    tier = current[0].tier if current[0].retention == rule else _tier_of(rule)
     first = DestinationInput(repository_id=chosen, tier=tier, retention=rule)
     moved = any(each.repository_id == chosen for each in current)
     rest = [each for each in (current if moved else current[1:]) if each.repository_id != chosen]
@@ -121,6 +136,10 @@ def repository(session: Session, repository_id: str, field: str) -> RepositoryRe
     if record is None:
         raise Invalid({field: f"There is no repository {repository_id!r}."})
     return record
+
+
+def _tier_of(rule: RetentionRule) -> TierName:
+    return "hot" if rule == RetentionRule.model_validate(TIERS["hot"].rule) else "custom"
 
 
 def _fill(row: Destination, given: DestinationInput, place: int) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import configs, instance, words
+from core import configs, environment_s3, instance, words
 from core.db import db, write
 from core.errors import Invalid, Refused
 from core.models import Config, Point, Storage
@@ -22,7 +22,9 @@ _APPLIED = "environment_applied"
 
 
 def check(settings: Settings) -> None:
-    """Raise Refused if BACKUP_PATHS would become a config now, and cannot."""
+    """Raise Refused if BACKUP_PATHS would become a config now, or BACKUP_S3_BUCKET a storage, and cannot."""
+    if not _any_config(db.session()):
+        environment_s3.check(settings)
     if settings.backup_paths and not _any_config(db.session()):
         _refuse_missing(settings)
         try:
@@ -32,7 +34,10 @@ def check(settings: Settings) -> None:
 
 
 def apply(settings: Settings) -> None:
-    """Make Daily Files from BACKUP_PATHS while there is no config; correct it while it has no point."""
+    """Make the second storage, and Daily Files from BACKUP_PATHS, while there is no config; correct that
+    while it has no point. Raises Refused."""
+    if not _any_config(db.session()):
+        environment_s3.apply(settings)
     if not settings.backup_paths:
         return
     data = configs.parse(configs.offered())
@@ -45,7 +50,11 @@ def apply(settings: Settings) -> None:
 
 def differences(settings: Settings) -> list[str]:
     """Return a sentence for each variable that says something else than what is stored, which counts."""
-    sentences = list(_of_storage(settings))
+    sentences = [*_of_storage(settings), *environment_s3.differences(settings)]
+    if settings.s3_bucket and environment_s3.made() is None and _any_config(db.session()):
+        sentences.append(
+            "BACKUP_S3_BUCKET came after first start and is not used: add the storage on its page."
+        )
     config = _default_config()
     if config is not None:
         sentences += _of_config(settings, config)
@@ -100,7 +109,8 @@ def _has_point(config: Config) -> bool:
 def _of_storage(settings: Settings) -> Iterator[str]:
     if not settings.backup_dir_given:
         return
-    storage = db.session.scalar(select(Storage).order_by(Storage.created_at).limit(1))
+    local = select(Storage).where(Storage.provider == "local").order_by(Storage.created_at)
+    storage = db.session.scalar(local.limit(1))
     if storage is not None and storage.settings.get("path", settings.backup_dir) != settings.backup_dir:
         yield (
             f"BACKUP_DIR differs from the storage {storage.name}, which is at {storage.settings['path']}; "

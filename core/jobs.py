@@ -186,10 +186,11 @@ def mark_enqueued(job_ids: Collection[int]) -> None:
         )
 
 
-def queued_retention(config_id: str) -> list[int]:
-    """Return the retention runs of a config that wait to begin."""
-    query = select(Job.id).where(Job.kind == "retention", Job.config_id == config_id, Job.status == "queued")
-    return list(db.session.scalars(query))
+def queued_followers(config_id: str) -> list[int]:
+    """Return what waits to begin after a backup of a config: its retention, its copies."""
+    kinds = Job.kind.in_(("retention", "copy"))
+    query = select(Job.id).where(kinds, Job.config_id == config_id, Job.status == "queued")
+    return list(db.session.scalars(query.order_by(Job.id)))
 
 
 def hasten(job_id: int) -> None:

@@ -15,12 +15,6 @@ PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHORTEST_SECRET = 32
 # Named in product.md, arriving with later versions: accepted, not used, and said so.
 LATER = (
-    "AWS_ACCESS_KEY_ID",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_REGION",
-    "BACKUP_S3_BUCKET",
-    "BACKUP_S3_ENDPOINT",
-    "BACKUP_S3_PREFIX",
     "SUPABASE_DB_URL",
     "BACKUP_CONFIG_PATHS",
     "HUEY_URL",
@@ -55,6 +49,13 @@ class Settings:
     max_backups: int | None = None
     compression: Compression | None = None
     backup_paths: tuple[str, ...] = ()
+    s3_bucket: str = ""
+    s3_endpoint: str = ""
+    s3_prefix: str = "backups/"
+    aws_region: str = ""
+    aws_access_key: str | None = field(default=None, repr=False)
+    aws_secret_key: str | None = field(default=None, repr=False)
+    aws_session_token: str | None = field(default=None, repr=False)
     timezone: str = "UTC"
     not_used: tuple[str, ...] = ()
 
@@ -81,6 +82,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         max_backups=_number(given, "BACKUP_MAX_BACKUPS", 1, 100000),
         compression=_compression(given),
         backup_paths=_paths(given, "BACKUP_PATHS"),
+        s3_bucket=(_secret(given, "BACKUP_S3_BUCKET") or "").strip(),
+        s3_endpoint=(_secret(given, "BACKUP_S3_ENDPOINT") or "").strip(),
+        s3_prefix=(_secret(given, "BACKUP_S3_PREFIX") or "backups/").strip(),
+        aws_region=(_secret(given, "AWS_REGION") or "").strip(),
+        aws_access_key=_secret(given, "AWS_ACCESS_KEY_ID"),
+        aws_secret_key=_secret(given, "AWS_SECRET_ACCESS_KEY"),
+        aws_session_token=_secret(given, "AWS_SESSION_TOKEN"),
         timezone=_timezone(given),
         not_used=tuple(name for name in LATER if given.get(name) or given.get(f"{name}_FILE")),
     )

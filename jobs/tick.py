@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import cleanup, clock_watch, interrupted, job_alerts, jobs, schedules, webhooks
+from core import cleanup, clock_watch, copying, interrupted, job_alerts, jobs, schedules, webhooks
 from core.db import db, utc_now
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ def run(now: datetime | None = None) -> list[int]:
     for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
         _try(duty)
     found: list[int] = []
-    for maker in (schedules.tick, _daily_retention, jobs.to_enqueue):
+    for maker in (schedules.tick, copying.tick, _daily_retention, jobs.to_enqueue):
         found += _try(partial(maker, now)) or []
     _try(webhooks.deliver)  # last: a slow receiver must not hold up what is due
     return list(dict.fromkeys(found))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import nodes, settings, storages
+from core import nodes, settings, storage_usage, storages
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -53,7 +53,7 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
     beating.start()
     if role == "tick":
         # Not joined, and not part of the tick: a dead network mount may hold it up for ever.
-        watch = (app, storages.check_all, WATCH_STORAGES_EVERY_S, ended)
+        watch = (app, _watch_storages, WATCH_STORAGES_EVERY_S, ended)
         threading.Thread(target=_repeat, args=watch, name="storages", daemon=True).start()
     try:
         consumer.run()
@@ -63,6 +63,12 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
         with app.app_context():
             launch.stop_unclaimed()
             nodes.gone(role)
+
+
+def _watch_storages() -> None:
+    """See which storages answer, and, now and then, how full they are."""
+    storages.check_all()
+    storage_usage.measure_all()
 
 
 def _repeat(app: App, duty: Callable[[], object], every_s: float, ended: threading.Event) -> None:

@@ -34,7 +34,7 @@ def follow(job_id: int, max_wait: int, *, quiet: bool = False) -> Job:
     """
     job = _Follower(job_id, max_wait, quiet=quiet or not sys.stderr.isatty()).run()
     if job.kind == "backup" and job.config_id and not nodes.worker_lives():
-        for follower in jobs.queued_retention(job.config_id):
+        for follower in jobs.queued_followers(job.config_id):
             _Follower(follower, 0, quiet=True).run()
     return jobs.get(job_id)
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import click
 
-from core import clock, clock_watch, configs, jobs, nodes, points, restores, states
+from core import clock, clock_watch, configs, copying, jobs, nodes, points, restores, states
 from core.errors import Conflict, NotFound, Refused
 from core.models import Config, Job, Point
 from core.restores import CONFLICTS
@@ -70,6 +70,20 @@ def clean(config_name: str | None, confirm: bool, accept_clock: bool, max_wait: 
     config_id = _find_config(config_name).id if config_name else None
     job = jobs.create_retention("command", config_id, confirmed=confirm)
     _answer([job.id], max_wait, as_json)
+
+
+@backup.command("sync")
+@_CONFIG
+@_MAX_WAIT
+@_JSON
+def sync(config_name: str | None, max_wait: int, as_json: bool) -> None:
+    """Copy what is missing on a config's destinations, or on those of all configs."""
+    wanted = [_find_config(config_name)] if config_name else configs.list_all()
+    gaps = [gap for config in wanted for gap in copying.gaps(config) if gap.missing]
+    if not gaps:
+        click.echo("Nothing is missing: every destination has the points that its rule keeps.", err=True)
+    ids = [gap.job.id if gap.job else copying.sync(gap.destination.id, "command").id for gap in gaps]
+    _answer(ids, max_wait, as_json)
 
 
 @backup.command("status")

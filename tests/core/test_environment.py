@@ -11,6 +11,7 @@ from flask import Flask
 from core import app_state, configs, setup, storages
 from core.errors import Refused
 from core.settings import PROJECT_DIR, load
+from storage_adapters.s3 import S3Settings
 from tests.core.making import back_up, make_tree
 
 GIVEN = "my own long password"
@@ -88,3 +89,61 @@ def test_all_that_differs_is_told_and_not_applied(begin: Begin, tmp_path: Path) 
     assert "which keeps 9 days; the config counts" in told[1]
     assert "sets no limit in points" in told[2]
     assert configs.list_all()[0].retention == {"days": 9, "max_backups": None}
+
+
+def s3_variables(settings: S3Settings) -> dict[str, str]:
+    """Return the variables that name a bucket of the tests."""
+    return {
+        "BACKUP_S3_BUCKET": settings.bucket,
+        "BACKUP_S3_ENDPOINT": settings.endpoint,
+        "BACKUP_S3_PREFIX": settings.prefix,
+        "AWS_REGION": settings.region,
+        "AWS_ACCESS_KEY_ID": settings.access_key,
+        "AWS_SECRET_ACCESS_KEY": settings.secret_key,
+    }
+
+
+def test_a_bucket_becomes_the_second_destination_at_first_start(
+    begin: Begin, tmp_path: Path, s3_settings: S3Settings
+) -> None:
+    given = {"BACKUP_PATHS": str(make_tree(tmp_path / "tree")), **s3_variables(s3_settings)}
+    assert begin(BACKUP_RETENTION_DAYS="30", **given) == []
+    assert begin(BACKUP_RETENTION_DAYS="30", **given) == []
+    disk, bucket = storages.list_all()
+    assert (disk.provider, bucket.provider, bucket.offsite) == ("local", "s3", True)
+    (config,) = configs.list_all()
+    places = [(row.repository.storage.name, row.retention["days"]) for row in config.destinations]
+    assert places == [("Local disk", 30), (bucket.name, 30)]
+    (note,) = begin(BACKUP_RETENTION_DAYS="30", **given | {"BACKUP_S3_PREFIX": "elsewhere"})
+    assert "the storage counts" in note
+    assert s3_settings.secret_key not in note
+
+
+def test_a_bad_bucket_stops_the_start_with_a_sentence(
+    begin: Begin, tmp_path: Path, s3_settings: S3Settings
+) -> None:
+    good = s3_variables(s3_settings)
+    for name, value in (
+        ("AWS_SECRET_ACCESS_KEY", ""),
+        ("BACKUP_S3_ENDPOINT", "ftp://x"),
+        ("BACKUP_S3_BUCKET", "a/b"),
+        ("BACKUP_S3_PREFIX", "../up"),
+    ):
+        with pytest.raises(Refused, match=f"{name} cannot be used") as caught:
+            begin(**good | {name: value})
+        assert storages.list_all() == []
+        assert s3_settings.secret_key not in str(caught.value)
+    with pytest.raises(Refused, match="BACKUP_S3_BUCKET cannot become the second storage"):
+        begin(**good | {"BACKUP_S3_BUCKET": "no-such-bucket"})
+    assert begin(**good) == []
+    assert len(storages.list_all()) == 2
+
+
+def test_a_bucket_that_comes_later_is_not_applied_and_that_is_said(
+    begin: Begin, tmp_path: Path, s3_settings: S3Settings
+) -> None:
+    paths = str(make_tree(tmp_path / "tree"))
+    begin(BACKUP_PATHS=paths)
+    (note,) = begin(BACKUP_PATHS=paths, **s3_variables(s3_settings))
+    assert "came after first start" in note
+    assert len(storages.list_all()) == 1

@@ -121,11 +121,18 @@ def test_secrets_are_not_in_the_repr() -> None:
 
 def test_variables_of_later_versions_are_noted_by_name() -> None:
     given = {
-        "BACKUP_S3_BUCKET": "b",
-        "AWS_SECRET_ACCESS_KEY_FILE": "/run/secrets/aws",
+        "SUPABASE_DB_URL_FILE": "/run/secrets/database",
         "BACKUP_CONFIG_PATHS": "/etc",
     }
-    assert load(given).not_used == ("AWS_SECRET_ACCESS_KEY", "BACKUP_S3_BUCKET", "BACKUP_CONFIG_PATHS")
+    assert load(given).not_used == ("SUPABASE_DB_URL", "BACKUP_CONFIG_PATHS")
+
+
+def test_the_keys_of_the_bucket_may_stand_in_files_and_show_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "key").write_text("hush-hush\n")
+    given = {"BACKUP_S3_BUCKET": "b", "AWS_SECRET_ACCESS_KEY_FILE": str(tmp_path / "key"), "AWS_REGION": "x"}
+    settings = load(given)
+    assert (settings.aws_secret_key, settings.s3_prefix) == ("hush-hush", "backups/")
+    assert "hush-hush" not in repr(settings)
 
 
 @pytest.mark.parametrize(

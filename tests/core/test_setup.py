@@ -365,9 +365,9 @@ def test_encryption_off_is_refused(context: Flask, environ: dict[str, str]) -> N
 
 
 def test_what_is_not_used_yet_is_said(context: Flask, environ: dict[str, str]) -> None:
-    with_environment(environ, BACKUP_S3_BUCKET="b", AWS_SECRET_ACCESS_KEY="hush-hush")
+    with_environment(environ, BACKUP_CONFIG_PATHS="/etc", SUPABASE_DB_URL="postgres://u:hush-hush@h/d")
     (note,) = setup.apply_environment(app_state.settings())
-    assert "BACKUP_S3_BUCKET" in note
+    assert "BACKUP_CONFIG_PATHS" in note
     assert "hush-hush" not in note
     assert setup.notes() == [note]
     with_environment(environ)
