@@ -80,7 +80,7 @@ class ReadLog:
         """Read what `encode` made. Raises Damaged, also if it is of another repository."""
         try:
             document = json.loads(data)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise Damaged(f"the log of packs read is no JSON: {error}") from error
         packs = document.get("packs") if isinstance(document, dict) else None
         if not isinstance(packs, dict) or document.get("version") != _VERSION or not _are_times(packs):

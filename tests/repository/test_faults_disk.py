@@ -103,7 +103,7 @@ def test_nothing_is_lost_whichever_call_of_a_write_fails(
         assert_nothing_lost(world, storage)
         assert_goes_on(world, OPERATIONS[name], storage)
         shutil.rmtree(path)
-    assert told > len(tried) / 2, "who has to make room is told"
+    assert told >= 5, "who has to make room is told"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
