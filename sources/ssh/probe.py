@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from repository.entries import SourceUnavailable
 from sources.ssh.host import SshHost
+from ssh.errors import NoSftp, Unreachable
 
 _MARK = b"holdfast-probe"
 _SCRIPT = b"""echo holdfast-probe
@@ -23,13 +24,18 @@ tar --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/tar /'
 NO_ATTRIBUTES = (
     "extended attributes and ACLs of {host} are not kept: it has no getfattr. Install it there (Debian: attr)"
 )
+SFTP_ONLY = (
+    "{host} lets this user in for SFTP alone. Not kept are: fractions of seconds in times, names of owners, "
+    "hard links (each name becomes a file), devices, extended attributes and ACLs; and a file that was "
+    "changed within a second, to the same size, is not noticed before every file is read again"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a host can do. `hostname` is its own name; `ahead_ns` how far its clock is ahead of ours.
 
-    `limits` are sentences: what of its files cannot be kept, and why.
+    `limits` are sentences: what of its files cannot be kept, and why. Without `shell` there is SFTP only.
     """
 
     hostname: str
@@ -39,19 +45,18 @@ class Probe:
     gnu_find: bool = False
     gnu_tar: bool = False
     limits: list[str] = field(default_factory=list)
-
-    @property
-    def shell(self) -> bool:
-        """Tell whether programs can be run at all; else there is SFTP only."""
-        return bool(self.hostname)
+    shell: bool = True
 
 
 def probe(host: SshHost) -> Probe:
     """Ask a host for its programs. Raises SourceUnavailable where it cannot be backed up, Unreachable."""
-    output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT], plain=True)
+    try:
+        output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT], plain=True)
+    except Unreachable:
+        return _sftp_only(host)  # some servers close a channel that asks for a program
     before, mark, answer = output.stdout.partition(_MARK + b"\n")
     if not mark:
-        return Probe("")
+        return _sftp_only(host)
     if before:
         raise SourceUnavailable(
             f"a login script of {host.settings.server.user} on {host.name} prints text, which would get "
@@ -61,6 +66,20 @@ def probe(host: SshHost) -> Probe:
     if host.settings.sudo:
         _require_sudo(host)
     return found
+
+
+def _sftp_only(host: SshHost) -> Probe:
+    """Return what holds for a login that runs no programs, if it offers SFTP at least."""
+    if host.settings.sudo:
+        raise SourceUnavailable(f"{host.name} runs no programs for this user, so no sudo either: take it off")
+    try:
+        host.sftp().close()
+    except NoSftp as error:
+        raise SourceUnavailable(
+            f"{host.name} lets {host.settings.server.user} in, but for neither programs nor SFTP"
+        ) from error
+    name = host.settings.server.host
+    return Probe(name, limits=[SFTP_ONLY.format(host=host.name)], shell=False)
 
 
 def _understood(answer: str, host: SshHost) -> Probe:

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from hashlib import blake2b
 
 from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir, SourceUnavailable
@@ -19,9 +19,10 @@ from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.listing import HostListing, list_host, status_of
 from sources.ssh.probe import Probe, probe
 from sources.ssh.rows import Malformed, Row
+from sources.ssh.sftp_listing import SftpHostFiles, list_over_sftp, statuses
 from sources.ssh.tree import pack
 from sources.ssh.worker import Workers
-from ssh.errors import Unreachable
+from ssh.errors import SshError, Unreachable
 
 _NO_RULES = Rules()
 _DIRS_REMEMBERED = 64
@@ -57,6 +58,7 @@ class SshSource:
         self._listing: HostListing | None = None
         self._workers: Workers | None = None
         self._files: HostFiles | None = None
+        self._sftp_files = SftpHostFiles(self._host, self._entry)
         self._recent: OrderedDict[bytes, dict[bytes, Row]] = OrderedDict()
 
     @property
@@ -76,11 +78,7 @@ class SshSource:
 
     def check(self) -> None:
         """Raise SourceUnavailable if the host is out of reach or any of the paths is missing."""
-        self._probed()
-        try:
-            found = status_of(self._shells(), self._given)
-        except Unreachable as error:
-            raise SourceUnavailable(str(error)) from error
+        found = self._existing()
         for path in self._given:
             if path not in found:
                 shown = f"{self._host.name}:{os.fsdecode(path)}"
@@ -88,6 +86,14 @@ class SshSource:
                     f"{shown} does not exist, or {self._host.settings.server.user} may not look there. "
                     "Is its disk mounted? Else correct the path, or take it out."
                 )
+
+    def _existing(self) -> Container[bytes]:
+        try:
+            if self._probed().shell:
+                return status_of(self._shells(), self._given)
+            return statuses(self._host, self._given)
+        except SshError as error:
+            raise SourceUnavailable(str(error)) from error
 
     def list_dir(self, path: bytes) -> Listing:
         """List one directory of the tree, exclude rules applied. Raises OSError if it cannot be read."""
@@ -132,6 +138,7 @@ class SshSource:
 
     def close(self) -> None:
         """End the connection."""
+        self._sftp_files.close()
         if self._workers:
             self._workers.close()
         self._host.close()
@@ -152,24 +159,27 @@ class SshSource:
                 self._workers = Workers(self._host, GNU if known.gnu_find and known.gnu_tar else POSIX)
             return self._workers
 
-    def _reader(self) -> HostFiles:
+    def _reader(self) -> HostFiles | SftpHostFiles:
         with self._lock:
-            if self._files is None:
+            if self._files is None and self._probed().shell:
                 self._files = HostFiles(self._host.name, self._shells(), self._row_of, self._entry)
-            return self._files
+            return self._files or self._sftp_files
 
     def _listed(self) -> HostListing:
         with self._lock:
             if self._listing is None:
                 known = self._probed()
                 try:
-                    self._listing = list_host(
-                        self._host, self._shells(), known, self._tops, self._rules, self._never
-                    )
+                    self._listing = self._list(known)
                     self._apply_tags(self._listing)
-                except Unreachable as error:
+                except SshError as error:
                     raise SourceUnavailable(str(error)) from error
             return self._listing
+
+    def _list(self, known: Probe) -> HostListing:
+        if not known.shell:
+            return list_over_sftp(self._host, self._tops, self._rules, self._never)
+        return list_host(self._host, self._shells(), known, self._tops, self._rules, self._never)
 
     def _apply_tags(self, listing: HostListing) -> None:
         """Empty the directories with a tag file whose content says so."""

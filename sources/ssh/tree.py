@@ -56,7 +56,7 @@ class HostTree:
         self.devices: list[bytes] = []  # paths of device nodes, whose numbers `find` does not tell
         self.tagged: list[bytes] = []  # directories that hold a tag file whose content decides
         self._awaited = set(tops)
-        self._rules = _NameRules(rules)
+        self._rules = NameRules(rules)
         self._stack: list[_OpenDir] = []
         self._announced: bytes | None = None  # the directory in the row before
         self._skipped: bytes | None = None  # everything below this prefix is left out
@@ -167,7 +167,7 @@ class _OpenDir:
         self.path, self.tests, self.rows = path, tests, []
 
 
-class _NameRules:
+class NameRules:
     """The rules, as far as a listing alone can tell."""
 
     def __init__(self, rules: Rules) -> None:

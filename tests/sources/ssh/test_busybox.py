@@ -43,7 +43,7 @@ def test_the_nasty_tree_and_its_files(busybox: Sshd, tmp_path: Path) -> None:
     below = [path for path in here if path.startswith(os.fsencode(tree))]
     assert [plain(there[path]) for path in below] == [plain(here[path]) for path in below]
     files = [path for path, entry in there.items() if entry.kind == "file"]
-    for file in source.open_files(files):
+    for file in source.open_files(list(files)):
         assert not isinstance(file, Problem), file
         assert b"".join(read_chunks(file)) == Path(os.fsdecode(file.path)).read_bytes()
         assert file.entry_now() is file.entry

@@ -72,7 +72,7 @@ def test_the_nasty_tree_is_the_same_as_read_here(sshd: Sshd, nasty: Path) -> Non
 def test_the_content_of_every_file_is_the_same(sshd: Sshd, nasty: Path) -> None:
     source = over_ssh(sshd, nasty)
     files = [path for path, entry in walk(source).items() if entry.kind == "file"]
-    for file in source.open_files(files):
+    for file in source.open_files(list(files)):
         assert not isinstance(file, Problem), file
         assert b"".join(read_chunks(file)) == Path(os.fsdecode(file.path)).read_bytes()
         assert file.entry_now() is file.entry
