@@ -23,7 +23,7 @@ _ABOUT_ROLE = re.compile(rf"(?:CREATE ROLE|ALTER ROLE|COMMENT ON ROLE) {_NAME}")
 _MEMBERSHIP = re.compile(rf"GRANT {_NAME} TO {_NAME}(?: |;|\Z)")
 _GRANTED_BY = re.compile(rf" GRANTED BY {_NAME}\Z")
 # What may stand in SQL and hold a semicolon or a quote that ends nothing.
-_PIECES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|;|[^'"\-;]+|-""", re.S)
+_PIECES = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|--[^\n]*|\\[^\n]*|;|[^'"\-;\\]+|-""", re.S)
 
 
 @dataclass(slots=True)
@@ -145,12 +145,11 @@ def split_statements(text: str) -> Iterator[str]:
 
     pg_dumpall says who granted a membership; that role may be missing here, so it is left out.
     """
-    text = re.sub(r"(?m)^\\.*$", "", text)  # \connect, \restrict: before any statement, never within one
     statement = ""
     for piece in _PIECES.findall(text):
         if piece == ";":
             if statement.strip():
                 yield _GRANTED_BY.sub("", statement.strip())
             statement = ""
-        elif not piece.startswith("--"):
+        elif not piece.startswith(("--", "\\")):  # \connect, \restrict: psql's
             statement += piece

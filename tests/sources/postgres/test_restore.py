@@ -22,6 +22,7 @@ from sources.postgres.restore import (
     restore_in_place,
     restore_to_new,
 )
+from sources.postgres.roles import restore_roles, split_statements
 from sources.postgres.server import Server
 from tests.servers.postgres import PASSWORD, Cluster, running
 from tests.sources.postgres.making import HURTING, back_up, contents
@@ -265,6 +266,65 @@ def test_rows_of_unknown_number_are_not_called_equal(postgres: Cluster, database
     result = restore_to_new(postgres.tcp, dump, new_name)
     assert [table.verdict for table in result.tables] == ["unknown"]
     assert (result.complete, result.rows_unknown) == (True, True)
+
+
+def test_rows_that_a_policy_hides_are_unknown_and_not_called_missing(
+    postgres: Cluster, database: str, new_name: str
+) -> None:
+    postgres.run(
+        "CREATE TABLE t AS SELECT g FROM generate_series(1, 50) g",
+        "ALTER TABLE t ENABLE ROW LEVEL SECURITY",
+        "ALTER TABLE t FORCE ROW LEVEL SECURITY",
+        "CREATE POLICY none ON t USING (false)",
+        database=database,
+    )
+    point = back_up(postgres.tcp, [database])
+    user = f"{database}_maker"
+    postgres.run(f"CREATE ROLE {user} LOGIN CREATEDB PASSWORD '{PASSWORD}'")
+    try:
+        own = RestoreOptions(owners=False)
+        result = restore_to_new(postgres.login(user), point.dump(database), new_name, own)
+        assert [(table.name, table.verdict) for table in result.tables] == [("t", "unknown")]
+        assert result.errors == []
+        assert "could not be counted" in " ".join(result.notes)
+        assert postgres.ask("SELECT count(*) FROM t", new_name) == [(50,)]
+    finally:
+        postgres.drop(new_name)
+        postgres.run(f"DROP ROLE {user}")
+
+
+def test_roles_that_are_there_are_not_touched(postgres: Cluster, database: str) -> None:
+    old, new = f"{database}_old", f"{database}_new_role"
+    postgres.run(f"CREATE ROLE {old} LOGIN PASSWORD 'first'", f"CREATE ROLE {new} IN ROLE {old}")
+    password = f"SELECT rolpassword, rolcanlogin FROM pg_authid WHERE rolname = '{old}'"
+    try:
+        dump = back_up(postgres.tcp, [database]).read(b"/globals.sql")
+        postgres.run(f"DROP ROLE {new}", f"ALTER ROLE {old} NOLOGIN PASSWORD 'second'")
+        before = postgres.ask(password)
+        result = restore_roles(postgres.tcp, dump)
+        assert (result.made, result.errors) == ([new], [])
+        assert {old, "postgres"} <= set(result.kept)
+        assert postgres.ask(password) == before
+        assert postgres.ask(f"SELECT pg_has_role('{new}', '{old}', 'MEMBER')") == [(True,)]
+    finally:
+        postgres.run(f"DROP ROLE IF EXISTS {new}", f"DROP ROLE {old}")
+
+
+def test_statements_are_split_where_they_end() -> None:
+    text = """-- a; comment
+\\restrict xyz
+CREATE ROLE "a;""b";
+ALTER ROLE x SET s TO 'it''s; -- no comment
+\\n';
+GRANT g TO "a;""b" WITH ADMIN OPTION GRANTED BY postgres;
+SELECT 5-3;
+"""
+    assert list(split_statements(text)) == [
+        'CREATE ROLE "a;""b"',
+        "ALTER ROLE x SET s TO 'it''s; -- no comment\n\\n'",
+        'GRANT g TO "a;""b" WITH ADMIN OPTION',
+        "SELECT 5-3",
+    ]
 
 
 def test_a_dump_that_breaks_off_leaves_nothing(postgres: Cluster, database: str, new_name: str) -> None:
