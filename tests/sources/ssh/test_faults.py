@@ -1,0 +1,158 @@
+"""Hosts that lie, and programs on them that fail: never a file stored as whole that is not."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from repository.entries import Problem, SourceUnavailable
+from sources.rules import Rules
+from sources.ssh.host import SshHostSettings
+from sources.ssh.rows import Malformed
+from sources.ssh.source import SshSource
+from sources.ssh.tree import HostTree
+from tests.servers.sshd import Sshd, start_sshd, stop_sshd
+from tests.sources.trees import read_chunks, walk
+
+Fake = Callable[[str, str], Sshd]
+
+
+@pytest.fixture
+def host_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
+    """Start a server on which one program is another one."""
+    started = []
+
+    def start(name: str, script: str) -> Sshd:
+        folder = tmp_path_factory.mktemp("faulty")
+        (folder / "tools").mkdir()
+        (folder / "tools" / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / "tools" / name).chmod(0o755)
+        server = start_sshd(folder, environment=f"PATH={folder}/tools:{os.environ['PATH']}")
+        started.append(server)
+        return server
+
+    yield start
+    for server in started:
+        stop_sshd(server)
+
+
+def read_all(server: Sshd, tree: Path) -> dict[str, str | bytes]:
+    """Return the content of each file by name, or the kind of problem, or the words of an OSError."""
+    source = SshSource(SshHostSettings(server.server()), [str(tree)])
+    files = [path for path, entry in walk(source).items() if entry.kind == "file"]
+    seen: dict[str, str | bytes] = {}
+    for file in source.open_files(files):
+        name = Path(os.fsdecode(file.path)).name
+        if isinstance(file, Problem):
+            seen[name] = f"{file.kind}: {file.message}"
+            continue
+        try:
+            content = b"".join(read_chunks(file))
+            file.entry_now()
+            seen[name] = content
+        except OSError as error:
+            seen[name] = f"error: {error}"
+        file.close()
+    source.close()
+    return seen
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "bad").write_bytes(b"bad")
+    (tmp_path / "tree" / "good").write_bytes(b"good")
+    (tmp_path / "tree" / "large").write_bytes(b"l" * 5_000_000)
+    return tmp_path / "tree"
+
+
+def test_a_file_that_the_disk_does_not_give_is_not_stored_as_zeros(host_with: Fake, tree: Path) -> None:
+    """GNU tar fills up with zeros what it cannot read, says so, and sends the file all the same."""
+    complaint = "Read error at byte 0, while reading 3 bytes: Input/output error"
+    script = f"""cat > "$0.$$"; /usr/bin/tar "$@" < "$0.$$"
+        for name in $(tr '\\0' '\\n' < "$0.$$" | grep -E 'bad|large'); do
+            echo "tar: $name: {complaint}" >&2; bad=2
+        done
+        exit ${{bad:-0}}"""
+    seen = read_all(host_with("tar", script), tree)
+    assert seen["good"] == b"good"
+    assert str(seen["bad"]).startswith("unreadable: cannot be read: Read error at byte 0")
+    assert str(seen["large"]).startswith("error: Read error at byte 0")
+
+
+def test_a_complaint_of_nobody_makes_it_ask_for_each_alone(host_with: Fake, tree: Path) -> None:
+    script = '/usr/bin/tar "$@"; echo "tar: something is wrong with one of them" >&2; exit 2'
+    seen = read_all(host_with("tar", script), tree)
+    assert all("something is wrong" in str(each) for each in seen.values())
+    assert len(seen) == 3
+
+
+def test_a_tar_that_dies_is_no_end_of_file(host_with: Fake, tree: Path) -> None:
+    seen = read_all(host_with("tar", '/usr/bin/tar "$@" | head -c 700; exit 1'), tree)
+    assert not any(isinstance(each, bytes) for each in seen.values())
+
+
+def test_files_that_nobody_asked_for_are_refused(host_with: Fake, tree: Path) -> None:
+    seen = read_all(host_with("tar", "/usr/bin/tar -c -f - -P /etc/hostname"), tree)
+    assert not any(isinstance(each, bytes) for each in seen.values())
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "printf 'noise'",
+        "printf 'f 644 0 0 1 1 1 1 1 1 1\\0/etc/passwd\\0\\0'",
+        "yes | head -c 1000000",
+        'printf \'d 755 0 0 1 1 1 1 1 1 1\\0%s\\0\\0f 644 x\\0%s/../../etc\\0\\0\' "$1" "$1"',
+    ],
+)
+def test_a_listing_that_is_none_is_refused(host_with: Fake, tree: Path, script: str) -> None:
+    """The fake answers wrongly only where the whole tree is asked for."""
+    server = host_with(
+        "find", f'case "$*" in *maxdepth*|*version*|*getfattr*) exec /usr/bin/find "$@";; esac\n{script}'
+    )
+    source = SshSource(SshHostSettings(server.server()), [str(tree)])
+    with pytest.raises(SourceUnavailable, match="no proper listing"):
+        source.list_dir(os.fsencode(tree))
+    source.close()
+
+
+def test_a_login_script_that_prints_is_named(tree: Path, host_with: Fake) -> None:
+    server = host_with("env", 'echo hello; exec /usr/bin/env "$@"')
+    with pytest.raises(SourceUnavailable, match="login script"):
+        SshSource(SshHostSettings(server.server()), [str(tree)]).check()
+
+
+FACTS = b"f 644 0 0 1 1.0 1.0 1 1 1 1"
+DIR = b"d 755 0 0 1 1.0 1.0 1 1 1 1"
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(FACTS, b"/t/a")],
+        [(DIR, b"/t"), (FACTS, b"/t/d/a")],
+        [(DIR, b"/t"), (FACTS, b"/other/a")],
+        [(DIR, b"/t"), (FACTS, b"/t/..")],
+        [(DIR, b"/t"), (FACTS, b"/t/")],
+        [(DIR, b"/t"), (FACTS, b"a")],
+        [(DIR, b"/t"), (b"f 644", b"/t/a")],
+        [(DIR, b"/t"), (b"z" + FACTS[1:], b"/t/a")],
+        [
+            (DIR, b"/t"),
+            (DIR, b"/t/d"),
+            (FACTS, b"/t/d/a"),
+            (FACTS, b"/t/b"),
+            (DIR, b"/t/d"),
+            (FACTS, b"/t/d/a"),
+        ],
+    ],
+)
+def test_rows_that_find_never_prints_are_refused(rows: list[tuple[bytes, bytes]]) -> None:
+    tree = HostTree([b"/t"], Rules())
+    fields = [field for facts, path in rows for field in (facts, path, b"")]
+    with pytest.raises(Malformed):
+        tree.take(fields)
