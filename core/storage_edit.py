@@ -240,7 +240,7 @@ def _require_lost(storage: Storage) -> None:
 
 def _make_anew(record: RepositoryRecord, data: StorageInput, marker_id: str) -> Repository:
     password, cut = storages.password_of(record), polynomial.shared()
-    adapter = storages.make_adapter(data)
+    adapter = storages.make_adapter(data, providers.QUICK)
     try:
         found = examine(adapter, data, password)
         if found.marker != marker_id and found.kind not in ("missing", "empty"):

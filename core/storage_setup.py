@@ -121,7 +121,7 @@ def _create(data: StorageInput, password: str, *, only_adopt: bool = False) -> S
         cut = polynomial.shared()
         adapter = storages.make_adapter(data)
         try:
-            found = _examine(adapter, data, password)
+            found = _examine_quickly(data, password)
             _refuse(found, plan, only_adopt=only_adopt)
             adopted = found.has_repository and found.marker != plan.marker_id
             plan, repository = _make(adapter, data, plan, found, password, cut)
@@ -133,6 +133,15 @@ def _create(data: StorageInput, password: str, *, only_adopt: bool = False) -> S
         if adopted:
             _take_in(storage.repositories[0].id)
         return storage
+
+
+def _examine_quickly(data: StorageInput, password: str) -> Look:
+    """Somebody waits for the answer: a place that is mistyped is not tried for a minute."""
+    adapter = storages.make_adapter(data, providers.QUICK)
+    try:
+        return _examine(adapter, data, password)
+    finally:
+        adapter.close()
 
 
 def _plan(data: StorageInput) -> _Plan:
