@@ -34,8 +34,8 @@ _WORDS = {
 
 # What an unreachable storage means to who looks at a page; that of a job is told to run again.
 _AWAY = (
-    "Check that its disk is connected and mounted there, then open this page again. All points stay listed; "
-    "looking into them and restoring wait for the storage."
+    "Check that its disk is connected and mounted there, or that its server answers; then open this page "
+    "again. All points stay listed; looking into those that have no copy elsewhere waits for the storage."
 )
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, url_for
 
 from core import storage_usage
-from webapp import storage_form, storage_pages
+from webapp import access, storage_form, storage_pages
 from webapp.wording import Look
 
 NEARLY_FULL = 0.8
@@ -43,12 +43,20 @@ def money(usage: storage_usage.Usage) -> str:
     return f"{usage.cost_per_month:,.2f} {usage.currency}".strip()
 
 
+def url(storage_id: str | None) -> str:
+    """Return the address of a storage's page; of its place in the list for those who may not open it."""
+    if storage_id and access.may("admin"):
+        return url_for("storages.show", storage_id=storage_id)
+    return url_for("storages.index", _anchor=f"storage-{storage_id}" if storage_id else None)
+
+
 def register(app: Flask) -> None:
     """Give the templates these words, and the kinds of storages."""
     app.add_template_filter(look, "storage_look")
     app.add_template_filter(sentence, "storage_sentence")
     app.add_template_filter(money)
     app.jinja_env.globals.update(
+        storage_url=url,
         storage_providers=storage_form.PROVIDERS,
         storage_icons=storage_form.ICONS,
         storage_labels={one.key: one.label for one in storage_form.PROVIDERS},
