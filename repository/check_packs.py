@@ -6,6 +6,7 @@ import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 
 from repository.check_damage import Damage
@@ -153,6 +154,7 @@ class _Helper:
                 self._greeted = True
             pipe.send(pack)
             pipe.send_bytes(data)
+            del data  # the other process has it now; a pack in memory is enough
             verdict: Verdict | Failed = pipe.receive()
         except EOFError as error:
             raise _failure(self._child.death()) from error
@@ -172,16 +174,16 @@ class _Helper:
 
 def read_pack(repo: Repository, pack: bytes, count: int, helper: _Helper | None = None) -> PackFindings:
     """Read one pack, of which the index says that it holds `count` blobs."""
+    verify = helper.verify if helper else partial(verify_pack, repo.key)
     try:
-        data = repo.storage.get(pack_key(pack))
+        verdict = verify(pack, repo.storage.get(pack_key(pack)))
+        if not verdict.header:
+            verify_blobs(repo.key, repo.storage.get(pack_key(pack)), repo.index.blobs_in(pack), verdict)
     except (ObjectNotFound, ObjectTruncated) as error:
         return PackFindings(pack, [f"cannot be read: {error}"], repo.index.blobs_in(pack))
-    verdict = helper.verify(pack, data) if helper else verify_pack(repo.key, pack, data)
-    if not verdict.header:
-        verify_blobs(repo.key, data, repo.index.blobs_in(pack), verdict)
-        return PackFindings(pack, verdict.errors, verdict.bad)
     found = PackFindings(pack, verdict.errors, verdict.bad)
-    _compare_with_index(repo, found, verdict.header, count)
+    if verdict.header:
+        _compare_with_index(repo, found, verdict.header, count)
     return found
 
 

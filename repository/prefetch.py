@@ -20,6 +20,7 @@ BATCHES = 3  # read ahead, or being used
 BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ITEMS = 512
 RANGE_BYTES = 8 * 1024 * 1024
+ZEROS_BYTES = 64 * 1024
 GAP_BYTES = 16 * 1024  # reading over a small hole is cheaper than another request
 
 Mark = TypeVar("Mark")
@@ -42,13 +43,16 @@ class _Read:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A blob on its way; `content` waits for it."""
+    """A blob on its way; `content` waits for it. With `zeros` it is that many, and not read again."""
 
     blob: bytes
     read: _Read | None
+    zeros: int = 0
 
     def content(self, repo: Repository) -> bytes:
         """Return it. Raises Damaged or BlobNotFound."""
+        if self.zeros:
+            return bytes(self.zeros)
         if self.read is None:
             return repo.load_blob("data", self.blob)  # raises: it is in no index
         outcome = self.read.outcomes()[self.blob]
@@ -74,6 +78,7 @@ class Prefetch(Generic[Mark]):
         self._items = items
         self._rest: Iterator[bytes] = iter(())  # blobs of the last item that are in no batch yet
         self._pool = ThreadPoolExecutor(READERS, "fetch")
+        self._zeros: dict[bytes, int] = {}  # blobs of nothing but zeros that were met, with their length
         self._batches: deque[deque[_Marked[Mark] | _Pending]] = deque()
 
     def __iter__(self) -> Iterator[Mark]:
@@ -90,7 +95,10 @@ class Prefetch(Generic[Mark]):
         for _ in range(count):
             item = self._next(may_advance=False)
             assert isinstance(item, _Pending), "a mark is followed by its blobs"
-            yield item.content(self._repo)
+            content = item.content(self._repo)
+            if _is_zeros(content):
+                self._zeros[item.blob] = len(content)
+            yield content
 
     def close(self) -> None:
         """Stop reading ahead."""
@@ -115,7 +123,7 @@ class Prefetch(Generic[Mark]):
             if item is None:
                 break
             items.append(item)
-            if isinstance(item, bytes) and item not in wanted:
+            if isinstance(item, bytes) and item not in wanted and item not in self._zeros:
                 locations = self._repo.index.lookup("data", item)
                 if locations:
                     wanted[item] = locations[0]
@@ -140,7 +148,16 @@ class Prefetch(Generic[Mark]):
         for group in group_reads(wanted):
             read = _Read(self._pool.submit(read_group, self._repo, group))
             reads.update((blob, read) for blob, _ in group)
-        return deque(_Pending(item, reads.get(item)) if isinstance(item, bytes) else item for item in items)
+        return deque(
+            _Pending(item, reads.get(item), self._zeros.get(item, 0)) if isinstance(item, bytes) else item
+            for item in items
+        )
+
+
+def _is_zeros(content: bytes) -> bool:
+    """Tell whether this is a large run of zeros: disk images have many of them, all the same blob."""
+    large = len(content) >= ZEROS_BYTES and not content[0] and not content[-1]
+    return large and content == bytes(len(content))
 
 
 Group = list[tuple[bytes, Location]]

@@ -36,7 +36,7 @@ class MetadataWriter:
         since without a right to write they could not be set; the time last.
         """
         problems: list[Problem] = []
-        owned = self._set_owner(handle, entry, path, problems)
+        owned = self._set_owner(handle, entry, path, problems, is_new=not tidy)
         keeps_ids = owned and self.setuid
         if tidy:
             self._remove_others(handle, entry, path, problems)
@@ -54,10 +54,15 @@ class MetadataWriter:
         self._set_time(handle, entry, path, problems)
         return problems
 
-    def _set_owner(self, handle: int | bytes, entry: Entry, path: bytes, problems: list[Problem]) -> bool:
+    def _set_owner(
+        self, handle: int | bytes, entry: Entry, path: bytes, problems: list[Problem], *, is_new: bool = False
+    ) -> bool:
         """Tell whether the thing belongs to whom the entry says: only then setuid may mean what it meant."""
         if not self.owner:
             return False
+        # Of what was there before, setting it also drops capabilities.
+        if is_new and _belongs(handle, entry):
+            return True
         try:
             os.chown(handle, entry.uid, entry.gid)
         except OSError as err:
@@ -123,6 +128,12 @@ class MetadataWriter:
         if problem.once not in self._said:
             self._said.add(problem.once)
             problems.append(problem)
+
+
+def _belongs(handle: int | bytes, entry: Entry) -> bool:
+    """Tell whether the owner is the entry's already: asking costs a fraction of setting."""
+    st = os.stat(handle)
+    return (st.st_uid, st.st_gid) == (entry.uid, entry.gid)
 
 
 def _list_xattrs(handle: int | bytes) -> list[str]:

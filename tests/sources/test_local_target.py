@@ -460,3 +460,25 @@ def test_only_dead_leftovers_are_removed(root: Path) -> None:
     (root / ".holdfast-0123456789ab-3").mkdir()
     LocalTarget(root).start_dir(b"/")
     assert names(root) == [".holdfast-0123456789ab-1", ".holdfast-0123456789ab-3"]
+
+
+@needs_root
+def test_a_file_left_in_place_keeps_no_capability_that_the_entry_has_not(
+    root: Path, target: LocalTarget
+) -> None:
+    target.write_file(b"/f", file_entry(1), [b"x"])
+    os.setxattr(root / "f", "security.capability", bytes.fromhex("0100000200200000" + "00" * 12))
+    assert target.describe_file(b"/f", file_entry(1)) == []
+    assert "security.capability" not in os.listxattr(root / "f")
+
+
+@needs_root
+def test_a_new_file_gets_the_owner_of_the_entry_whatever_the_folder_hands_down(
+    root: Path, target: LocalTarget
+) -> None:
+    target.start_dir(b"/d")
+    os.chown(root / "d", 0, 65534)
+    (root / "d").chmod(0o2700)  # what is made in it belongs to its group
+    target.write_file(b"/d/f", file_entry(1), [b"x"])
+    found = os.stat(root / "d" / "f")
+    assert (found.st_uid, found.st_gid) == (UID, GID)
