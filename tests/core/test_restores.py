@@ -183,6 +183,22 @@ def test_a_target_whose_tree_would_fall_on_the_storage_is_refused(tmp_path: Path
         subprocess.run(["rm", "-r", "/tmp/holdfast-test-overlap"], check=True)
 
 
+def test_a_target_that_came_to_lie_on_the_backups_since_it_was_chosen_is_refused(
+    point: Point, tmp_path: Path
+) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "target").symlink_to("out")
+    given = {"point_id": point.id, "target_path": str(tmp_path / "target")}
+    job = restores.create(restores.validate(given))
+    (tmp_path / "target").unlink()
+    (tmp_path / "target").symlink_to("backups")
+    before = sorted((tmp_path / "backups").rglob("*"))
+    ended = run(job)
+    assert ended.status == "failed"
+    assert "a storage that keeps backups" in ended.summary
+    assert sorted((tmp_path / "backups").rglob("*")) == before
+
+
 def test_a_file_as_target_is_refused(point: Point, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(Invalid, match="is not a folder"):

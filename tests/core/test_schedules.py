@@ -16,6 +16,7 @@ from core.db import db, write
 from core.errors import Invalid
 from core.models import Config, Job, ScheduledRun
 from core.settings import Settings
+from tests.core.making import back_up, make_config, make_storage, make_tree
 
 BERLIN, NEW_YORK, LORD_HOWE = "Europe/Berlin", "America/New_York", "Australia/Lord_Howe"
 
@@ -250,6 +251,22 @@ def test_after_days_of_outage_one_run_makes_up_for_all(config: Config) -> None:
     schedules.tick(at("2026-05-08 02:00"))
     assert len(jobs.list_jobs().items) == 2
     assert len(alerts.list_open()) == 1
+
+
+def test_what_was_missed_is_over_with_the_next_point_and_not_with_an_earlier_one(
+    context: Flask, tmp_path: Path
+) -> None:
+    make_storage(tmp_path)
+    config = make_config(make_tree(tmp_path / "tree"), cron="0 2 * * *", timezone="UTC")
+    assert back_up(config.id).status == "completed"
+    since(config.id, "2026-05-01 20:00")
+    schedules.tick(at("2026-05-07 12:00"))
+    end_jobs()
+    schedules.tick(at("2026-05-07 12:01"))
+    assert [alert.kind for alert in alerts.list_open()] == ["missed"]
+    assert back_up(config.id).status == "completed"
+    schedules.tick(at("2026-05-07 12:02"))
+    assert alerts.list_open() == []
 
 
 def test_a_run_that_is_still_going_on_makes_the_next_one_missed(config: Config) -> None:

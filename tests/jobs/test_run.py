@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from core.attempts import AttemptLost
 from core.db import db, utc_now, write
 from core.models import Job
 from core.outcomes import Outcome
+from core.settings import PROJECT_DIR
 from jobs import launch
 from repository.locks import lock_repository
 from tests.core.making import make_config, make_storage, make_tree, restic
@@ -103,6 +106,25 @@ def test_a_hangup_is_ignored(install: Flask, tmp_path: Path) -> None:
     jobs.request_cancel(job.id)
     thread.join(40)
     assert jobs.get(job.id).status == "cancelled"
+
+
+BEFORE_ANY_LOCK = """
+import os, signal, sys
+from jobs import run
+def hang_up_instead():
+    os.kill(os.getpid(), signal.SIGHUP)
+    raise run.settings.SettingsError("it lives")
+run.settings.load = hang_up_instead
+sys.exit(run.main(["1"]))
+"""
+
+
+def test_a_hangup_is_ignored_from_the_start() -> None:
+    """A lock ignores it while it is held; who sends it may have read of one that is given back already."""
+    done = subprocess.run(
+        [sys.executable, "-c", BEFORE_ANY_LOCK], cwd=PROJECT_DIR, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "it lives\n")
 
 
 def test_cancel_stops_a_running_job_and_removes_its_lock(install: Flask, tmp_path: Path) -> None:
