@@ -39,6 +39,7 @@ class Ours:
 
     place: str
     environment: dict[str, str]
+    settings: S3Settings
 
     def start(self, *args: str | Path) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "repository", "-r", self.place, *map(str, args)]
@@ -61,7 +62,8 @@ class Ours:
 @pytest.fixture
 def ours(s3_server: S3Server, s3_settings: S3Settings, tmp_path: Path) -> Ours:
     own = {"PATH": os.environ["PATH"], "RESTIC_PASSWORD": PASSWORD, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    return Ours(s3_server.place(s3_settings), {**own, "TZ": "UTC", **s3_server.environment()})
+    own |= {"TZ": "UTC", **s3_server.environment()}
+    return Ours(s3_server.place(s3_settings), own, s3_settings)
 
 
 @pytest.fixture
@@ -127,7 +129,7 @@ def test_both_at_the_same_time(ours: Ours, theirs: ResticInS3, tree: Path, tmp_p
 def test_prune_waits_for_whoever_reads_and_the_other_way(ours: Ours, theirs: ResticInS3, tree: Path) -> None:
     """Locks are files in the bucket that both programs list and respect."""
     ours.run("init")
-    reading = Repository.open(S3Adapter(_settings(ours)), PASSWORD)
+    reading = Repository.open(S3Adapter(ours.settings), PASSWORD)
     with lock_repository(reading):
         assert "locked" in theirs.run("prune", check=False).stderr
         assert "locked" in ours.run("prune")
@@ -139,21 +141,8 @@ def test_prune_waits_for_whoever_reads_and_the_other_way(ours: Ours, theirs: Res
     assert list_locks(ours) == []
 
 
-def _settings(ours: Ours) -> S3Settings:
-    endpoint, bucket, prefix = ours.place.removeprefix("s3:").rsplit("/", 2)
-    keys = ours.environment
-    return S3Settings(
-        endpoint,
-        bucket,
-        keys["AWS_ACCESS_KEY_ID"],
-        keys["AWS_SECRET_ACCESS_KEY"],
-        prefix,
-        keys["AWS_DEFAULT_REGION"],
-    )
-
-
 def list_locks(ours: Ours) -> list[str]:
-    storage = S3Adapter(_settings(ours))
+    storage = S3Adapter(ours.settings)
     found = [each.key for each in storage.list("locks/")]
     storage.close()
     return found
