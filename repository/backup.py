@@ -24,6 +24,7 @@ from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
+from repository.spare_workers import NO_SPARES, SpareWorkers
 from repository.tally import Tally
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from repository.worker import Setup, affordable
@@ -90,6 +91,7 @@ def backup(
     progress: ProgressCallback = ignore_progress,
     report: Callable[[Problem], None] = lambda problem: None,
     cache: TreeCache = NO_TREE_CACHE,
+    spares: SpareWorkers = NO_SPARES,
 ) -> BackupResult:
     """Store the source's tree and make a snapshot of it, under a lock that the caller holds.
 
@@ -110,7 +112,7 @@ def backup(
     writer = repo.start_writing(
         WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
     )
-    crew = _crew(repo, source, options, writer, result)
+    crew = _crew(repo, source, options, writer, result, spares)
     try:
         reader = FileReader(repo, source, result, progress, options.expected, crew)
         result.tree = _save_tree(repo, source, options, parent, result, reader, report, cache)
@@ -164,7 +166,12 @@ def _save_tree(
 
 
 def _crew(
-    repo: Repository, source: Source, options: BackupOptions, writer: BlobWriter, tally: Tally
+    repo: Repository,
+    source: Source,
+    options: BackupOptions,
+    writer: BlobWriter,
+    tally: Tally,
+    spares: SpareWorkers,
 ) -> Crew | None:
     """Return the workers, none of them started yet, or None if this backup must do without."""
     workers = affordable() if options.workers is None else options.workers
@@ -172,7 +179,7 @@ def _crew(
         return None
     assert isinstance(source, SplittableSource)
     setup = Setup(source, repo.config.chunker_polynomial, writer.sealer, options.zone)
-    return Crew(setup, writer, tally, workers)
+    return Crew(setup, writer, tally, workers, spares)
 
 
 def _find_parent(repo: Repository, source: Source, options: BackupOptions) -> Found | None:

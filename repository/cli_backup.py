@@ -14,7 +14,9 @@ from repository.cli_session import Session, UsageError
 from repository.entries import Problem, Source
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
+from repository.spare_workers import SpareWorkers
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
+from repository.worker import affordable
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
 from sources.stream import StreamSource
@@ -31,7 +33,11 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
     else:
         source = LocalSource(args.paths, rules=rules, hostname=args.host)
     time_ns = parse_moment(args.time, session) if args.time else None
-    with _cache(session, source) as cache, lock_repository(repo := session.open()) as lock:
+    with (
+        _cache(session, source) as cache,
+        SpareWorkers(affordable() if cache.meets_new_source else 0) as spares,
+        lock_repository(repo := session.open()) as lock,
+    ):
         options = BackupOptions(
             tags=split_tags(args.tag),
             parent=repo.find_snapshot(args.parent)[0] if args.parent else None,
@@ -42,7 +48,7 @@ def backup_command(session: Session, args: argparse.Namespace) -> int:
             self_check=not args.no_self_check,
             refuse_empty=not args.allow_empty,
         )
-        result = _run(session, repo, source, options, lock, cache)
+        result = _run(session, repo, source, options, lock, cache, spares)
     _tell(session, result)
     return _PARTIAL if result.problems_lost else 0
 
@@ -68,13 +74,14 @@ def _run(
     options: BackupOptions,
     lock: Lock,
     cache: TreeCache,
+    spares: SpareWorkers,
 ) -> BackupResult:
     out = session.output
 
     def report(problem: Problem) -> None:
         out.problem("archival", problem)
 
-    return backup(repo, source, options, lock, out.progress, report, cache)
+    return backup(repo, source, options, lock, out.progress, report, cache, spares)
 
 
 def _rules(session: Session, args: argparse.Namespace) -> Rules:

@@ -9,6 +9,7 @@ from repository.dir_reader import LARGE_BYTES
 from repository.entries import Entry, Problem
 from repository.file_task import FileTask, Finished, Report
 from repository.read_results import ReadDir, ReadFile, entry_values
+from repository.spare_workers import NO_SPARES, SpareWorkers
 from repository.tally import Tally
 from repository.worker import Batch, Dirs, Setup
 from repository.worker_pool import WorkerPool
@@ -16,6 +17,7 @@ from repository.writer import BlobWriter
 
 # Before that, starting processes (a fifth of a second each) costs more than it saves.
 START_FILES = 1000
+START_FILES_OF_SPARES = 50
 START_BYTES = 64 * 1024 * 1024
 BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024
@@ -30,11 +32,14 @@ TakeDir = Callable[[ReadDir | Problem], None]
 class Crew:
     """The workers of one backup, what they were given, and what to do with what they say."""
 
-    def __init__(self, setup: Setup, writer: BlobWriter, tally: Tally, workers: int) -> None:
+    def __init__(
+        self, setup: Setup, writer: BlobWriter, tally: Tally, workers: int, spares: SpareWorkers = NO_SPARES
+    ) -> None:
         self._setup = setup
         self._writer = writer
         self._tally = tally
         self._workers = workers
+        self._spares = spares
         self._pool: WorkerPool | None = None
         self._given: dict[int, Callable[[Batch], None]] = {}
         self._dirs: list[tuple[bytes, TakeDir]] = []
@@ -45,8 +50,9 @@ class Crew:
         if self._pool is None and size_bytes <= LARGE_BYTES:
             self._seen_files += 1
             self._seen_bytes += size_bytes
-            if self._seen_files >= START_FILES or self._seen_bytes >= START_BYTES:
-                self._pool = WorkerPool(self._setup, self._writer, self._workers)
+            enough = START_FILES_OF_SPARES if self._spares.ready else START_FILES
+            if self._seen_files >= enough or self._seen_bytes >= START_BYTES:
+                self._pool = WorkerPool(self._setup, self._writer, self._workers, self._spares)
 
     def offer(
         self, tasks: Sequence[FileTask], report: Report, finished: Finished, wait: Callable[[], None]

@@ -66,6 +66,11 @@ class TreeCache:
         if self._scan is not None:
             self._scan.stop()
 
+    @property
+    def meets_new_source(self) -> bool:
+        """Tell whether the source can be known by the cache, and is not: all of it must probably be read."""
+        return self._source is not None and self._scan is None
+
     def begin(
         self, repo: Repository, parent: bytes | None, zone: tzinfo, *, program: str, read_all: bool = False
     ) -> None:

@@ -12,6 +12,7 @@ from repository.errors import WorkerFailed
 from repository.packer import FinishedPack
 from repository.pipe import Pipe
 from repository.shared_buffer import open_shared
+from repository.spare_workers import SpareWorkers
 from repository.worker import Batch, Claim, Ended, Failed, Pack, Setup, Work
 from repository.writer import BlobWriter
 
@@ -23,7 +24,7 @@ class WorkerPool:
     error every call raises it.
     """
 
-    def __init__(self, setup: Setup, writer: BlobWriter, count: int) -> None:
+    def __init__(self, setup: Setup, writer: BlobWriter, count: int, spares: SpareWorkers) -> None:
         self._writer = writer
         self._batches: queue.SimpleQueue[tuple[int, Work] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[tuple[int, Batch] | Ended | BaseException] = queue.SimpleQueue()
@@ -31,7 +32,7 @@ class WorkerPool:
         self._submitted = self._taken = self._ended = 0
         try:
             for _ in range(count):
-                self._members.append(_Member(setup, self._serve))
+                self._members.append(_Member(setup, spares.take(), self._serve))
         except OSError as error:
             self.stop()
             raise WorkerFailed(
@@ -122,10 +123,10 @@ class WorkerPool:
 class _Member:
     """One worker process, and the thread that serves it."""
 
-    def __init__(self, setup: Setup, serve: Callable[[_Member], None]) -> None:
+    def __init__(self, setup: Setup, child: Child, serve: Callable[[_Member], None]) -> None:
         self.setup = setup
-        self._child = Child("repository.worker")
-        self.pipe = self._child.pipe
+        self._child = child
+        self.pipe = child.pipe
         self._thread = threading.Thread(target=serve, args=(self,), name="worker", daemon=True)
         self._thread.start()
 
