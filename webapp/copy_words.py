@@ -12,11 +12,12 @@ from webapp.wording import Look
 
 
 def gap_look(gap: copying.Gap) -> Look:
-    """Return how a destination stands: unreachable, being filled, lacking points, complete."""
+    """Return how a destination stands: unreachable, being filled or about to be, lacking points, complete."""
     if not gap.reachable:
         return Look("bad", "unplug", "Unreachable")
     if gap.job is not None:
-        return Look("info", "loader", "Copying")
+        running = gap.job.status == "running"
+        return Look("info", "loader", "Copying") if running else Look("info", "clock", "Copy queued")
     if gap.missing:
         return (
             Look("warn", "triangle-alert", "Incomplete")

@@ -58,7 +58,7 @@ def test_the_gap_is_shown_and_closed(world: World, as_: As, second: Path) -> Non
     (url,) = re.findall(r'action="(/configs/[^"]+/sync/\d+)"', before)
     fragment = browser.post(url, htmx=True)
     assert problems_of(fragment.text) == []
-    assert "Copying" in fragment.text
+    assert "Copy queued" in fragment.text
     assert "every 3s" in fragment.text
     assert browser.post(url).headers["Location"].endswith("#destinations"), "pressed twice is no error"
     with world.app.app_context():
