@@ -154,6 +154,7 @@ def wire_to(upstream: str) -> Iterator[Wire]:
 def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def handle(self) -> None:
             try:
