@@ -48,7 +48,7 @@ class Process:
         try:
             self._channel.sendall(data)
         except (SSHException, EOFError, OSError) as error:
-            if not self._channel.exit_status_ready():
+            if not self.ended:
                 raise self._cut(error) from error  # else it has ended without reading: its output tells why
 
     def send(self, data: bytes) -> None:
@@ -66,6 +66,20 @@ class Process:
         except (SSHException, EOFError, OSError) as error:
             raise self._cut(error) from error
         return data
+
+    @property
+    def ended(self) -> bool:
+        """Tell whether it has ended by itself, as far as this side knows."""
+        return self._channel.status_event.is_set() and self._channel.exit_status != -1
+
+    def complaints(self) -> bytes:
+        """Return what it wrote to its standard error so far. Raises Unreachable."""
+        try:
+            while self._channel.recv_stderr_ready():
+                self._keep(self._channel.recv_stderr(64 * 1024))
+        except (SSHException, EOFError, OSError) as error:
+            raise self._cut(error) from error
+        return b"".join(self._stderr)
 
     def stderr_until(self, mark: bytes) -> bytes:
         """Return what it wrote to its standard error up to a mark, which is taken out. Raises Unreachable."""

@@ -43,7 +43,11 @@ class SshHost:
     def start(self, command: Sequence[bytes], *, plain: bool = False) -> Process:
         """Start a program, as root if the host is set so and it is not `plain`. Raises Unreachable."""
         words = list(command) if plain or not self.settings.sudo else [b"sudo", b"-n", b"--", *command]
-        return process.start(self._live(), words, self.name)
+        try:
+            return process.start(self._live(), words, self.name)
+        except Unreachable:  # most often a connection that was cut and did not know it yet
+            self.close()
+            return process.start(self._live(), words, self.name)
 
     def run(self, command: Sequence[bytes], stdin: bytes = b"", *, plain: bool = False) -> Output:
         """Run a program to its end. Raises Unreachable."""
