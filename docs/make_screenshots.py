@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, Page, expect  # noqa: E402
 
 from tests.e2e import walk  # noqa: E402
 from tests.e2e.installed import Installed  # noqa: E402
+from tests.servers import s3  # noqa: E402
 
 IMAGES = PROJECT / "docs" / "images"
 WIDE = {"width": 1280, "height": 800}
@@ -54,6 +55,7 @@ def take_all(browser: Browser, holdfast: Installed, home: Path) -> None:
     take(page, "overview-light")
     dark = browser.new_context(viewport=WIDE, color_scheme="dark", storage_state=context.storage_state())
     take_browser_of_point(dark.new_page(), holdfast.url)
+    take_copies(page, holdfast.url, home)
 
 
 def wait_for_half(page: Page) -> None:
@@ -72,6 +74,22 @@ def take_browser_of_point(page: Page, url: str) -> None:
     page.get_by_text("common-licenses").first.scroll_into_view_if_needed()
     page.evaluate("window.scrollBy(0, -120)")
     take(page, "browse-dark")
+
+
+def take_copies(page: Page, url: str, home: Path) -> None:
+    """Add a bucket and another disk, and let a config keep copies there."""
+    (home / "s3" / s3.BUCKET).mkdir(parents=True)
+    with s3.serving(home / "s3") as server:
+        walk.add_bucket(page, url, "Bucket elsewhere", server.settings)
+        walk.add_disk(page, url, "Disk in the safe", home / "safe")
+        page.goto(f"{url}/configs")
+        page.get_by_role("link", name="Team documents").click()
+        walk.copy_to(page, "Bucket elsewhere")
+        walk.sync(page)
+        page.locator("#destinations").scroll_into_view_if_needed()
+        take(page, "copies-light")
+        page.goto(f"{url}/storages")
+        take(page, "storages-light")
 
 
 def take(page: Page, name: str) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from storage_adapters.s3 import S3Settings
+
 CHROMIUM = [
     "--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -87,6 +89,20 @@ def add_disk(page: Page, url: str, name: str, folder: Path) -> None:
     page.get_by_label("Folder", exact=True).fill(str(folder))
     page.get_by_role("button", name="Test this place").click()
     expect(page.locator("#storage-look .note").first).to_be_visible()
+    page.get_by_role("button", name="Add storage").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text(name)
+
+
+def add_bucket(page: Page, url: str, name: str, bucket: S3Settings) -> None:
+    """Add a bucket as one more storage, after a test of the place."""
+    page.goto(f"{url}/storages/new?provider=s3")
+    fields = {"Name": name, "Endpoint": bucket.endpoint, "Region": bucket.region, "Bucket": bucket.bucket,
+              "Folder in the bucket": "holdfast", "Access key": bucket.access_key,
+              "Secret key": bucket.secret_key}  # fmt: skip
+    for label, value in fields.items():
+        page.get_by_label(label, exact=True).fill(value)
+    page.get_by_role("button", name="Test this place").click()
+    expect(page.locator("#storage-look")).to_contain_text("Wrote, read and deleted", timeout=20_000)
     page.get_by_role("button", name="Add storage").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text(name)
 
