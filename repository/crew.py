@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from repository.dir_reader import LARGE_BYTES
-from repository.entries import Entry, Problem
+from repository.entries import Entry, Problem, entry_values
 from repository.file_task import FileTask, Finished, Report
-from repository.read_results import ReadDir, ReadFile, entry_values
+from repository.read_results import ReadDir, ReadFile
 from repository.spare_workers import NO_SPARES, SpareWorkers
 from repository.tally import Tally
 from repository.worker import Batch, Dirs, Setup

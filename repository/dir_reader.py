@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from repository.chunker import CHUNK_SIZES
 from repository.content_reader import ContentReader
-from repository.entries import Entry, Listing, Problem, SplittableSource
+from repository.entries import Entry, Listing, Problem, SplittableSource, entry_values
 from repository.gotext import LocalZone
-from repository.read_results import ReadDir, ReadFile, entry_values, identity, read_file, unlisted
+from repository.read_results import ReadDir, ReadFile, identity, read_file, unlisted
 from repository.tree import EncodedNodes, encode_file, encode_node, node_from_entry
 
 # The chunks of larger files keep all processors busy from threads of the parent.

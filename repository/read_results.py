@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 from repository.content_reader import Reading
-from repository.entries import Entry, Problem
+from repository.entries import Entry, Problem, entry_values
 from repository.tree import EncodedNodes
-
-# Entries travel as tuples: dataclasses with slots take ten times as long to pickle.
-entry_values = attrgetter(*(each.name for each in fields(Entry)))
 
 Identity = tuple[int, int, int, int, int]
 

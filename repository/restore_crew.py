@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from repository.child import Child
+from repository.entries import entry_values
 from repository.errors import WorkerFailed
 from repository.index import Location
 from repository.prefetch import READERS, Group, group_reads, read_sealed
 from repository.repository import Repository
 from repository.restore_plan import Action, LeaveDir, WriteFile
-from repository.restore_worker import Failed, Order, SealedBlob, Setup, Written, entry_values
+from repository.restore_worker import Failed, Order, SealedBlob, Setup, Written
 
 # Before that, starting processes (a fifth of a second each) costs more than it saves.
 START_FILES = 1000

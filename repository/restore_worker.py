@@ -10,8 +10,7 @@ import contextlib
 import signal
 import socket
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
-from operator import attrgetter
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from repository.child import become_child
@@ -22,9 +21,6 @@ from repository.errors import Damaged
 from repository.pipe import Pipe
 from repository.restore_measure import measure, require_size
 from repository.sealing import open_sealed
-
-# Entries travel as tuples: dataclasses with slots take ten times as long to pickle.
-entry_values = attrgetter(*(each.name for each in fields(Entry)))
 
 
 @dataclass(frozen=True, slots=True)
