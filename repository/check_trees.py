@@ -46,11 +46,12 @@ class _Walk:
             if tree in self.seen:
                 continue
             self.seen.add(tree)
+            folder = b"" if path == b"/" else path
             for node in self._load(tree, f"{where}, folder {path!r}"):
-                child = (b"" if path == b"/" else path) + b"/" + node.name
-                self._check_node(node, f"{where}, {child!r}")
+                for fault in self._faults(node):
+                    self._errors.append(f"{where}, {folder + b'/' + node.name!r}: {fault}")
                 if node.type == "dir" and node.subtree is not None:
-                    stack.append((node.subtree, child))
+                    stack.append((node.subtree, folder + b"/" + node.name))
 
     def _load(self, tree: bytes, where: str) -> list[Node]:
         try:
@@ -60,27 +61,27 @@ class _Walk:
             self._errors.append(f"{where}: {error}")
             return []
 
-    def _check_node(self, node: Node, where: str) -> None:
+    def _faults(self, node: Node) -> list[str]:
+        """Return what cannot be with a node, in words."""
+        faults = []
         if node.type not in _KINDS:
-            self._errors.append(f"{where}: unknown type {node.type!r}")
+            faults.append(f"unknown type {node.type!r}")
         if not is_safe_name(node.name):
-            self._errors.append(f"{where}: no file can have this name")
+            faults.append("no file can have this name")
         if node.type == "dir" and node.subtree is None:
-            self._errors.append(f"{where}: the folder has no content, not even an empty one")
-        if node.type == "file":
-            self._check_content(node, where)
+            faults.append("the folder has no content, not even an empty one")
+        if node.type == "file" and (fault := self._fault_in_content(node)):
+            faults.append(fault)
+        return faults
 
-    def _check_content(self, node: Node, where: str) -> None:
+    def _fault_in_content(self, node: Node) -> str:
         if node.content is None:
-            self._errors.append(f"{where}: the file has no content, not even an empty one")
-            return
+            return "the file has no content, not even an empty one"
         size = 0
         for blob in node.content:
             length = self._repo.index.plain_length("data", blob)
             if length is None:
                 self._damage.add_lost("data", blob)
-                self._errors.append(f"{where}: the data blob {blob.hex()} is in no index file")
-                return
+                return f"the data blob {blob.hex()} is in no index file"
             size += length
-        if size != node.size:
-            self._errors.append(f"{where}: its size is {node.size}, but its content has {size} bytes")
+        return "" if size == node.size else f"its size is {node.size}, but its content has {size} bytes"
