@@ -120,10 +120,11 @@ def cut_sessions(server: Sshd) -> None:
 
 
 def _make_keys(folder: Path) -> None:
-    for kind in ("ed25519", "rsa"):
+    for kind, bits in (("ed25519", "256"), ("rsa", "2048")):
         file = folder / f"host_{kind}"
         if not file.exists():
-            subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file], check=True)
+            command = ["ssh-keygen", "-q", "-t", kind, "-b", bits, "-N", "", "-f", file]
+            subprocess.run(command, check=True)
     lines = []
     for name, options in (("key", ""), ("sftp_only_key", 'restrict,command="internal-sftp" ')):
         file = folder / name

@@ -74,7 +74,12 @@ def test_hosts_that_nobody_knows_have_no_keys(home: Path) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [["-t", "ed25519"], ["-t", "ecdsa"], ["-t", "rsa", "-m", "PEM"], ["-t", "ecdsa", "-m", "PKCS8"]],
+    [
+        ["-t", "ed25519"],
+        ["-t", "ecdsa"],
+        ["-t", "rsa", "-b", "2048", "-m", "PEM"],
+        ["-t", "ecdsa", "-m", "PKCS8"],
+    ],
 )
 def test_private_keys_of_every_format_are_read(tmp_path: Path, options: list[str]) -> None:
     for passphrase in ("", "secret"):

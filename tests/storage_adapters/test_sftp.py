@@ -286,9 +286,10 @@ def test_a_get_that_is_cut_is_repeated(sshd: Sshd, tmp_path: Path) -> None:
 
 
 def test_a_server_that_falls_silent_is_given_up(sshd: Sshd, tmp_path: Path) -> None:
+    (tmp_path / "object").write_bytes(b"x")
     with wire_to(sshd.port) as wire:
-        storage = SftpAdapter(sshd.settings(tmp_path, port=wire.port), limits=TimeLimits(idle_s=0.5))
-        storage.put("object", b"x")
+        storage = SftpAdapter(sshd.settings(tmp_path, port=wire.port), limits=TimeLimits(idle_s=2))
+        assert storage.get("object") == b"x"
         wire.fall_silent()
         with pytest.raises(TransientStorageError, match="no answer in time"):
             storage.get("object")
