@@ -1,12 +1,18 @@
-"""Look at the source in a thread, while the repository is opened: the fingerprint of each directory."""
+"""Look at the source while the repository is opened: the fingerprint of each directory."""
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable, Iterator
+import os
+import socket
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
+from repository.child import Child, become_child
 from repository.entries import ScannableSource, ScannedDir
+from repository.pipe import Pipe
 from repository.tree_cache_file import combine
 
 logger = logging.getLogger(__name__)
@@ -15,13 +21,17 @@ MAX_DIRS = 500_000  # some 150 MB; what is beyond is listed as if there were no 
 
 
 class TreeScan:
-    """A scan that is under way from its creation on. Stop it, unless its result was taken."""
+    """A scan that is under way from its creation on. Stop it, unless its result was taken.
+
+    Where it can, a process of its own does it: it is Python all through, as is loading the index meanwhile.
+    """
 
     def __init__(self, source: ScannableSource) -> None:
         self._source = source
         self._stopped = False
+        self._child = _start(source)
         pool = ThreadPoolExecutor(1, "scan")
-        self._result = pool.submit(self._run)
+        self._result = pool.submit(self._run if self._child is None else partial(self._ask, self._child))
         pool.shutdown(wait=False)
 
     def result(self) -> dict[bytes, bytes]:
@@ -31,21 +41,57 @@ class TreeScan:
     def stop(self) -> None:
         """End it soon; its result will be empty."""
         self._stopped = True
+        if self._child is not None and not self._result.done():
+            self._child.end()
 
     def _run(self) -> dict[bytes, bytes]:
-        found: list[ScannedDir] = []
-        try:
-            found.extend(self._until_stopped())
-        except OSError as error:
-            logger.debug("the source is not compared with the cache: %s", error)
-            return {}
-        return {} if self._stopped or len(found) > MAX_DIRS else combined(found)
+        return scanned(self._source, lambda: self._stopped)
 
-    def _until_stopped(self) -> Iterator[ScannedDir]:
-        for count, scanned in enumerate(self._source.scan()):
-            if self._stopped or count > MAX_DIRS:
-                return
-            yield scanned
+    def _ask(self, child: Child) -> dict[bytes, bytes]:
+        prints: dict[bytes, bytes] = {}
+        try:
+            child.pipe.send(self._source)
+            prints = child.pipe.receive()
+        except EOFError:
+            if not self._stopped:
+                logger.warning("every folder is listed: the process that compares them %s", child.death())
+        finally:
+            child.wait()
+            child.pipe.close()
+        return prints
+
+
+def main(fd: int) -> None:
+    """Scan the source that comes over the socket `fd`, and send back its fingerprints."""
+    become_child()
+    pipe = Pipe(socket.socket(fileno=fd))
+    with contextlib.suppress(EOFError):  # the parent is gone, or has no use for it any more
+        pipe.send(scanned(pipe.receive(), lambda: False))
+
+
+def scanned(source: ScannableSource, is_stopped: Callable[[], bool]) -> dict[bytes, bytes]:
+    """Return the fingerprints of a source; none if it cannot be scanned, is too large, or it was stopped."""
+    found: list[ScannedDir] = []
+    try:
+        for each in source.scan():
+            found.append(each)
+            if is_stopped() or len(found) > MAX_DIRS:
+                return {}
+    except OSError as error:
+        logger.debug("the source is not compared with the cache: %s", error)
+        return {}
+    return combined(found)
+
+
+def _start(source: ScannableSource) -> Child | None:
+    """Return a process for the scan, None if it must be done here."""
+    if not getattr(source, "splittable", False) or len(os.sched_getaffinity(0)) < 2:
+        return None
+    try:
+        return Child("repository.tree_scan")
+    except OSError as error:
+        logger.debug("the source is scanned in a thread: %s", error)
+        return None
 
 
 def combined(found: Iterable[ScannedDir]) -> dict[bytes, bytes]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from repository import sealing
-from repository.entries import Entry, Listing, OpenFile, Problem
+from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir
 from sources.local import LocalSource
 
 
@@ -71,6 +72,17 @@ class BadMemory(Meddling):
     def meddle(self, path: str) -> None:
         seal = sealing.seal
         sealing.seal = lambda key, data: seal(key, bytes([data[0] ^ 1]) + data[1:])  # type: ignore[assignment]
+
+
+class Hanging(Meddling):
+    """Cannot be scanned in any time."""
+
+    def scan(self) -> Iterator[ScannedDir]:
+        while True:
+            time.sleep(60)
+
+    def meddle(self, path: str) -> None:
+        raise AssertionError("it was not to be read")
 
 
 class Withholding(Meddling):
