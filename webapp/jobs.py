@@ -10,10 +10,9 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from core import jobs, restores, storages
-from core.errors import NotFound
-from core.models import Job, Storage
-from webapp import access, answers, config_pages, formats, progress
+from core import jobs, restores
+from core.models import Job
+from webapp import access, answers, config_pages, formats, job_words, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -116,16 +115,8 @@ def _detail(job: Job) -> dict[str, Any]:
         "log": jobs.log_lines(job.id, problems_only=problems_only, page=page),
         "problems_only": problems_only,
         "conflicts": restores.CONFLICTS,
-        "target": _target(job),
+        "target": job_words.target(job),
     }
-
-
-def _target(job: Job) -> Storage | None:
-    """Return the storage that a backup went to, or that a copy fills; None if there is none any more."""
-    try:
-        return storages.get_repository(job.repository_id).storage if job.repository_id else None
-    except NotFound:
-        return None
 
 
 def _progress_fragment(job: Job) -> ResponseReturnValue:

@@ -120,6 +120,8 @@ def look_at(form: Form, known: Storage | None = None) -> Seen:
             seen.probe = storage_setup.probe(data)
     except HoldfastError as error:
         _tell(seen, form, error)
+        if form.error("host_keys"):
+            seen.keys = _keys_of(form, ask=True).keys  # another key answers: show it beside the pinned one
     return seen
 
 

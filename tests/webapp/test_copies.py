@@ -79,6 +79,7 @@ def test_a_copy_has_a_page_of_its_own(as_: As, copied: int) -> None:
     browser = as_("admin")
     page = browser.get(f"/jobs/{copied}").text
     assert problems_of(page) == []
+    assert "Copy of Letters &amp; &lt;more&gt; to Second disk is complete" in page
     assert "Copies to" in page
     assert "Second disk" in page
     (row,) = re.findall(rf'href="/jobs/{copied}".*?</tr>', browser.get("/jobs?kind=copy").text, re.DOTALL)

@@ -206,6 +206,11 @@ def test_a_server_is_known_by_a_key_that_a_person_ticks(
     assert not (tmp_path / "there").exists()
     ticked = {**data, "host_keys": re.findall(r'name="host_keys" value="([^"]+)"', asked)[0]}
     assert "tone-good" in look(admin, ticked)
+    other = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl"
+    refused = look(admin, {**data, "host_keys": other})
+    assert "tone-bad" in refused
+    assert refused.count("SHA256:") > asked.count("SHA256:"), "both keys are shown"
+    assert "Wrote" not in refused
     url = add(admin, ticked)
     form = admin.get(f"{url}/edit").text
     assert problems_of(form) == []

@@ -1,0 +1,29 @@
+"""A job in words: its title, and the storage that it writes to."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from core import storages
+from core.errors import NotFound
+from core.models import Job, Storage
+
+
+def target(job: Job) -> Storage | None:
+    """Return the storage that a backup went to, or that a copy fills; None if there is none any more."""
+    try:
+        return storages.get_repository(job.repository_id).storage if job.repository_id else None
+    except NotFound:
+        return None
+
+
+def title(job: Job) -> str:
+    """Say what a job is: "Backup of Wiki", "Copy of Wiki to Bucket"."""
+    whose = f" of {job.config.name}" if job.config else ""
+    filled = target(job) if job.kind == "copy" else None
+    return f"{job.kind.capitalize()}{whose}" + (f" to {filled.name}" if filled else "")
+
+
+def register(app: Flask) -> None:
+    """Give the templates the title as a filter."""
+    app.add_template_filter(title, "job_title")
