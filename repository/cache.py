@@ -1,4 +1,4 @@
-"""Metadata of a repository kept on this machine, sealed as it is on the storage: index, snapshots, trees.
+"""Metadata of a repository kept on this machine, sealed as on the storage: index, snapshots, trees, packs.
 
 Nothing depends on it. A file that is damaged, foreign or gone is fetched from the storage again; whoever
 takes something from here checks it against its id, as what comes from the storage.
@@ -16,9 +16,10 @@ from typing import Literal
 
 from repository.ids import is_hex_id, parse_id
 
-CachedKind = Literal["index", "snapshots", "trees"]
+CachedKind = Literal["index", "snapshots", "trees", "packs"]
 
-KINDS: tuple[CachedKind, ...] = ("index", "snapshots", "trees")
+# packs: whole ones, of trees only; one file instead of the thousands that are in it.
+KINDS: tuple[CachedKind, ...] = ("index", "snapshots", "trees", "packs")
 MAX_BYTES = 1024 * 1024 * 1024
 _ROOMY = 0.8  # how full it is after making room, so that this is not done each time
 
@@ -64,7 +65,7 @@ class MetadataCache:
             return None
         return data
 
-    def put(self, kind: CachedKind, object_id: bytes, data: bytes) -> None:
+    def put(self, kind: CachedKind, object_id: bytes, data: bytes | memoryview) -> None:
         """Keep the sealed bytes of an object."""
         if self._broken or kind not in self._kinds:
             return

@@ -99,6 +99,8 @@ class FileStore:
             # A part of an index or a snapshot would keep everybody out.
             self._discard(name)
             raise
+        if self.cache is not None and (kind == "index" or kind == "snapshots"):
+            self.cache.put(kind, file_id, data)  # the next run wants it
         return StoredFile(file_id, len(data))
 
     def _require_kept(self, name: str, size_bytes: int) -> None:

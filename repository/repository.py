@@ -48,7 +48,7 @@ class Repository:
         self.compression: Mode = compression
         self.files = FileStore(storage, key, config.version, cache)
         self.index = Index()
-        self._tree_packs = TreePacks(storage) if is_far(storage) else None
+        self._tree_packs = TreePacks(storage, cache) if is_far(storage) else None
         self._writer: BlobWriter | None = None
 
     @classmethod
@@ -144,8 +144,10 @@ class Repository:
 
     def _read(self, blob_type: BlobType, location: Location, *, again: bool) -> bytes:
         """Return the sealed bytes at a place; `again`: what was read of it before may have been altered."""
-        if blob_type == "tree" and self._tree_packs is not None and not again:
-            return self._tree_packs.get(location)
+        if blob_type == "tree" and self._tree_packs is not None:
+            if not again:
+                return self._tree_packs.get(location)
+            self._tree_packs.drop(location.pack)
         return self.storage.get(pack_key(location.pack), location.offset, location.length)
 
     def _load_cached(self, tree_id: bytes, location: Location) -> bytes | None:

@@ -186,6 +186,8 @@ class BlobWriter:
         self._options.guard()
         name = pack_key(pack.id)
         self._files.storage.put(name, pack.data)
+        if self._files.cache is not None and all(blob.type == "tree" for blob in pack.blobs):
+            self._files.cache.put("packs", pack.id, pack.data)  # the next run wants these trees
         with self._mutex:
             self.written[name] = len(pack.data)
             self._index.add_pack(pack.id, pack.blobs)

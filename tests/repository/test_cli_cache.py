@@ -33,7 +33,7 @@ def test_caches_are_in_the_users_place_for_them(place: Path) -> None:
     assert (folder / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f06886806bc55")
     assert len(list((folder / "unchanged").iterdir())) == 1
     backup(place)
-    assert len(list(folder.glob("*/snapshots/*/*"))) == 1
+    assert len(list(folder.glob("*/snapshots/*/*"))) == 2
 
 
 def test_they_can_be_elsewhere(place: Path) -> None:

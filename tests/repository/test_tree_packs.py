@@ -95,3 +95,38 @@ def test_a_pack_that_comes_altered_is_not_believed(
     far.change, far.changes = change, 1
     assert repo.load_blob("tree", root) == whole[0]
     assert far.changes == 0, "the pack was read"
+
+
+def test_what_a_backup_wrote_is_not_fetched_by_the_next(tmp_path: Path) -> None:
+    for number in range(FOLDERS):
+        (tmp_path / "tree" / f"{number}").mkdir(parents=True)
+        (tmp_path / "tree" / f"{number}" / "file").write_bytes(b"%d" % number)
+    inner, cache = MemoryAdapter(), str(tmp_path / "cache")
+    new_repo(inner)
+    make_backup(Repository.open(FarAdapter(inner), PASSWORD, cache_folder=cache), "tree", cwd=tmp_path)
+    far = FarAdapter(inner)
+    repo = Repository.open(far, PASSWORD, cache_folder=cache)
+    far.calls.clear()
+    made = make_backup(repo, "tree", cwd=tmp_path)
+    assert made.result.files_unmodified == FOLDERS
+    assert far.calls["get"] <= 1, "the lock that was just written"
+
+
+def test_a_cached_pack_that_is_altered_is_not_believed(stored: MemoryAdapter, tmp_path: Path) -> None:
+    def open_it() -> tuple[FarAdapter, Repository, bytes]:
+        far = FarAdapter(stored)
+        repo = Repository.open(far, PASSWORD, cache_folder=str(tmp_path / "cache"))
+        repo.load_index()
+        return far, repo, latest(repo).tree
+
+    _, repo, root = open_it()
+    trees = sorted(find_used(repo, [root], lambda progress: None).ids("tree"))
+    (pack,) = [path for path in (tmp_path / "cache").glob("*/packs/*/*") if path.is_file()]
+    for path in (tmp_path / "cache").glob("*/trees/*/*"):
+        path.unlink()
+    pack.write_bytes(invert(pack.read_bytes()))
+    far, again, _ = open_it()
+    far.calls.clear()
+    for tree in trees:
+        again.load_blob("tree", tree)
+    assert far.calls["get"] <= 6, "the cached pack was dropped at once"
