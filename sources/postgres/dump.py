@@ -12,7 +12,7 @@ import psycopg
 
 from repository.entries import Entry
 from sources.postgres import catalog
-from sources.postgres.errors import DumpFailed, MissingRight, ServerUnavailable
+from sources.postgres.errors import DumpFailed, MissingRight, NoWorkRoom, ServerUnavailable
 from sources.postgres.manifest import Database
 from sources.postgres.programs import Child, Program, in_short
 from sources.postgres.server import Server, begin_reading
@@ -25,12 +25,21 @@ class DumpOptions:
     """How to dump. `lock_timeout_s`: how long to wait for a table that somebody has locked for himself.
 
     `schemas_left_out` are left out with all in them, exact names; `large_objects` off leaves those out.
+    With `jobs` > 1 so many processes dump each database, to files in `work_folder`, which needs room for it.
     """
 
     count_rows: bool = True
     large_objects: bool = True
     schemas_left_out: Sequence[str] = ()
     lock_timeout_s: int = 600
+    jobs: int = 1
+    work_folder: str = ""
+
+    def __post_init__(self) -> None:
+        if self.jobs > 1 and not self.work_folder:
+            raise NoWorkRoom(
+                "parallel dumps go through files: choose a folder with room for the largest database"
+            )
 
 
 class Snapshot:
@@ -161,7 +170,7 @@ class DumpFile:
         self._snapshot.close()
 
     def _end(self) -> None:
-        _require_success(self._child, self._server, self._snapshot.record.name, self._waiting)
+        require_success(self._child, self._server, self._snapshot.record.name, self._waiting)
         if not self._size:
             raise DumpFailed(f"pg_dump of {self._snapshot.record.name!r} wrote nothing, and gave no reason")
         record = self._snapshot.finish(self._waiting)
@@ -208,8 +217,12 @@ def start_dump(
 
 
 def _start(server: Server, snapshot: Snapshot, program: Program, options: DumpOptions) -> Child:
+    return Child(program, ["--format=custom", *dump_arguments(server, snapshot, options)], server)
+
+
+def dump_arguments(server: Server, snapshot: Snapshot, options: DumpOptions) -> list[str]:
+    """Return pg_dump's arguments for a snapshot's database, whatever the format."""
     arguments = [
-        "--format=custom",
         "--compress=0",  # the repository compresses, and finds what it holds already
         "--no-password",
         f"--lock-wait-timeout={options.lock_timeout_s}s",
@@ -220,8 +233,9 @@ def _start(server: Server, snapshot: Snapshot, program: Program, options: DumpOp
     if not options.large_objects:
         arguments.append("--no-blobs")
     # In double quotes a pattern is a name.
-    arguments += ['--exclude-schema="' + name.replace('"', '""') + '"' for name in options.schemas_left_out]
-    return Child(program, arguments, server)
+    return arguments + [
+        '--exclude-schema="' + name.replace('"', '""') + '"' for name in options.schemas_left_out
+    ]
 
 
 def _begins(child: Child, waiting: Callable[[], None]) -> bool:
@@ -236,7 +250,7 @@ def _snapshot_refused(child: Child, waiting: Callable[[], None]) -> bool:
     return child.wait(waiting) != 0 and any("SET TRANSACTION SNAPSHOT" in line for line in child.messages())
 
 
-def _require_success(child: Child, server: Server, database: str, waiting: Callable[[], None]) -> None:
+def require_success(child: Child, server: Server, database: str, waiting: Callable[[], None]) -> None:
     """Wait for a dump program's end; raise the error that fits unless it ended with 0."""
     code = child.wait(waiting)
     if code == 0:

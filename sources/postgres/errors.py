@@ -25,6 +25,10 @@ class MissingRight(SourceUnavailable):
     """The user may not read something that belongs into the dump."""
 
 
+class NoWorkRoom(SourceUnavailable):
+    """The folder for parallel dumps cannot be used, or has too little room."""
+
+
 class DumpFailed(SourceUnavailable):
     """A dump broke off: nothing of it may be taken for a dump."""
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Literal
 
 import psycopg
 
 from sources.postgres import catalog, swap
+from sources.postgres.compare import TableResult, Verdict, compare
 from sources.postgres.errors import RestoreFailed, RestoreRefused, RestoreTargetFull, ServerUnavailable
 from sources.postgres.manifest import Database, Manifest, Table
 from sources.postgres.programs import Child, in_short
@@ -29,23 +29,11 @@ from sources.postgres.server import Server, Session
 
 logger = logging.getLogger(__name__)
 
-Verdict = Literal["equal", "different", "missing", "unexpected", "unknown"]
 DEFAULTS = RestoreOptions()
 _MOST_ERRORS = 100
 _LONGEST_ERROR = 1000
 _ERROR = "pg_restore: error: "
 _FULL = ("No space left on device", "Check free disk space", "Disk quota exceeded")
-
-
-@dataclass(frozen=True, slots=True)
-class TableResult:
-    """One table: rows in the dump's own snapshot, and rows restored. None: not counted, or no such table."""
-
-    schema: str
-    name: str
-    expected: int | None
-    found: int | None
-    verdict: Verdict
 
 
 @dataclass(slots=True)
@@ -90,12 +78,16 @@ class RestoreResult:
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A dump to restore: the manifest of its point, its record there, its bytes, and those of the roles."""
+    """A dump to restore: the manifest of its point, its record there, its bytes, and those of the roles.
+
+    Of a parallel dump, `folder` is where its files were restored to, and `content` is not looked at.
+    """
 
     manifest: Manifest
     record: Database
     content: Iterable[bytes]
     roles_sql: bytes = b""
+    folder: str = ""
 
 
 def restore_to_new(
@@ -186,12 +178,14 @@ def _load(
     waiting: Callable[[], None],
 ) -> None:
     """Run pg_restore, and note its errors. Raises RestoreTargetFull."""
-    arguments = ["--format=custom", "--no-password", f"--dbname={server.conninfo(result.database)}"]
+    arguments = ["--no-password", f"--dbname={server.conninfo(result.database)}"]
+    arguments += [f"--jobs={options.jobs}", dump.folder] if dump.folder else ["--format=custom"]
     arguments += [] if options.owners else ["--no-owner", "--no-privileges"]
     arguments += [] if plan.tablespaces else ["--no-tablespaces"]
-    child = Child(plan.pg_restore, arguments, server, stdin=True)
+    child = Child(plan.pg_restore, arguments, server, stdin=not dump.folder)
     try:
-        child.feed(dump.content, waiting)
+        if not dump.folder:
+            child.feed(dump.content, waiting)
         code = child.wait(waiting)
     finally:
         child.stop()
@@ -257,23 +251,6 @@ def _analyze(server: Server, result: RestoreResult) -> None:
             session.execute("ANALYZE")
         except psycopg.Error as err:
             result.notes.append(f"ANALYZE failed, so queries may be slow at first: {err}")
-
-
-def compare(record: Database, found: Mapping[tuple[str, str], int | None]) -> list[TableResult]:
-    """Hold the rows restored, by (schema, table), against those counted in the dump's own snapshot."""
-    results = []
-    for table in record.tables:
-        rows = found.get((table.schema, table.name))
-        if (table.schema, table.name) not in found:
-            verdict: Verdict = "missing"
-        elif table.rows is None or rows is None:
-            verdict = "unknown"
-        else:
-            verdict = "equal" if rows == table.rows else "different"
-        results.append(TableResult(table.schema, table.name, table.rows, rows, verdict))
-    for schema, name in sorted(found.keys() - {(table.schema, table.name) for table in record.tables}):
-        results.append(TableResult(schema, name, None, found[schema, name], "unexpected"))
-    return results
 
 
 def _finish(place: Server, plan: RestorePlan, result: RestoreResult, options: RestoreOptions) -> None:

@@ -22,6 +22,7 @@ class RestoreOptions:
 
     `own_locale`: with the locale it had, else with the server's. `accept_errors` takes a database whose rows
     are all there though some statements failed. `keep_failed` leaves what a failed restore made.
+    `jobs`: how many processes restore a parallel dump.
     """
 
     owners: bool = True
@@ -29,6 +30,7 @@ class RestoreOptions:
     accept_errors: bool = False
     keep_failed: bool = False
     analyze: bool = True
+    jobs: int = 1
 
 
 @dataclass(slots=True)

@@ -11,21 +11,31 @@ from datetime import UTC, datetime
 
 import psycopg
 
-from repository.entries import Excluded, Listing, Problem
+from repository.entries import Entry, Excluded, Listing, Problem
 from sources.made_file import MadeFile, made_entry
 from sources.postgres import catalog, manifest
 from sources.postgres.catalog import Found
+from sources.postgres.choice import Choice, choose_all, choose_named, may_not_connect
 from sources.postgres.dump import DumpFile, DumpOptions, Snapshot, start_dump
 from sources.postgres.errors import MissingRight, NoSuchDatabase, ServerUnavailable
 from sources.postgres.manifest import Database, LeftOut, Manifest
 from sources.postgres.programs import Program, find_program
 from sources.postgres.roles import dump_globals
 from sources.postgres.server import Server
+from sources.postgres.work_folder import (
+    WorkFile,
+    WorkFolder,
+    dump_to_folder,
+    entries_in,
+    gone,
+    open_work_file,
+)
 
 DATABASES = b"/databases"
 GLOBALS = b"/globals.sql"
 MANIFEST = b"/manifest.json"
 _SUFFIX = b".dump"
+_FOLDER_SUFFIX = b".dir"
 _DEFAULTS = DumpOptions()
 
 
@@ -52,16 +62,17 @@ class _Run:
     pg_dump: Program
     pg_dumpall: Program
     now_ns: int
-    wanted: list[Found]
-    left_out: list[LeftOut]
-    unreachable: list[str] = field(default_factory=list)
+    choice: Choice
+    work_folder: WorkFolder | None = None
+    work_files: dict[bytes, tuple[Entry, str]] = field(default_factory=dict)
 
 
 class PostgresSource:
     """`/databases/<name>.dump` (pg_dump's custom format), `/globals.sql` and `/manifest.json`.
 
     `databases` names those wanted; None is all that there are when the backup starts, but for templates and
-    those in `exclude`. Each is consistent in itself, not across databases. Nothing touches a disk on the way.
+    those in `exclude`. Each is consistent in itself, not across databases. Nothing touches a disk on the way
+    unless `options.jobs` says so: then a dump is a folder `/databases/<name>.dir`, written to files first.
     A dump that breaks off raises a SourceUnavailable out of the backup: there is no snapshot then.
     `waiting` is called twice a second while the server is waited for, and may raise to cancel.
     """
@@ -86,12 +97,13 @@ class PostgresSource:
         self._hostname = hostname or (socket.gethostname() if server.is_local else server.host)
         self._now_ns = now_ns
         self._waiting = waiting
+        self._parallel = options.jobs > 1
         self._current: _Run | None = None
 
     @property
     def paths(self) -> Sequence[str]:
         """The folder of dumps, or each dump where databases were named; the globals; the manifest."""
-        dumps = [DATABASES] if self._names is None else [dump_path(name) for name in self._names]
+        dumps = [DATABASES] if self._names is None else [self._path(name) for name in self._names]
         return [os.fsdecode(path) for path in [*dumps, GLOBALS, MANIFEST]]
 
     @property
@@ -110,40 +122,50 @@ class PostgresSource:
         Raises ServerUnavailable, NoSuchDatabase, ProgramMissing, MissingRight.
         """
         self._current = self._begin()
-        if not self._current.wanted:
+        if not self._current.choice.wanted:
             raise NoSuchDatabase(f"{self._server.place} has no database to dump, apart from those left out")
 
     def preview(self) -> DatabasesPreview:
         """Return what a backup would dump now. Raises as `check`."""
         run = self._begin()
-        return DatabasesPreview(run.manifest.server_version, run.wanted, run.left_out, run.unreachable)
+        return DatabasesPreview(
+            run.manifest.server_version, run.choice.wanted, run.choice.left_out, run.choice.unreachable
+        )
 
     def list_dir(self, path: bytes) -> Listing:
         """List the root or the folder of dumps. Raises FileNotFoundError for others."""
         run = self._run()
         if path == b"/":
-            names = [(DATABASES, True), (GLOBALS, False), (MANIFEST, False)]
-            return Listing([made_entry(name[1:], run.now_ns, is_dir=is_dir) for name, is_dir in names])
+            tops = [(DATABASES, True), (GLOBALS, False), (MANIFEST, False)]
+            return Listing([made_entry(name[1:], run.now_ns, is_dir=is_dir) for name, is_dir in tops])
+        names = {self._path(found.name): found.name for found in run.choice.wanted}
+        if self._parallel and path in names:
+            return self._dump_to_folder(run, path, names[path])
         if path.rstrip(b"/") != DATABASES:
             raise FileNotFoundError(f"a dump of databases has no folder {path!r}")
-        files = sorted(file_name(found.name) for found in run.wanted)
         return Listing(
-            [made_entry(name, run.now_ns) for name in files],
-            [Problem(dump_path(name), "unreadable", _may_not_connect(name)) for name in run.unreachable],
+            [made_entry(_name(each), run.now_ns, is_dir=self._parallel) for each in sorted(names)],
             [
-                Excluded(file_name(left.name), "file", left.reason)
-                for left in run.left_out
-                if left.name not in run.unreachable
+                Problem(self._path(name), "unreadable", may_not_connect(name))
+                for name in run.choice.unreachable
+            ],
+            [
+                Excluded(_name(self._path(left.name)), "file", left.reason)
+                for left in run.choice.left_out
+                if left.name not in run.choice.unreachable
             ],
         )
 
-    def open_files(self, paths: Sequence[bytes]) -> Iterator[DumpFile | MadeFile | Problem]:
+    def open_files(self, paths: Sequence[bytes]) -> Iterator[DumpFile | WorkFile | MadeFile | Problem]:
         """Open the files, the manifest last: it tells of the others. Raises SourceUnavailable."""
         run = self._run()
-        names = {dump_path(found.name): found.name for found in run.wanted}
+        names = {self._path(found.name): found.name for found in run.choice.wanted}
         for path in sorted(paths, key=lambda each: (each == MANIFEST, each)):
             if path in names:
                 yield self._open_dump(run, path, names[path])
+            elif path in run.work_files:
+                entry, place = run.work_files.pop(path)
+                yield open_work_file(path, entry, place)
             elif path == GLOBALS:
                 yield from self._open_globals(run)
             elif path == MANIFEST:
@@ -169,36 +191,19 @@ class PostgresSource:
         pg_dumpall = find_program("pg_dumpall", number // 10000)
         about = Manifest(self._server.place, version, number, made_at)
         about.tools = {"pg_dump": pg_dump.version, "pg_dumpall": pg_dumpall.version}
-        run = _Run(about, pg_dump, pg_dumpall, now_ns, [], [])
         if self._names is None:
-            self._choose_all(run, found)
+            choice = choose_all(found, self._exclude)
         else:
-            run.wanted = _choose_named(self._server, self._names, found)
-        about.left_out = list(run.left_out)
-        return run
-
-    def _choose_all(self, run: _Run, found: Sequence[Found]) -> None:
-        for each in found:
-            reason = "excluded" if each.name in self._exclude else each.skip
-            if reason:
-                run.left_out.append(LeftOut(each.name, reason))
-            elif not each.may_connect:
-                run.unreachable.append(each.name)
-                run.left_out.append(LeftOut(each.name, _may_not_connect(each.name)))
-            else:
-                run.wanted.append(each)
+            choice = choose_named(self._server, self._names, found)
+        about.left_out = list(choice.left_out)
+        return _Run(about, pg_dump, pg_dumpall, now_ns, choice)
 
     def _open_dump(self, run: _Run, path: bytes, name: str) -> DumpFile | Problem:
         """Start a dump. A database of "all" that was dropped meanwhile is a problem, not a failure."""
-        try:
-            snapshot = Snapshot(self._server, name, os.fsdecode(path[1:]), self._options)
-        except (ServerUnavailable, psycopg.Error) as err:
-            if self._names is None and self._is_gone(name):
-                run.manifest.left_out.append(LeftOut(name, "it was dropped while this backup ran"))
-                text = f"database {name!r} was dropped after the backup began; its dump is not in this point"
-                return Problem(path, "vanished", text)
-            raise self._failure(err, name) from err
-        entry = made_entry(path.rpartition(b"/")[2], run.now_ns)
+        snapshot = self._snapshot(run, path, name)
+        if isinstance(snapshot, str):
+            return Problem(path, "vanished", snapshot)
+        entry = made_entry(_name(path), run.now_ns)
 
         def on_end(record: Database) -> None:
             run.manifest.databases.append(record)
@@ -206,6 +211,37 @@ class PostgresSource:
         return start_dump(
             path, entry, self._server, snapshot, run.pg_dump, self._options, on_end, self._waiting
         )
+
+    def _dump_to_folder(self, run: _Run, path: bytes, name: str) -> Listing:
+        """Dump a database to files, and list them. Raises SourceUnavailable; OSError if it was dropped."""
+        if run.work_folder is None:
+            run.work_folder = WorkFolder(self._options.work_folder)
+        snapshot = self._snapshot(run, path, name)
+        if isinstance(snapshot, str):
+            raise gone(snapshot)
+        try:
+            place = run.work_folder.new_place(snapshot.record.size_bytes or 0)
+        except BaseException:
+            snapshot.close()
+            raise
+        record = dump_to_folder(self._server, snapshot, run.pg_dump, self._options, place, self._waiting)
+        run.manifest.databases.append(record)
+        entries = entries_in(place, run.now_ns)
+        run.work_files.update({path + b"/" + entry.name: (entry, place) for entry in entries})
+        return Listing(entries)
+
+    def _snapshot(self, run: _Run, path: bytes, name: str) -> Snapshot | str:
+        """Return the snapshot to dump; a sentence if a database of "all" was dropped before its turn."""
+        try:
+            return Snapshot(self._server, name, os.fsdecode(path[1:]), self._options)
+        except (ServerUnavailable, psycopg.Error) as err:
+            if self._names is None and self._is_gone(name):
+                run.manifest.left_out.append(LeftOut(name, "it was dropped while this backup ran"))
+                return f"database {name!r} was dropped after the backup began; its dump is not in this point"
+            raise self._failure(err, name) from err
+
+    def _path(self, name: str) -> bytes:
+        return dump_path(name, folder=self._parallel)
 
     def _is_gone(self, name: str) -> bool:
         with self._server.reading() as session:
@@ -234,16 +270,18 @@ class PostgresSource:
             yield _made(GLOBALS, dumped.content, run.now_ns)
 
     def _open_manifest(self, run: _Run) -> Iterator[MadeFile | Problem]:
+        if run.work_folder is not None:
+            run.work_folder.close()  # the manifest is the last to be read
         for name in self._new_since(run):
             text = f"database {name!r} was made after the backup began; the next one takes it"
             run.manifest.left_out.append(LeftOut(name, text))
-            yield Problem(dump_path(name), "changed", text)
+            yield Problem(self._path(name), "changed", text)
         for record in run.manifest.databases:
             if record.rows_unknown:
                 text = f"rows not counted, so a restore cannot be compared: {record.rows_unknown}"
-                yield Problem(dump_path(record.name), "unsupported", text)
+                yield Problem(self._path(record.name), "unsupported", text)
             for warning in record.warnings:  # such as: subscriptions are left out
-                yield Problem(dump_path(record.name), "incomplete", f"pg_dump warns: {warning}")
+                yield Problem(self._path(record.name), "incomplete", f"pg_dump warns: {warning}")
         run.manifest.databases.sort(key=lambda database: database.name)
         yield _made(MANIFEST, manifest.encode(run.manifest), run.now_ns)
 
@@ -251,42 +289,20 @@ class PostgresSource:
         """Return the databases that were made while this backup of all of them ran."""
         if self._names is not None:
             return []
-        known = {found.name for found in run.wanted} | {left.name for left in run.left_out}
+        known = {found.name for found in run.choice.wanted} | {left.name for left in run.choice.left_out}
         with self._server.reading() as session:
             now = catalog.list_databases(session)
         return [found.name for found in now if not found.skip and found.name not in known]
 
 
-def _choose_named(server: Server, names: Sequence[str], found: Sequence[Found]) -> list[Found]:
-    there = {each.name: each for each in found}
-    for name in names:
-        each = there.get(name)
-        if each is None:
-            raise NoSuchDatabase(
-                f"there is no database {name!r} on {server.place}; was it renamed or dropped? "
-                "Correct the config"
-            )
-        if not each.may_connect:
-            raise MissingRight(f"{_may_not_connect(name)} (user {server.user!r}, {server.place})")
-        if each.skip and each.skip != catalog.TEMPLATE:
-            raise NoSuchDatabase(f"database {name!r} on {server.place} cannot be dumped: {each.skip}")
-    return [there[name] for name in names]
+def dump_path(database: str, *, folder: bool = False) -> bytes:
+    """Return the tree path of a database's dump; `folder`: of a parallel one. `%` and `/` as in a URL."""
+    name = database.replace("%", "%25").replace("/", "%2F").encode()
+    return DATABASES + b"/" + name + (_FOLDER_SUFFIX if folder else _SUFFIX)
 
 
-def _may_not_connect(name: str) -> str:
-    return (
-        f"the user may not connect to database {name!r}; grant CONNECT on it, or exclude it from the config"
-    )
-
-
-def file_name(database: str) -> bytes:
-    """Return the name of a database's dump: `%` and `/` are written as in a URL."""
-    return database.replace("%", "%25").replace("/", "%2F").encode() + _SUFFIX
-
-
-def dump_path(database: str) -> bytes:
-    """Return the tree path of a database's dump."""
-    return DATABASES + b"/" + file_name(database)
+def _name(path: bytes) -> bytes:
+    return path.rpartition(b"/")[2]
 
 
 def _made(path: bytes, content: bytes, now_ns: int) -> MadeFile:

@@ -1,0 +1,166 @@
+"""Room for parallel dumps, which several processes write to files: the one way that needs a disk."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from repository.entries import Entry
+from sources.made_file import made_entry
+from sources.postgres.dump import DumpOptions, Snapshot, dump_arguments, require_success
+from sources.postgres.errors import DumpFailed, NoWorkRoom
+from sources.postgres.manifest import Database
+from sources.postgres.programs import Child, Program
+from sources.postgres.server import Server
+
+_PREFIX = "holdfast-dump-"
+# A dump may be larger than its database, which has indexes but keeps long values compressed.
+_ROOM = 1.1
+
+
+class WorkFolder:
+    """A folder of a backup's own below the one chosen, removed with all in it at the end of the process.
+
+    It is locked while it is used: what a killed backup left is removed by the next. Raises NoWorkRoom.
+    """
+
+    def __init__(self, parent: str) -> None:
+        try:
+            _remove_stale(parent)
+            self._path = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
+            fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            self._remove = weakref.finalize(self, _remove, self._path, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as err:
+            raise NoWorkRoom(
+                f"the folder for parallel dumps, {parent!r}, cannot be used: {err.strerror}; choose another"
+            ) from err
+
+    def new_place(self, size_bytes: int) -> str:
+        """Return the path of a folder that is not there yet, with room for a dump. Raises NoWorkRoom."""
+        free = shutil.disk_usage(self._path).free
+        if free < size_bytes * _ROOM:
+            raise NoWorkRoom(
+                f"a parallel dump needs about {int(size_bytes * _ROOM):,} bytes in {self._path}, and "
+                f"{free:,} are free; choose another folder, or one process, which needs none"
+            )
+        return tempfile.mktemp(dir=self._path)  # noqa: S306  # in a folder that is ours alone
+
+    def close(self) -> None:
+        """Remove it."""
+        self._remove()
+
+
+def _remove(path: str, fd: int) -> None:
+    shutil.rmtree(path, ignore_errors=True)  # the next backup that comes by removes what is left
+    os.close(fd)
+
+
+def _remove_stale(parent: str) -> None:
+    for name in os.listdir(parent):
+        if name.startswith(_PREFIX):
+            path = os.path.join(parent, name)
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path)
+            except BlockingIOError:
+                pass  # of a backup that runs now
+            finally:
+                os.close(fd)
+
+
+def dump_to_folder(
+    server: Server,
+    snapshot: Snapshot,
+    program: Program,
+    options: DumpOptions,
+    place: str,
+    waiting: Callable[[], None],
+) -> Database:
+    """Dump a snapshot's database to files in `place`, by several processes; return its record.
+
+    Raises as a DumpFile does; the snapshot is closed in any case.
+    """
+    snapshot.start_counting()
+    arguments = ["--format=directory", f"--jobs={options.jobs}", f"--file={place}"]
+    child = Child(program, arguments + dump_arguments(server, snapshot, options), server)
+    try:
+        require_success(child, server, snapshot.record.name, waiting)
+        record = snapshot.finish(waiting)
+    finally:
+        child.stop()
+        snapshot.close()
+    record.warnings = child.messages()
+    record.dump_bytes = sum(size for _, size in _sizes(place))
+    return record
+
+
+def entries_in(place: str, now_ns: int) -> list[Entry]:
+    """Return the entries of a dump's files, by name. Raises DumpFailed."""
+    return [made_entry(name, now_ns, size=size) for name, size in _sizes(place)]
+
+
+def _sizes(place: str) -> list[tuple[bytes, int]]:
+    try:
+        return sorted((os.fsencode(entry.name), entry.stat().st_size) for entry in os.scandir(place))
+    except OSError as err:  # never as itself: of a folder that cannot be listed the engine only warns
+        raise DumpFailed(f"{place} cannot be listed: {err.strerror}; nothing was kept. Run it again") from err
+
+
+@dataclass(slots=True)
+class WorkFile:
+    """One file of a parallel dump as an OpenFile; it is removed once it was read to its end.
+
+    Raises DumpFailed where it cannot be read whole: a dump that lacks a file is none.
+    """
+
+    path: bytes
+    entry: Entry
+    _real: str
+    _fd: int
+    _left: int
+
+    def readinto(self, buffer: memoryview) -> int:
+        """Fill `buffer`; return the count of bytes, 0 at the end."""
+        try:
+            count = os.readv(self._fd, [buffer])
+        except OSError as err:
+            raise DumpFailed(f"{self._real} cannot be read: {err.strerror}; nothing was kept") from err
+        self._left -= count
+        if not count and self._left:
+            raise DumpFailed(f"{self._real} was cut off while it was read; nothing was kept. Run it again")
+        return count
+
+    def entry_now(self) -> Entry:
+        """Return the same entry."""
+        return self.entry
+
+    def close(self) -> None:
+        """Close it, and remove it if all was read."""
+        os.close(self._fd)
+        if not self._left:
+            with suppress(OSError):  # it takes room until the work folder goes, and that is all
+                os.unlink(self._real)
+
+
+def open_work_file(path: bytes, entry: Entry, place: str) -> WorkFile:
+    """Open a file of a parallel dump. Raises DumpFailed."""
+    real = os.path.join(place, os.fsdecode(entry.name))
+    try:
+        fd = os.open(real, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as err:
+        raise DumpFailed(f"{real} cannot be opened: {err.strerror}; nothing was kept. Run it again") from err
+    return WorkFile(path, entry, real, fd, entry.size)
+
+
+def gone(text: str) -> OSError:
+    """Return the error for a database that was dropped before its turn: its folder cannot be listed."""
+    return OSError(errno.ESTALE, text)
