@@ -34,7 +34,7 @@ RETRY: RetryPolicy | None = None
 # What new repositories cost an attacker to guess at; tests lower it here.
 KDF = DEFAULT_KDF
 # Kept on this machine of remote repositories. No snapshots: whether those can be read, we want to know.
-_CACHED: tuple[CachedKind, ...] = ("index", "trees")
+_CACHED: tuple[CachedKind, ...] = ("index", "trees", "packs")
 
 
 class OwnedPart(PrefixedAdapter):
