@@ -7,9 +7,11 @@ among them, mean that what was read is what was listed.
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 
 from repository.entries import Entry, OpenFile, Problem, SourceUnavailable
 from sources.ssh.dialects import Dialect
@@ -21,9 +23,10 @@ from ssh.errors import Unreachable
 from ssh.process import Output
 
 _LARGE_BYTES = 4 * 1024 * 1024
-_BATCH_BYTES = 16 * 1024 * 1024
-_BATCH_FILES = 256
+_BATCH_BYTES = 8 * 1024 * 1024
+_BATCH_FILES = 128
 _ATTEMPTS = 3
+_FETCHES = 3  # batches under way: the way there and back takes longer than reading
 
 _TAR_LINE = re.compile(rb"tar: (.*): ((?:Cannot|Read error|Warning|File|Unknown)[^\n]*|file [^\n]*)\Z")
 _NEWER = (b"file changed as we read it", b"File shrank", b"File removed before we read it")
@@ -43,7 +46,7 @@ class HostFiles:
         self._newer: dict[bytes, Row] = {}  # of files that changed when they were read before
 
     def open(self, paths: Sequence[bytes]) -> Generator[OpenFile | Problem, None, None]:
-        """Yield each file; one batch is fetched while the one before is used. Raises Unreachable."""
+        """Yield each file; some batches are fetched while the one before is used. Raises Unreachable."""
         wanted: list[_Wanted] = []
         for path in paths:
             try:
@@ -59,11 +62,12 @@ class HostFiles:
                 yield from self._large(each)
 
     def _small(self, batches: Sequence[list[_Wanted]]) -> Iterator[OpenFile | Problem]:
-        with ThreadPoolExecutor(1, "fetch") as ahead:
-            coming = [ahead.submit(self._fetch, batch) for batch in batches[:1]]
-            for number in range(len(batches)):
-                fetched = coming[number].result()
-                coming += [ahead.submit(self._fetch, batch) for batch in batches[number + 1 : number + 2]]
+        with ThreadPoolExecutor(_FETCHES, "fetch") as ahead:
+            todo = iter(batches)
+            coming = deque(ahead.submit(self._fetch, batch) for batch in islice(todo, _FETCHES))
+            while coming:
+                fetched = coming.popleft().result()
+                coming.extend(ahead.submit(self._fetch, batch) for batch in islice(todo, 1))
                 for each in fetched:
                     yield self._opened(each)
 
