@@ -39,6 +39,10 @@ class BadPrivateKey(SshError):
     """The private key cannot be read: no key, of an unknown kind, or its passphrase is missing or wrong."""
 
 
+class BadHostKey(SshError):
+    """A line that should hold a pinned host key holds none."""
+
+
 class NoSftp(SshError):
     """The server lets us in, but offers no SFTP."""
 
@@ -54,5 +58,6 @@ def _changed(server: str, found: str, pinned: Sequence[str]) -> str:
 def _unknown(server: str, found: str) -> str:
     return (
         f"the host key of {server} is not known yet: it shows {found}. Compare it with the server's own "
-        "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), then confirm it"
+        "(ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub there), then confirm it; for the command line, "
+        "that means to put it into ~/.ssh/known_hosts"
     )

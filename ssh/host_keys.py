@@ -8,7 +8,7 @@ import hashlib
 import struct
 from dataclasses import dataclass
 
-from ssh.errors import SshError
+from ssh.errors import BadHostKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,16 @@ class HostKey:
 
 
 def parse(line: str) -> HostKey:
-    """Return the key in a "type base64 [comment]" line. Raises SshError if it is none."""
+    """Return the key in a "type base64 [comment]" line. Raises BadHostKey if it is none."""
     words = line.split()
     try:
         blob = base64.b64decode(words[1], validate=True)
         length = struct.unpack(">I", blob[:4])[0]
         kind = blob[4 : 4 + length].decode("ascii")
     except (IndexError, ValueError, struct.error, binascii.Error) as error:
-        raise SshError("this is no host key line; it should look like: ssh-ed25519 AAAA…") from error
+        raise BadHostKey("this is no host key line; it should look like: ssh-ed25519 AAAA…") from error
     if kind != words[0]:
-        raise SshError(f"this host key line says {words[0]}, but holds a key of another type")
+        raise BadHostKey(f"this host key line says {words[0]}, but holds a key of another type")
     return from_blob(blob, kind)
 
 

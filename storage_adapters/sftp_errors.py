@@ -33,7 +33,7 @@ def not_connected(error: ssh_errors.SshError) -> StorageError:
         return HostKeyRefused(error)
     if isinstance(error, ssh_errors.LoginRefused):
         return PermissionDenied(str(error))
-    if isinstance(error, ssh_errors.BadPrivateKey):
+    if isinstance(error, ssh_errors.BadPrivateKey | ssh_errors.BadHostKey):
         return InvalidSettings(str(error))
     if isinstance(error, ssh_errors.Unreachable):
         return StorageUnreachable(str(error))
