@@ -169,6 +169,18 @@ def test_a_restic_repository_is_adopted_with_its_password(
     assert "taken over" in page
 
 
+def test_a_repository_that_lies_at_the_root_is_adopted_where_it_is(
+    admin: Browser, tmp_path: Path, restic: str
+) -> None:
+    place, password = tmp_path / "plain", "its own password"
+    command = [restic, "--no-cache", "-r", str(place), "init"]
+    subprocess.run(command, env={"RESTIC_PASSWORD": password}, check=True, capture_output=True)
+    page = admin.get(add(admin, {**local(place, "Plain"), "password_there": password})).text
+    assert problems_of(page) == []
+    assert "at its root" in page
+    assert f"restic -r {place} snapshots" in page
+
+
 def test_a_bucket_is_tried_before_it_is_added_and_keeps_its_secret(
     world: World, admin: Browser, s3_settings: S3Settings
 ) -> None:
