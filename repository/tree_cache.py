@@ -28,6 +28,8 @@ logger = logging.getLogger(__name__)
 # differ by little.
 RACY_NS = 2_000_000_000
 
+# Of a file of the cache: some 3,000 folders, which take longer to scan than a process takes to start.
+_LARGE_BYTES = 300_000
 _KEPT_FILES = 64  # of as many sources
 _PARTIAL = ".partial"
 _WEEK_S = 7 * 24 * 3600
@@ -48,9 +50,7 @@ class TreeCache:
         self._began_ns = time.time_ns()
         self._source = source if isinstance(source, ScannableSource) else None
         self._source_id = _source_id(self._source) if self._source is not None else ""
-        # Without a file of an earlier backup there is nothing to compare with.
-        begin = self._source is not None and any(self._folder.glob(f"{self._source_id}-*"))
-        self._scan = TreeScan(self._source) if begin and self._source is not None else None
+        self._scan = self._begin_scan()
         self._context: Context | None = None
         self._repo: Repository | None = None
         self._prints: dict[bytes, bytes] = {}
@@ -132,6 +132,17 @@ class TreeCache:
             _write(self._path, encode(repo.key, context, records))
         except OSError as error:
             logger.warning("the cache %s cannot be written, next time is slower: %s", self._path, error)
+
+    def _begin_scan(self) -> TreeScan | None:
+        """Look at the source, unless there is no file of an earlier backup to compare with."""
+        if self._source is None:
+            return None
+        try:
+            sizes = [each.lstat().st_size for each in self._folder.glob(f"{self._source_id}-*")]
+        except OSError as error:
+            logger.info("the cache in %s is not used: %s", self._folder, error)
+            return None
+        return TreeScan(self._source, is_large=max(sizes) >= _LARGE_BYTES) if sizes else None
 
     def _load(self, repo: Repository, now: Context, parent: bytes) -> Packed:
         """Return the records that hold for this backup; none, if for any reason there are none."""

@@ -23,13 +23,14 @@ MAX_DIRS = 500_000  # some 150 MB; what is beyond is listed as if there were no 
 class TreeScan:
     """A scan that is under way from its creation on. Stop it, unless its result was taken.
 
-    Where it can, a process of its own does it: it is Python all through, as is loading the index meanwhile.
+    `is_large`: have a process of its own do it, where that can: it is Python all through, as is loading the
+    index meanwhile.
     """
 
-    def __init__(self, source: ScannableSource) -> None:
+    def __init__(self, source: ScannableSource, *, is_large: bool = False) -> None:
         self._source = source
         self._stopped = False
-        self._child = _start(source)
+        self._child = _start(source) if is_large else None
         pool = ThreadPoolExecutor(1, "scan")
         self._result = pool.submit(self._run if self._child is None else partial(self._ask, self._child))
         pool.shutdown(wait=False)

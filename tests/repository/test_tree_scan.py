@@ -30,22 +30,22 @@ def two_processors(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("two_processors")
 def test_a_process_finds_what_a_thread_finds(source: LocalSource, monkeypatch: pytest.MonkeyPatch) -> None:
     before = set(children())
-    scan = TreeScan(source)
+    scan = TreeScan(source, is_large=True)
     assert len(set(children()) - before) == 1
     found = scan.result()
     assert set(children()) == before
     assert len(found) == 3
     assert found == scanned(source, lambda: False)
     monkeypatch.setattr(tree_scan.os, "sched_getaffinity", lambda pid: {0})
-    alone = TreeScan(source)
+    alone = TreeScan(source, is_large=True)
     assert set(children()) == before
-    assert alone.result() == found
+    assert alone.result() == TreeScan(source).result() == found
 
 
 @pytest.mark.usefixtures("two_processors")
 def test_a_scan_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
     before = set(children())
-    scan = TreeScan(meddling.Hanging(tmp_path, ""))
+    scan = TreeScan(meddling.Hanging(tmp_path, ""), is_large=True)
     scan.stop()
     assert scan.result() == {}
     assert set(children()) == before
@@ -54,7 +54,7 @@ def test_a_scan_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_processors")
 def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     before = set(children())
-    scan = TreeScan(meddling.Hanging(tmp_path, ""))
+    scan = TreeScan(meddling.Hanging(tmp_path, ""), is_large=True)
     (pid,) = set(children()) - before
     os.kill(pid, signal.SIGKILL)
     assert scan.result() == {}
