@@ -11,7 +11,7 @@ from core import attempts, points, quota, retention, storages, words
 from core.attempts import Attempt
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
-from core.errors import HoldfastError, NotFound, Unreachable
+from core.errors import HoldfastError, Unreachable
 from core.lock_holders import Holder
 from core.models import Copy, Destination, Point
 from core.outcomes import Outcome
@@ -58,6 +58,8 @@ def perform_copy(attempt: Attempt) -> Outcome:
     """Do the copy that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
     attempt.report(Progress("opening"))
     run = _begin(attempt)
+    if run is None:
+        return _not_needed(attempt)
     record = storages.get_repository(run.record_id)
     quota.require_room(record.storage)
     repo = storages.open_repository(record)
@@ -75,11 +77,17 @@ def perform_copy(attempt: Attempt) -> Outcome:
     return outcome
 
 
-def _begin(attempt: Attempt) -> _Run:
+def _not_needed(attempt: Attempt) -> Outcome:
+    outcome = Outcome("cancelled", "Its destination was taken out of the config.", "Nothing was copied.")
+    attempts.finish(attempt, outcome)
+    return outcome
+
+
+def _begin(attempt: Attempt) -> _Run | None:
     job = attempts.current(attempt)
     destination = db.session.get(Destination, job.parameters.get("destination_id", 0))
     if destination is None or destination.repository_id != job.repository_id:
-        raise NotFound("The destination of this copy was taken out of its config.", "Nothing has to be done.")
+        return None
     return _Run(
         attempt, destination.repository_id, destination.id, destination.repository.storage.name, todo=[]
     )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import instance, schedules, storages
+from core import alerts, instance, schedules, storages
 from core.db import db, utc_now
 from core.errors import Invalid, NotFound, Refused
 from core.models import Config, Destination, RepositoryRecord
@@ -97,6 +97,9 @@ def apply(session: Session, config: Config, given: Sequence[DestinationInput]) -
         rows.append(row)
     config.destinations = rows
     session.flush()
+    for repository_id in present.keys() - {record.id for record in records}:
+        for subject in ("copy", "brake"):  # nothing about it needs a person any more
+            alerts.resolve_in(session, f"{subject}:{config.id}:{repository_id}")
 
 
 def inputs_of(config: Config) -> list[DestinationInput]:

@@ -56,17 +56,13 @@ def perform(attempt: Attempt) -> list[int]:
 
 def _after(job_id: int, kind: str, config_id: str | None, went_well: bool) -> list[int]:
     """Do what follows from a job; return the jobs to be enqueued."""
-    if kind in ("backup", "copy", "retention"):
-        storage_usage.measure_after(_storages_of(job_id))
+    job = jobs.get(job_id)
+    record = db.session.get(RepositoryRecord, job.repository_id or "")
+    if record is not None:
+        storage_usage.measure_after(record.storage_id, job.bytes_added)
     if kind != "backup" or not config_id or not went_well:
         return []
     return [jobs.create_retention("backup", config_id).id, *copying.follow(config_id)]
-
-
-def _storages_of(job_id: int) -> list[str]:
-    """Return the storages that a job has written to."""
-    record = db.session.get(RepositoryRecord, jobs.get(job_id).repository_id or "")
-    return [record.storage_id] if record is not None else []
 
 
 def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:

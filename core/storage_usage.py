@@ -19,9 +19,11 @@ from storage_adapters.errors import StorageError
 
 GB = 10**9
 ALERT_SHARE = 0.8
-# How old a listing may be before a backup relies on it, and before the watch lists again: remote ones cost.
+# How old a listing may be before a job relies on it, and before the watch lists again. A remote one costs a
+# request for each thousand objects; in between, what jobs say they added is taken for it.
 FRESH_FOR = timedelta(minutes=10)
-LIST_AGAIN_AFTER = {"local": timedelta(hours=1)}
+REMOTE_FRESH_FOR = timedelta(hours=1)
+LIST_AGAIN_AFTER = timedelta(hours=1)
 LIST_REMOTE_AGAIN_AFTER = timedelta(hours=12)
 _TREND_DAYS = 30
 _TREND_NEEDS = 5  # days with a sample
@@ -106,17 +108,25 @@ def measure_all(now: datetime | None = None) -> None:
     now = now or utc_now()
     for storage_id in [storage.id for storage in storages.list_all()]:
         storage = storages.get(storage_id)
-        limit = LIST_AGAIN_AFTER.get(storage.provider, LIST_REMOTE_AGAIN_AFTER)
+        limit = LIST_AGAIN_AFTER if storage.provider == "local" else LIST_REMOTE_AGAIN_AFTER
         if storage.unreachable_since is None and _is_older(storage, limit, now):
             _try_measure(storage)
 
 
-def measure_after(storage_ids: Sequence[str]) -> None:
-    """List storages that a job has written to. What fails here is no fault of the job."""
-    for storage_id in storage_ids:
-        storage = db.session.get(Storage, storage_id)
-        if storage is not None and storage.unreachable_since is None:
-            _try_measure(storage)
+def measure_after(storage_id: str, bytes_added: int) -> None:
+    """Note that a job has added so much to a storage: by listing it, or, where that was done just now and
+    costs, by adding. What fails here is no fault of the job."""
+    storage = db.session.get(Storage, storage_id)
+    if storage is None or storage.unreachable_since is not None:
+        return
+    if storage.provider == "local" or not _is_fresh(storage):
+        _try_measure(storage)
+        return
+    with write() as session:
+        storage = session.get_one(Storage, storage_id)
+        storage.used_bytes = (storage.used_bytes or 0) + bytes_added
+        _sample(session, storage_id, utc_now().date()).used_bytes = storage.used_bytes
+    _tell_quota(storages.get(storage_id))
 
 
 def over_quota(storage: Storage) -> str:
@@ -126,7 +136,7 @@ def over_quota(storage: Storage) -> str:
     """
     if storage.quota_bytes is None:
         return ""
-    usage = measure(storage) if _is_older(storage, FRESH_FOR, utc_now()) else of(storage)
+    usage = of(storage) if _is_fresh(storage) else measure(storage)
     if usage.quota_share is None or usage.quota_share < 1:
         return ""
     return (
@@ -209,6 +219,11 @@ def _try_measure(storage: Storage) -> None:
         measure(storage)
     except Unreachable as error:
         _log.warning("how full a storage is could not be told: %s", error.message)
+
+
+def _is_fresh(storage: Storage) -> bool:
+    limit = FRESH_FOR if storage.provider == "local" else REMOTE_FRESH_FOR
+    return not _is_older(storage, limit, utc_now())
 
 
 def _is_older(storage: Storage, limit: timedelta, now: datetime) -> bool:

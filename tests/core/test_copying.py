@@ -287,6 +287,16 @@ def test_the_tick_copies_by_the_clock_and_what_was_left_behind(tmp_path: Path) -
     assert {jobs.get(found).repository_id for found in copying.tick(again)} >= {places[2]["repository_id"]}
 
 
+def test_a_copy_to_a_destination_that_was_taken_out_is_not_made_and_nobody_is_alarmed(two: Config) -> None:
+    config_id = two.id
+    back_up(config_id)
+    data = configs.to_input(configs.get(config_id))
+    configs.update(config_id, data.model_copy(update={"destinations": data.destinations[:1]}))
+    job = run(copy_jobs()[0])
+    assert (job.status, "taken out" in job.summary) == ("cancelled", True)
+    assert alerts.list_open() == []
+
+
 def test_an_unreachable_destination_gets_no_job_until_it_is_back(two: Config, tmp_path: Path) -> None:
     (tmp_path / "second").rename(tmp_path / "away")
     storages.check_all()
