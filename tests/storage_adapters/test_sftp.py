@@ -98,7 +98,7 @@ def test_the_pinned_type_is_asked_for_even_if_the_server_prefers_another(sshd: S
 
 
 def test_a_pinned_line_that_is_no_key_is_named(sshd: Sshd, tmp_path: Path) -> None:
-    settings = replace(sshd.settings(tmp_path), known_host_keys=("ssh-ed25519 nonsense",))
+    settings = replace(sshd.settings(tmp_path), known_host_keys=("ssh-ed25519 no-key",))
     assert "no host key line" in error_of(settings, InvalidSettings)
 
 
