@@ -97,6 +97,8 @@ def test_a_point_that_is_none_is_not_found(world: World, as_: As) -> None:
 
 
 def test_restores_are_listed_with_their_result(world: World, as_: As) -> None:
+    ticked = {"point_id": world.point_id, "path": token(world, "empty"), "conflict": "keep"}
+    as_("admin").post("/restores", {**ticked, "target_path": str(world.folder / "listed")})
     page = as_("viewer").get("/restores").text
     assert f"/jobs/{world.restore_job_id}" in page
     assert "Completed" in page
