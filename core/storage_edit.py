@@ -64,18 +64,18 @@ def uses(storage_id: str) -> Uses:
     where they are.
     """
     ids = _repository_ids(storages.get(storage_id))
-    using = select(Config).join(Destination).where(
-        Destination.repository_id.in_(ids), Config.deleted_at.is_(None)
-    )  # fmt: skip
+    configs, number = in_short(storage_id)
     here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
     elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.live())
     only = select(Point).where(here, ~elsewhere, Point.config_id.is_not(None))
+    return Uses(configs, db.session.scalars(only.order_by(Point.taken_at.desc())).all(), number)
+
+
+def in_short(storage_id: str) -> tuple[Sequence[Config], int]:
+    """Return the configs that use a storage, and how many good copies it holds. Raises NotFound."""
+    ids = _repository_ids(storages.get(storage_id))
     number = select(func.count()).select_from(Copy).where(Copy.repository_id.in_(ids), points.live())
-    return Uses(
-        db.session.scalars(using.order_by(func.lower(Config.name)).distinct()).all(),
-        db.session.scalars(only.order_by(Point.taken_at.desc())).all(),
-        db.session.scalar(number) or 0,
-    )
+    return _using(ids), db.session.scalar(number) or 0
 
 
 def why_not_delete(storage_id: str) -> list[str]:
@@ -163,6 +163,13 @@ def replace_lost(storage_id: str, data: StorageInput) -> list[Job]:
 
 def _repository_ids(storage: Storage) -> list[str]:
     return [record.id for record in storage.repositories]
+
+
+def _using(repository_ids: Sequence[str]) -> Sequence[Config]:
+    using = select(Config).where(
+        Config.destinations.any(Destination.repository_id.in_(repository_ids)), Config.deleted_at.is_(None)
+    )
+    return db.session.scalars(using.order_by(func.lower(Config.name))).all()
 
 
 def _running_on(storage_id: str) -> Job | None:

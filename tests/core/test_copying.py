@@ -19,6 +19,7 @@ from core import (
     points,
     recovery,
     retention,
+    states,
     storage_setup,
     storages,
 )
@@ -319,3 +320,41 @@ def test_the_polynomial_of_a_repository_of_an_older_version_is_read_from_it(tmp_
     one, two_ = (storages.open_repository(record) for record in storages.list_repositories())
     assert isinstance(one, Repository)
     assert one.config.chunker_polynomial == two_.config.chunker_polynomial
+
+
+def test_a_destination_that_lacks_something_for_long_degrades_its_config(two: Config, tmp_path: Path) -> None:
+    config_id = two.id
+    back_up(config_id)
+    assert states.state(configs.get(config_id)).word == "Protected"  # it may take its time
+    with write() as session:
+        session.scalars(select(Point)).one().created_at = utc_now() - timedelta(hours=3)
+    state = states.state(configs.get(config_id))
+    assert (state.word, "second lacks 1 point" in state.reason) == ("Degraded", True)
+    assert not state.needs_person
+    verdict = states.verdict()
+    assert (verdict.level, "copies are missing" in verdict.sentence) == ("warning", True)
+    run(copy_jobs()[0])
+    assert states.state(configs.get(config_id)).word == "Protected"
+
+
+def test_what_was_trashed_is_taken_back_when_the_copy_that_stayed_is_lost(
+    two: Config, tmp_path: Path
+) -> None:
+    config_id = two.id
+    for number in range(2):
+        change(tmp_path, str(number))
+        back_up(config_id)
+    run(copy_jobs()[0])
+    old = points.list_for(config_id)[1].id
+    here, there = sorted(points.get(old).copies, key=lambda copy: copy.repository.storage.name)
+    with write() as session:
+        session.get_one(Copy, here.id).trashed_at = utc_now() - timedelta(days=6)
+    restic(tmp_path / "second" / "repository", "forget", there.snapshot_id)
+    run(jobs.create_retention("manual"))
+    with write() as session:
+        assert session.get_one(Copy, there.id).lost_at is not None
+        session.get_one(Copy, here.id).trashed_at = utc_now() - retention.TRASH_FOR
+    run(jobs.create_retention("manual", config_id))
+    point = points.get(old)
+    assert points.is_good(point)
+    assert [copy.forgotten_at for copy in point.copies] == [None, None]
