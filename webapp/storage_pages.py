@@ -52,15 +52,9 @@ def cards() -> list[Card]:
 def card_of(storage: Storage) -> Card:
     """Return one storage in short. One on this machine is looked at; of others the row says how it stands."""
     trouble = _trouble(storage)
-    uses = storage_edit.uses(storage.id)
-    return Card(
-        storages.get(storage.id),
-        storage_usage.of(storage),
-        providers.where(storage),
-        uses.copies,
-        uses.configs,
-        trouble,
-    )
+    used_by, copies = storage_edit.in_short(storage.id)
+    storage = storages.get(storage.id)  # the look may have changed its row
+    return Card(storage, storage_usage.of(storage), providers.where(storage), copies, used_by, trouble)
 
 
 def show_page(storage: Storage) -> ResponseReturnValue:
