@@ -22,6 +22,7 @@ from tests.core.test_copying import first
 from tests.jobs.test_run import run_in_thread
 from tests.jobs.waiting import until
 from tests.servers.sshd import Sshd
+from webapp import create_app
 
 SLOWLY = 400_000  # bytes a second: the second pack waits for the first for 40 seconds
 
@@ -107,3 +108,13 @@ def test_the_tick_fills_a_gap_that_was_left(install: Flask, config: Config) -> N
     later = utc_now().replace(minute=30) + timedelta(hours=3)
     made = [jobs.get(job_id) for job_id in tick.run(later)]
     assert [job.kind for job in made if job.kind == "copy"] == ["copy"]
+
+
+def test_the_command_copies_what_is_missing_and_says_when_nothing_is(
+    install: Flask, config: Config, tmp_path: Path
+) -> None:
+    runner = create_app().test_cli_runner()
+    done = runner.invoke(args=["backup", "sync", "--config", "Files"])
+    assert (done.exit_code, "Files: completed. Copied 1 point from Local disk" in done.stdout) == (0, True)
+    done = runner.invoke(args=["backup", "sync"])
+    assert (done.exit_code, "Nothing is missing" in done.stderr) == (0, True)
