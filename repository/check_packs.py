@@ -6,9 +6,9 @@ import queue
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from types import TracebackType
 
+from repository.allocator import reuse_large_blocks
 from repository.check_damage import Damage
 from repository.check_index import PackFacts
 from repository.check_worker import Failed, Verdict, verify_blobs, verify_pack
@@ -65,6 +65,8 @@ class PackReader:
         self._stopped = False
 
     def __enter__(self) -> PackReader:
+        if not self._workers:  # those hold the packs
+            reuse_large_blocks()
         for pack in sorted(self._packs):
             self._waiting.put(pack)
         try:
@@ -142,19 +144,20 @@ class _Helper:
                 f"a helper process of the check could not be started: {error.strerror}; "
                 "nothing is known of the content of the packs"
             ) from error
-        self._key = repo.key
+        self._repo = repo
         self._greeted = False
 
-    def verify(self, pack: bytes, data: bytes) -> Verdict:
-        """Have a pack verified. Raises WorkerFailed."""
+    def verify(self, pack: bytes) -> Verdict:
+        """Have a pack read and verified. Raises WorkerFailed, StorageError."""
         pipe = self._child.pipe
         try:
             if not self._greeted:
-                pipe.send(self._key)
+                pipe.send(self._repo.key)
                 self._greeted = True
+            data = self._repo.storage.get(pack_key(pack))
             pipe.send(pack)
             pipe.send_bytes(data)
-            del data  # the other process has it now; a pack in memory is enough
+            del data  # the other process has it now
             verdict: Verdict | Failed = pipe.receive()
         except EOFError as error:
             raise _failure(self._child.death()) from error
@@ -174,9 +177,8 @@ class _Helper:
 
 def read_pack(repo: Repository, pack: bytes, count: int, helper: _Helper | None = None) -> PackFindings:
     """Read one pack, of which the index says that it holds `count` blobs."""
-    verify = helper.verify if helper else partial(verify_pack, repo.key)
     try:
-        verdict = verify(pack, repo.storage.get(pack_key(pack)))
+        verdict = helper.verify(pack) if helper else _verify_here(repo, pack)
         if not verdict.header:
             verify_blobs(repo.key, repo.storage.get(pack_key(pack)), repo.index.blobs_in(pack), verdict)
     except (ObjectNotFound, ObjectTruncated) as error:
@@ -185,6 +187,10 @@ def read_pack(repo: Repository, pack: bytes, count: int, helper: _Helper | None 
     if verdict.header:
         _compare_with_index(repo, found, verdict.header, count)
     return found
+
+
+def _verify_here(repo: Repository, pack: bytes) -> Verdict:
+    return verify_pack(repo.key, pack, repo.storage.get(pack_key(pack)))
 
 
 def _compare_with_index(repo: Repository, found: PackFindings, header: bytes, count: int) -> None:

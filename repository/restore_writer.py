@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from repository.allocator import reuse_large_blocks
 from repository.collector import rare_collections
 from repository.entries import Entry, Problem, Target, TargetError, TargetFull
 from repository.errors import BlobNotFound, Damaged
@@ -68,6 +69,7 @@ class RestoreWriter:
     def run(self, actions: Iterator[Action]) -> None:
         """Do everything, each folder before what is in it. Raises TargetFull, WorkerFailed."""
         steps: Iterator[_Step] = in_batches(actions) if self._crew else actions
+        reuse_large_blocks()
         self._stream = Prefetch(self._repo, _with_blobs(steps))
         with rare_collections():
             for step in self._stream:

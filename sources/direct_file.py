@@ -14,7 +14,8 @@ from sources.holes import BLOCK
 
 # Buffers are a multiple of BLOCK, and lie on one: all that a disk asks of such writes.
 _BUFFER_BYTES = 2 * 1024 * 1024
-_BUFFERS = 3
+_BUFFERS = 4
+_THREADS = 2  # one waits for the disk, the other for its turn in Python
 
 
 class DirectFile:
@@ -27,7 +28,7 @@ class DirectFile:
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._pool = ThreadPoolExecutor(1, "write")
+        self._pool = ThreadPoolExecutor(_THREADS, "write")
         self._free = [memoryview(mmap.mmap(-1, _BUFFER_BYTES)) for _ in range(_BUFFERS)]
         self._running: deque[tuple[Future[None], memoryview]] = deque()
         self._buffer = self._free.pop()
@@ -84,18 +85,18 @@ def _next_block(offset: int) -> int:
 
 def _write_at(fd: int, data: memoryview, offset: int) -> None:
     while data:
+        was_direct = fcntl.fcntl(fd, fcntl.F_GETFL) & os.O_DIRECT
         try:
             count = os.pwrite(fd, data, offset)
         except OSError as err:
-            if err.errno != errno.EINVAL or not _end_direct(fd):
+            if err.errno != errno.EINVAL or not was_direct:
                 raise
+            _end_direct(fd)  # the disk wants larger blocks
             continue
         data = data[count:]
         offset += count
 
 
-def _end_direct(fd: int) -> bool:
-    """Write as usual from now on; tell whether that is a change. For disks that want larger blocks."""
-    flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-    fcntl.fcntl(fd, fcntl.F_SETFL, flags & ~os.O_DIRECT)
-    return bool(flags & os.O_DIRECT)
+def _end_direct(fd: int) -> None:
+    """Write as usual from now on."""
+    fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) & ~os.O_DIRECT)

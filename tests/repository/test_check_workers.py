@@ -13,6 +13,7 @@ import pytest
 from repository import check_packs
 from repository.check import CheckResult, check
 from repository.errors import Cancelled, WorkerFailed
+from repository.files import list_packs, pack_key
 from repository.progress import Progress
 from repository.repository import Repository
 from storage_adapters.errors import StorageError
@@ -102,11 +103,28 @@ def test_a_process_that_cannot_be_started_is_said(
 
 def test_an_error_nobody_thought_of_reaches_the_caller(copy: MemoryAdapter) -> None:
     repo = Repository.open(copy, PASSWORD)
+    repo.key = "no key"  # type: ignore[assignment]
+    pack = next(iter(list_packs(copy)))
     helper = check_packs._Helper(repo)
     try:
-        helper._key = "no key"  # type: ignore[assignment]
         with pytest.raises(WorkerFailed, match="failed: AttributeError"):
-            helper.verify(b"a pack", next(data for key, data in copy.objects.items() if key[:5] == "data/"))
+            helper.verify(pack)
+    finally:
+        helper.end()
+        helper.close()
+
+
+def test_a_pack_that_goes_missing_meanwhile_is_said_and_the_others_are_read(copy: MemoryAdapter) -> None:
+    repo = Repository.open(copy, PASSWORD)
+    repo.load_index()
+    gone, *others = list_packs(copy)
+    copy.delete(pack_key(gone))
+    helper = check_packs._Helper(repo)
+    try:
+        assert "cannot be read" in check_packs.read_pack(repo, gone, 1, helper).errors[0]
+        for pack in others:
+            count = len(repo.index.blobs_in(pack))
+            assert check_packs.read_pack(repo, pack, count, helper).errors == []
     finally:
         helper.end()
         helper.close()
