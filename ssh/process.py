@@ -89,7 +89,7 @@ class Process:
                 data = self._channel.recv_stderr(64 * 1024)
             except (SSHException, EOFError, OSError) as error:
                 raise self._cut(error) from error
-            if not data:
+            if not data or len(text) > _MOST_STDERR_BYTES:
                 raise self._cut(EOFError())
             text += data
         before, _, after = text.partition(mark)

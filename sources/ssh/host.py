@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from repository.entries import SourceUnavailable
@@ -17,6 +17,9 @@ from ssh.sftp import Sftp
 # A program may be silent for long while it looks through a slow disk; a dead connection is noticed by itself.
 HOST_LIMITS = TimeLimits(idle_s=600.0)
 
+MOST_BYTES = 1024 * 1024 * 1024  # the attributes of some ten million files
+_READ_BYTES = 256 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class SshHostSettings:
@@ -24,6 +27,17 @@ class SshHostSettings:
 
     server: Server
     sudo: bool = False
+
+
+def read_all(read: Callable[[int], bytes], host: str) -> bytes:
+    """Return all that `read` gives. Raises SourceUnavailable if that is more than any honest host sends."""
+    parts, size = [], 0
+    while data := read(_READ_BYTES):
+        parts.append(data)
+        size += len(data)
+        if size > MOST_BYTES:
+            raise SourceUnavailable(f"{host} sends more than {MOST_BYTES} bytes where little was asked for")
+    return b"".join(parts)
 
 
 class SshHost:
@@ -50,14 +64,11 @@ class SshHost:
             return process.start(self._live(), words, self.name)
 
     def run(self, command: Sequence[bytes], stdin: bytes = b"", *, plain: bool = False) -> Output:
-        """Run a program to its end. Raises Unreachable."""
+        """Run a program to its end. Raises Unreachable; SourceUnavailable if it writes without an end."""
         running = self.start(command, plain=plain)
         try:
             running.send(stdin)
-            parts = []
-            while data := running.read(256 * 1024):
-                parts.append(data)
-            return running.output(b"".join(parts))
+            return running.output(read_all(running.read, self.name))
         finally:
             running.close()
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Literal
 
 from sources.ssh.dialects import Dialect
-from sources.ssh.host import SshHost
+from sources.ssh.host import SshHost, read_all
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
@@ -45,6 +45,7 @@ class Worker:
 
     def __init__(self, host: SshHost, dialect: Dialect) -> None:
         """Start it. Raises Unreachable."""
+        self._host = host.name
         self._mark = secrets.token_hex(16).encode()
         script = _SCRIPT % (dialect.tar, dialect.status, dialect.follow)
         command = [b"sh", b"-c", script, b"holdfast", self._mark, dialect.format]
@@ -84,12 +85,9 @@ class Worker:
 
     def finish(self) -> Output:
         """Read the answer to its end; return it, with what the program complained of. Raises Unreachable."""
-        parts = []
-        while data := self.read(_READ_BYTES):
-            parts.append(data)
-        return Output(
-            self._code or 0, b"".join(parts), self._process.stderr_until(b"\n" + self._mark + b"\n")
-        )
+        text = read_all(self.read, self._host)
+        complaints = self._process.stderr_until(b"\n" + self._mark + b"\n")
+        return Output(self._code or 0, text, complaints)
 
     def close(self) -> None:
         """End it."""

@@ -10,6 +10,7 @@ import pytest
 
 from repository.entries import Problem, SourceUnavailable
 from sources.rules import Rules
+from sources.ssh import host
 from sources.ssh.host import SshHostSettings
 from sources.ssh.rows import Malformed
 from sources.ssh.source import SshSource
@@ -116,6 +117,16 @@ def test_a_listing_that_is_none_is_refused(host_with: Fake, tree: Path, script: 
     )
     source = SshSource(SshHostSettings(server.server()), [str(tree)])
     with pytest.raises(SourceUnavailable, match="no proper listing"):
+        source.list_dir(os.fsencode(tree))
+    source.close()
+
+
+def test_an_answer_without_end_is_cut_off(
+    host_with: Fake, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(host, "MOST_BYTES", 3_000_000)
+    source = SshSource(SshHostSettings(host_with("getfattr", "yes").server()), [str(tree)])
+    with pytest.raises(SourceUnavailable, match="sends more than"):
         source.list_dir(os.fsencode(tree))
     source.close()
 
