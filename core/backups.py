@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import app_state, attempts, failover, points, quota, storages, words
+from core import app_state, attempts, config_source, failover, points, quota, storages, words
 from core.attempts import Attempt
-from core.config_source import FilesSource, left_out_below, open_source, source_of
+from core.config_source import AnySource
 from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
 from core.errors import NotFound
@@ -43,7 +43,8 @@ class _Task:
 
     config_id: str
     name: str
-    source: FilesSource
+    source: AnySource
+    password: str = field(repr=False)
     record_id: str
     compression: Mode
     full_read: bool
@@ -104,7 +105,8 @@ def _task(attempt: Attempt) -> _Task:
     return _Task(
         config.id,
         config.name,
-        source_of(config),
+        config_source.source_of(config),
+        config_source.password_of(config),
         config.destinations[0].repository_id,
         config.compression,  # type: ignore[arg-type]  # checked by ConfigInput
         _full_read_is_due(config),
@@ -156,16 +158,16 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     options = BackupOptions(
         tags=[TAG + task.config_id],
         parent=parent,
-        excludes=[*task.source.exclude, *task.source.iexclude],
+        excludes=config_source.excludes(task.source),
         zone=ZoneInfo(app_state.settings().timezone),
         read_all=task.full_read,
         refuse_empty=not task.allow_empty,
     )
     _log_plan(attempt, task, parent)
-    source = open_source(task.source)
+    source = config_source.open_source(task.source, task.password, attempt.check)
     with (
         TreeCache(os.path.join(app_state.settings().data_dir, TREE_CACHE), source) as cache,
-        Expected(open_source(task.source), task.last_time) as expected,
+        Expected(config_source.countable(task.source), task.last_time) as expected,
     ):
         db.session.rollback()
         result = backup(
@@ -179,6 +181,8 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
         )
     # Not `report`: the snapshot is stored, so a cancel request comes too late.
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
+    for line in config_source.told(source):
+        attempt.log.add("info", line)
     outcome = failover.told(_outcome(result), task.passed_over)
     tell_lost_packs(attempt.log, task.record_id, result.lost_packs)
     db.session.rollback()
@@ -219,9 +223,8 @@ def _log(attempt: Attempt, problem: Problem) -> None:
 
 def _log_plan(attempt: Attempt, task: _Task, parent: bytes | None) -> None:
     """Say what is read, and why so much or so little of it."""
-    attempt.log.add("info", f"Backing up {', '.join(task.source.paths)}.")
-    for place, reason in left_out_below(task.source):
-        attempt.log.add("info", f"Left out, as always: {place} ({reason}).")
+    for line in config_source.plan(task.source):
+        attempt.log.add("info", line)
     if parent is None:
         attempt.log.add("info", "There is no earlier point to compare with: every file is read.")
     elif task.full_read:

@@ -1,130 +1,123 @@
-"""What a config of type files reads: its schema, and the Source made from it."""
+"""What a config reads, by its type: one schema for forms, API and commands, and the Source made from it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import Field, TypeAdapter
 
-from core import app_state, storages
+from core import secrets, source_database, source_files
 from core.errors import Invalid
-from core.form_values import split_lines
 from core.models import Config
-from sources.local import LocalSource
-from sources.rules import Rules, parse_size
+from core.source_database import DatabasePreview, DatabaseSource
+from core.source_files import FilesSource
+from repository.entries import Source, SourceUnavailable
+from sources.postgres.source import PostgresSource
+from sources.preview import Preview
+from sources.preview import preview as preview_tree
 
-# Left out unless a config names a path in them: the kernel makes them anew at each start.
-KERNEL_FOLDERS = ("/proc", "/sys", "/dev", "/run")
+AnySource = Annotated[FilesSource | DatabaseSource, Field(discriminator="type")]
 
-
-def _unique(items: list[str]) -> list[str]:
-    return list(dict.fromkeys(item for item in items if item))
-
-
-def _check_path(path: str) -> str:
-    if not path.startswith("/"):
-        raise ValueError(f"{path!r} is not an absolute path: it must start with /")
-    if not path.isprintable():
-        raise ValueError(f"{path!r} holds a character that cannot be shown")
-    return os.path.normpath("/" + path.lstrip("/"))
+_ADAPTER: TypeAdapter[FilesSource | DatabaseSource] = TypeAdapter(AnySource)
+_SEALED_IN = {"table": "configs", "column": "secrets_sealed"}
 
 
-def _check_size(text: str) -> str:
-    text = text.strip()
-    if text and parse_size(text) < 1:
-        raise ValueError("the size must be more than nothing, such as 500M")
-    return text
+def source_of(config: Config) -> FilesSource | DatabaseSource:
+    """Return what a config reads; a password is not part of it."""
+    return _ADAPTER.validate_python({**config.source, "type": config.type})
 
 
-def _checked(make: Callable[[list[str]], object]) -> Callable[[list[str]], list[str]]:
-    def check(items: list[str]) -> list[str]:
-        make(items)
-        return items
-
-    return check
+def as_stored(config: Config) -> FilesSource | DatabaseSource:
+    """Return the same unchecked, to be shown and corrected."""
+    model = DatabaseSource if config.type == "database" else FilesSource
+    return model.model_construct(**config.source)
 
 
-Lines = Annotated[list[str], BeforeValidator(split_lines), AfterValidator(_unique)]
-Paths = Annotated[
-    list[Annotated[str, AfterValidator(_check_path)]], BeforeValidator(split_lines), AfterValidator(_unique)
-]
+def document(source: FilesSource | DatabaseSource) -> dict[str, object]:
+    """Return the source as it is stored, without its type and its secrets."""
+    return source.model_dump(exclude={"type"})
 
 
-class FilesSource(BaseModel):
-    """Trees on this machine, and restic's rules for what is left out. Lists may come as lines of text."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    paths: Paths = Field(min_length=1)
-    exclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(exclude=tuple(lines))))] = []
-    iexclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(iexclude=tuple(lines))))] = []
-    exclude_caches: bool = False
-    exclude_if_present: Annotated[
-        Lines, AfterValidator(_checked(lambda lines: Rules(exclude_if_present=tuple(lines))))
-    ] = []
-    exclude_larger_than: Annotated[str, AfterValidator(_check_size)] = ""
-    one_file_system: bool = False
+def check(source: FilesSource | DatabaseSource) -> None:
+    """Raise Invalid, by field, for what a backup could never read."""
+    if isinstance(source, FilesSource):
+        source_files.check_paths(source)
 
 
-def source_of(config: Config) -> FilesSource:
-    """Return what a config of type files reads."""
-    return FilesSource.model_validate(config.source)
+def keep_secrets(config: Config, source: FilesSource | DatabaseSource) -> None:
+    """Seal a new password into the config's row, which has its id; a stored one stays if none is given.
 
-
-def open_source(source: FilesSource) -> LocalSource:
-    """Return the tree to read, with the rules and with all that is always left out."""
-    return LocalSource(source.paths, rules=rules_of(source), always_excluded=always_excluded(source.paths))
-
-
-def rules_of(source: FilesSource) -> Rules:
-    """Return the source's rules in the form that the matcher takes."""
-    return Rules(
-        exclude=tuple(source.exclude),
-        iexclude=tuple(source.iexclude),
-        exclude_caches=source.exclude_caches,
-        exclude_if_present=tuple(source.exclude_if_present),
-        exclude_larger_than=parse_size(source.exclude_larger_than) if source.exclude_larger_than else None,
-        one_file_system=source.one_file_system,
-    )
-
-
-def check_paths(source: FilesSource) -> None:
-    """Raise Invalid, by field, for a path that a backup would leave out, or store as a mere link."""
-    excluded = [(os.path.realpath(place), reason) for place, reason in always_excluded(source.paths)]
-    for path in source.paths:
-        real = os.path.realpath(path)
-        for place, reason in excluded:
-            if real == place or real.startswith(place + "/"):
-                is_or_lies = "is" if real == place else "lies in"
-                raise Invalid(
-                    {"paths": f"{path} {is_or_lies} {reason}, which is never backed up. Take it out."}
-                )
-        if os.path.islink(path):
-            text = f"{path} is a link, and only the link would be stored. Name what it leads to: {real}"
-            raise Invalid({"paths": text})
-
-
-def left_out_below(source: FilesSource) -> list[tuple[str, str]]:
-    """Return those of the places always left out that lie below the source's paths, with the reasons."""
-    tops = [os.path.join(os.path.realpath(path), "") for path in source.paths]
-    return [
-        (place, reason)
-        for place, reason in always_excluded(source.paths)
-        if os.path.lexists(place) and any(os.path.realpath(place).startswith(top) for top in tops)
-    ]
-
-
-def always_excluded(paths: Iterable[str] = ()) -> list[tuple[str, str]]:
-    """Return the places that no backup holds, each with the reason, as pages and logs say it.
-
-    The kernel's folders are among them unless one of `paths` lies in them.
+    Raises Invalid where that one was for another server or user.
     """
-    excluded = [(app_state.settings().data_dir, "Holdfast's own data folder")]
-    excluded += [(root, "a storage of Holdfast") for root in storages.local_roots()]
-    named = [os.path.join(path, "") for path in paths]
-    for folder in KERNEL_FOLDERS:
-        if not any(path.startswith(folder + "/") for path in named):
-            excluded.append((folder, "made by the kernel at each start"))
-    return excluded
+    if not isinstance(source, DatabaseSource):
+        return
+    if source.password is not None:
+        text = source.password.get_secret_value()
+        config.secrets_sealed = secrets.seal(text, row=config.id, **_SEALED_IN) if text else ""
+    elif config.secrets_sealed:
+        before = DatabaseSource.model_construct(**config.source).place
+        if before != source.place:
+            text = "Type the password again: the stored one is for another server or user."
+            raise Invalid({"password": text})
+
+
+def password_of(config: Config) -> str:
+    """Return the password of a config's server, "" if it has none. Raises SealBroken."""
+    sealed = config.secrets_sealed
+    return secrets.unseal(sealed, row=config.id, **_SEALED_IN) if sealed else ""
+
+
+def open_source(
+    source: FilesSource | DatabaseSource, password: str = "", waiting: Callable[[], None] = lambda: None
+) -> Source:
+    """Return what is to be read; `waiting` is called while a server is waited for, and may raise."""
+    if isinstance(source, DatabaseSource):
+        return source_database.open_source(source, password, waiting)
+    return source_files.open_source(source)
+
+
+def countable(source: FilesSource | DatabaseSource) -> Source | None:
+    """Return the same to be counted beside a backup; None where only reading tells how much there is."""
+    return source_files.open_source(source) if isinstance(source, FilesSource) else None
+
+
+def excludes(source: FilesSource | DatabaseSource) -> list[str]:
+    """Return the patterns that a snapshot names."""
+    return [*source.exclude, *source.iexclude] if isinstance(source, FilesSource) else []
+
+
+def what(source: FilesSource | DatabaseSource) -> str:
+    """Say in short what is backed up."""
+    return ", ".join(source.paths) if isinstance(source, FilesSource) else source_database.what(source)
+
+
+def plan(source: FilesSource | DatabaseSource) -> list[str]:
+    """Say, a line each, what a backup is going to read, and what never."""
+    lines = [f"Backing up {what(source)}."]
+    if isinstance(source, FilesSource):
+        left_out = source_files.left_out_below(source)
+        return lines + [f"Left out, as always: {place} ({reason})." for place, reason in left_out]
+    return lines + ([source_database.NOT_ACROSS] if source.which == "all" or source.databases[1:] else [])
+
+
+def told(opened: Source) -> list[str]:
+    """Say, a line each, what was read, once a backup has ended."""
+    return source_database.told(opened.manifest) if isinstance(opened, PostgresSource) else []
+
+
+def preview(
+    source: FilesSource | DatabaseSource, password: str = "", limit_s: float = 5.0
+) -> Preview | DatabasePreview:
+    """Return what a backup would read. Raises Invalid if a path is missing or a server lets nobody in."""
+    try:
+        if isinstance(source, DatabaseSource):
+            return source_database.preview(source, password)
+        return preview_tree(source_files.open_source(source), limit_s=limit_s)
+    except SourceUnavailable as error:
+        field = "host" if isinstance(source, DatabaseSource) else "paths"
+        raise Invalid({field: _sentence(str(error))}) from error
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")

@@ -17,8 +17,8 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, app_state, destinations, schedules
-from core.config_source import FilesSource, check_paths, open_source
+from core import alerts, app_state, config_source, destinations, schedules
+from core.config_source import AnySource
 from core.db import db, utc_now, write
 from core.destinations import DestinationInput
 from core.errors import Invalid, NotFound, Refused
@@ -26,13 +26,14 @@ from core.models import Config, Job
 from core.models.job import PENDING
 from core.retention_rules import RetentionRule as RetentionRule
 from core.retention_rules import blank_is_none
-from repository.entries import SourceUnavailable
+from core.source_database import DatabasePreview
 from sources.preview import Preview
-from sources.preview import preview as preview_source
 
 LONGEST_NAME = 100
 DEFAULT_CRON = "0 3 * * *"
 DEFAULT_DAYS = 14
+# The field that a sentence about a whole source goes to, by type.
+_MAIN_FIELD = {"database": "host"}
 
 
 class ConfigInput(BaseModel):
@@ -42,12 +43,13 @@ class ConfigInput(BaseModel):
     repository there is) and `retention` are about the first one, and the others stay as they are.
     """
 
-    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+    # What was typed may hold a password: no error shows it.
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
-    type: Literal["files"] = "files"
+    type: Literal["files", "database"] = "files"
     enabled: bool = True
-    source: FilesSource
+    source: AnySource
     cron: str = ""
     timezone: str = "UTC"
     retention: RetentionRule = RetentionRule(days=DEFAULT_DAYS)
@@ -55,6 +57,15 @@ class ConfigInput(BaseModel):
     destinations: list[DestinationInput] = []
     compression: Literal["auto", "off", "max"] = "auto"
     full_read_days: int = Field(default=7, ge=1, le=365)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _type_of_source(cls, data: Any) -> Any:
+        """Let a source's fields be those of the config's type."""
+        source = data.get("source") if isinstance(data, Mapping) else None
+        if isinstance(source, Mapping):
+            return {**data, "source": {**source, "type": data.get("type", "files")}}
+        return data if source is None else {**data, "type": source.type}
 
     @field_validator("name")
     @classmethod
@@ -104,7 +115,7 @@ def offered() -> dict[str, Any]:
 
 def create(data: ConfigInput) -> Config:
     """Make a config. Raises Invalid for a taken name or an excluded path, Refused without a repository."""
-    check_paths(data.source)
+    config_source.check(data.source)
     with write() as session:
         return insert(session, data)
 
@@ -116,15 +127,19 @@ def insert(session: Session, data: ConfigInput) -> Config:
     _fill(config, data)
     session.add(config)
     session.flush()
+    config_source.keep_secrets(config, data.source)
     _set_destinations(session, config, data)
     return config
 
 
 def update(config_id: str, data: ConfigInput) -> Config:
     """Change a config; due times of the former schedule are not caught up. Raises Invalid, NotFound."""
-    check_paths(data.source)
+    config_source.check(data.source)
     with write() as session:
         config = _get(session, config_id)
+        if config.type != data.type:
+            raise Invalid({"type": f"{config.name} stays of type {config.type}: make another config."})
+        config_source.keep_secrets(config, data.source)
         _require_free_name(session, data.name, config_id)
         if (config.cron, config.timezone) != (data.cron, data.timezone) or data.enabled > config.enabled:
             config.scheduled_since = utc_now()
@@ -174,9 +189,9 @@ def to_input(config: Config) -> ConfigInput:
     """Return what a person decided about a config, to be shown in a form and changed."""
     return ConfigInput.model_construct(
         name=config.name,
-        type="files",
+        type=config.type,
         enabled=config.enabled,
-        source=FilesSource.model_construct(**config.source),
+        source=config_source.as_stored(config),
         cron=config.cron,
         timezone=config.timezone,
         retention=RetentionRule.model_validate(config.retention),
@@ -187,12 +202,24 @@ def to_input(config: Config) -> ConfigInput:
     )
 
 
-def preview(data: ConfigInput, limit_s: float = 5.0) -> Preview:
-    """Return what a backup would read and what the rules leave out. Raises Invalid if a path is missing."""
-    try:
-        return preview_source(open_source(data.source), limit_s=limit_s)
-    except SourceUnavailable as error:
-        raise Invalid({"paths": str(error)}) from error
+def preview(
+    data: ConfigInput, limit_s: float = 5.0, *, config_id: str | None = None
+) -> Preview | DatabasePreview:
+    """Return what a backup would read and what the rules leave out; `config_id`: the config it changes.
+
+    Raises Invalid if a path is missing, or a server lets nobody in.
+    """
+    return config_source.preview(data.source, _password(data, config_id), limit_s)
+
+
+def _password(data: ConfigInput, config_id: str | None) -> str:
+    """Return the password given, or else the one stored, if it is for the same server and user."""
+    given = getattr(data.source, "password", None)
+    if given is not None or config_id is None:
+        return given.get_secret_value() if given is not None else ""
+    config = get(config_id)
+    same = getattr(config_source.source_of(config), "place", None) == getattr(data.source, "place", None)
+    return config_source.password_of(config) if same else ""
 
 
 def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:
@@ -204,7 +231,7 @@ def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:
 
 def _fill(config: Config, data: ConfigInput) -> None:
     config.name, config.type, config.enabled = data.name, data.type, data.enabled
-    config.source = data.source.model_dump()
+    config.source = config_source.document(data.source)
     config.cron, config.timezone = data.cron, data.timezone
     config.compression, config.full_read_days = data.compression, data.full_read_days
     config.updated_at = utc_now()
@@ -233,7 +260,11 @@ def _sentences(error: ValidationError) -> dict[str, str]:
     for problem in error.errors():
         listed = problem["loc"][:1] == ("destinations",)
         place = [str(part) for part in problem["loc"] if listed or not isinstance(part, int)]
-        field = ".".join(place[1:] if place[:1] == ["source"] and len(place) > 1 else place) or "name"
+        if place == ["source"] and problem["type"].startswith("union_tag"):
+            place = ["type"]
+        elif place[:1] == ["source"] and len(place) > 1:  # then comes its type
+            place = place[2:] or [_MAIN_FIELD.get(place[1], "paths")]
+        field = ".".join(place) or "name"
         sentences.setdefault(field, _sentence(problem["msg"], problem["type"]))
     return sentences
 

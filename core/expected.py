@@ -14,17 +14,17 @@ from sources.preview import Totals, measure
 class Expected:
     """Add totals to the progress: those given, or what a thread counts in the source, once it is done.
 
-    The source must be one that nobody else uses: listing keeps folders open.
+    The source must be one that nobody else uses: listing keeps folders open; None is not counted.
     """
 
-    def __init__(self, source: Source, last_time: Totals | None) -> None:
+    def __init__(self, source: Source | None, last_time: Totals | None) -> None:
         self._source = source
         self._totals = last_time
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._count, name="expected", daemon=True)
 
     def __enter__(self) -> Expected:
-        if self._totals is None:
+        if self._totals is None and self._source is not None:
             self._thread.start()
         return self
 
@@ -44,6 +44,7 @@ class Expected:
         return replace(progress, files_total=files, bytes_total=size)
 
     def _count(self) -> None:
+        assert self._source is not None
         totals = Totals()
         try:
             for running in measure(self._source):

@@ -17,6 +17,17 @@ from repository.errors import (
     RepositoryError,
     WrongPassword,
 )
+from sources.postgres.errors import (
+    BadConnection,
+    DumpFailed,
+    MissingRight,
+    NoSuchDatabase,
+    ProgramMissing,
+    RestoreFailed,
+    RestoreRefused,
+    RestoreTargetFull,
+    ServerUnavailable,
+)
 from storage_adapters.errors import (
     ObjectNotFound,
     PermissionDenied,
@@ -40,7 +51,19 @@ class Outcome:
 
 
 # From the most special class to the most general: (class, what to do).
-_ADVICE: tuple[tuple[type[Exception], str], ...] = (
+_ADVICE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], str], ...] = (
+    (
+        ServerUnavailable,
+        "See that the server runs, is reachable and lets this user in, then run it again.",
+    ),
+    (ProgramMissing, "Install PostgreSQL's client programs of the server's version, then run it again."),
+    (
+        (BadConnection, NoSuchDatabase, MissingRight, DumpFailed),
+        "Mend what is named, on the server or in the config; its preview looks at connection and rights. "
+        "A dump that broke off is never kept as a point.",
+    ),
+    ((RestoreRefused, RestoreFailed), "Mend what is named on the server, then restore again."),
+    (RestoreTargetFull, "Make room on the server, or choose another one, then restore again."),
     (
         SourceUnavailable,
         "See that the path exists and its disk is mounted, or correct the config; then run it again.",
@@ -123,7 +146,8 @@ def half_done(kind: str) -> str:
 
 def explain(error: Exception, meaning: str) -> Outcome:
     """Turn an error that ended a job into a failed outcome; `meaning` says what it means for the data."""
-    return Outcome("failed", sentence(_say(error)), meaning, _advise(error), _chain(error))
+    left = "".join(f" {sentence(note)}" for note in getattr(error, "__notes__", ()))  # on a server
+    return Outcome("failed", sentence(_say(error)), meaning + left, _advise(error), _chain(error))
 
 
 def sentence(text: str) -> str:

@@ -7,13 +7,14 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from core import attempts, points, providers, restores, storages, words
+from core import attempts, restores, words
 from core.attempts import Attempt
+from core.database_restoring import perform_database_restore
 from core.db import db
 from core.dead_locks import remove_dead_locks
-from core.errors import NotFound, Unreachable
-from core.models import Copy, Restore
+from core.models import Restore
 from core.outcomes import Outcome
+from core.restore_source import RestoreSource, copies_to_try, open_copy
 from core.restore_targets import refuse_target
 from core.restores import Conflict
 from core.tokens import path_from_token
@@ -68,20 +69,12 @@ class _Task:
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
 
 
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """The copy that is read. `told`: which one that is, where there are several."""
-
-    copy_id: int
-    name: str  # of its storage
-    snapshot_id: bytes
-    told: str
-
-
 def perform_restore(attempt: Attempt) -> Outcome:
     """Do the restore that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
+    if restores.of_job(attempt.job_id).database:
+        return perform_database_restore(attempt)
     task = _task(attempt)
-    source, repo = _open(attempt, task)
+    source, repo = open_copy(attempt, task.copy_ids)
     try:
         remove_dead_locks(repo)
         with lock_repository(repo, on_lock_id=attempt.hold_lock):
@@ -93,46 +86,15 @@ def perform_restore(attempt: Attempt) -> Outcome:
     return outcome
 
 
-def _open(attempt: Attempt, task: _Task) -> tuple[_Source, Repository]:
-    """Open the first copy whose storage answers; of them all, what is wrong with the best is raised."""
-    first: Unreachable | None = None
-    for number, copy_id in enumerate(task.copy_ids, 1):
-        copy = db.session.get_one(Copy, copy_id)
-        # Only the last one is waited for: there are others.
-        policy = providers.QUICK if number < len(task.copy_ids) else None
-        try:
-            repo = storages.open_repository(copy.repository, policy=policy)
-        except Unreachable as error:
-            first = first or error
-            attempt.log.add("warning", error.message)
-            continue
-        source = _Source(copy.id, copy.repository.storage.name, bytes.fromhex(copy.snapshot_id), _told(copy))
-        attempt.log.add("info", f"Reading from {source.name}, snapshot {copy.snapshot_id[:8]}.")
-        return source, repo
-    raise first or NotFound("The point that was to be restored is gone.", "Choose another one.")
-
-
-def _told(copy: Copy) -> str:
-    live = [other.repository.storage for other in copy.point.copies if points.is_live(other)]
-    if len(live) < 2:
-        return ""
-    names = sorted({storage.name for storage in live if storage.unreachable_since is not None})
-    are = "is" if len(names) == 1 else "are"
-    away = f"; {' and '.join(names)} {are} unreachable" if names else ""
-    return f" Read from {copy.repository.storage.name}{away}."
-
-
 def _task(attempt: Attempt) -> _Task:
     row = restores.of_job(attempt.job_id)
     chosen = attempts.current(attempt).parameters.get("copy_id")
-    best = points.best_copy(row.point, chosen)
-    copies = [best] if chosen is not None else points.in_order(row.point)
     include = tuple(path_from_token(token) for token in row.include.get("paths", []))
     # Looked at again: a storage may have been set up there since the restore was asked for.
     target = refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
     return _Task(
         row.id,
-        tuple(copy.id for copy in copies),
+        copies_to_try(row.point, chosen),
         target,
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
@@ -169,13 +131,13 @@ def _with_totals(attempt: Attempt, task: _Task) -> Callable[[Progress], None]:
     return lambda progress: attempt.report(replace(progress, files_total=files, bytes_total=size))
 
 
-def _write_counts(session: Session, task: _Task, source: _Source, result: RestoreResult) -> None:
+def _write_counts(session: Session, task: _Task, source: RestoreSource, result: RestoreResult) -> None:
     row = session.get_one(Restore, task.restore_id)
     row.copy_id = source.copy_id
     row.files, row.bytes, row.kept, row.renamed = result.files, result.bytes, result.kept, result.renamed
 
 
-def _outcome(result: RestoreResult, missing: _Missing, task: _Task, source: _Source) -> Outcome:
+def _outcome(result: RestoreResult, missing: _Missing, task: _Task, source: RestoreSource) -> Outcome:
     outcome = _judge(result, missing, task)
     outcome.summary += source.told
     outcome.counts = {

@@ -8,7 +8,18 @@ from collections.abc import Sequence
 
 import click
 
-from core import clock, clock_watch, configs, copying, jobs, nodes, points, restores, states
+from core import (
+    clock,
+    clock_watch,
+    configs,
+    copying,
+    database_restores,
+    jobs,
+    nodes,
+    points,
+    restores,
+    states,
+)
 from core.errors import Conflict, NotFound, Refused
 from core.models import Config, Job, Point
 from core.restores import CONFLICTS
@@ -41,6 +52,17 @@ def files(config_name: str | None, allow_empty: bool, wait: bool, max_wait: int,
     """Back up all enabled configs of type files."""
     prepare()
     _run_configs(_wanted("files", config_name), allow_empty, wait, max_wait, as_json)
+
+
+@backup.command("database")
+@_CONFIG
+@_WAIT
+@_MAX_WAIT
+@_JSON
+def database(config_name: str | None, wait: bool, max_wait: int, as_json: bool) -> None:
+    """Back up all enabled configs of type database."""
+    prepare()
+    _run_configs(_wanted("database", config_name), False, wait, max_wait, as_json)
 
 
 @backup.command("all")
@@ -106,7 +128,11 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 
 @backup.command("restore")
 @click.argument("point")
-@click.option("--to", "target", required=True, metavar="DIR", help="The folder to restore into.")
+@click.option("--to", "target", metavar="DIR", help="The folder to restore into.")
+@click.option("--to-database", metavar="NAME", help="The new database to restore a dump into.")
+@click.option("--database", "dumped", default="", metavar="NAME", help="Which database of the point.")
+@click.option("--server-of", metavar="CONFIG", help="Restore to this config's server, not the point's own.")
+@click.option("--no-owners", is_flag=True, help="Without owners, rights and roles: all is the user's.")
 @click.option(
     "--include", multiple=True, metavar="PATH", help="Only this file or folder, as it was backed up."
 )
@@ -119,25 +145,43 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 @_JSON
 def restore(
     point: str,
-    target: str,
+    target: str | None,
+    to_database: str | None,
+    dumped: str,
+    server_of: str | None,
+    no_owners: bool,
     include: Sequence[str],
     conflict: str,
     config_name: str | None,
     max_wait: int,
     as_json: bool,
 ) -> None:
-    """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder."""
-    found = _find_point(point, config_name)
+    """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder, or a
+    dump in it into a new database."""
+    if (target is None) == (to_database is None):
+        raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
+    found = _find_point(point, config_name, "database" if to_database else None)
+    if to_database is not None:
+        given_database = {
+            "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
+            "server_config_id": _find_config(server_of).id if server_of else None,
+        }  # fmt: skip
+        job = database_restores.create(database_restores.validate(given_database), "command")
+    else:
+        job = restores.create(_files_wanted(found, str(target), include, conflict), "command")
+    _answer([job.id], max_wait, as_json)
+
+
+def _files_wanted(point: Point, target: str, include: Sequence[str], conflict: str) -> restores.RestoreInput:
     given = {
-        "point_id": found.id,
+        "point_id": point.id,
         "include": [
             token_from_path(os.fsencode(os.path.normpath("/" + path.lstrip("/")))) for path in include
         ],
         "target_path": os.path.abspath(target),
         "conflict": conflict,
     }
-    job = restores.create(restores.validate(given), "command")
-    _answer([job.id], max_wait, as_json)
+    return restores.validate(given)
 
 
 def _wanted(kind: str | None, config_name: str | None) -> Sequence[Config]:
@@ -205,18 +249,20 @@ def _find_config(wanted: str) -> Config:
     raise click.UsageError(f"There is no config {wanted!r}. There are: {names}.")
 
 
-def _find_point(wanted: str, config_name: str | None) -> Point:
+def _find_point(wanted: str, config_name: str | None, kind: str | None = None) -> Point:
+    """Return a point; of "latest", that of the config named, or of the only one (of a type) that has any."""
     config = _find_config(config_name) if config_name else None
     if wanted == "latest":
-        return _latest(config)
+        return _latest(config, kind)
     found = points.find(wanted)
     if config is not None and found.config_id != config.id:
         raise click.UsageError(f"Point {found.id} is not of the config {config.name}.")
     return found
 
 
-def _latest(config: Config | None) -> Point:
-    fitting = [config] if config else [each for each in configs.list_all() if points.latest(each.id)]
+def _latest(config: Config | None, kind: str | None) -> Point:
+    of_kind = [each for each in configs.list_all() if kind in (None, each.type)]
+    fitting = [config] if config else [each for each in of_kind if points.latest(each.id)]
     if len(fitting) > 1:
         names = ", ".join(each.name for each in fitting)
         raise click.UsageError(f"Several configs have points: {names}. Say which with --config.")

@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core import cron_words, retention, retention_rules, schedules
+from core import config_source, cron_words, retention, retention_rules, schedules
 from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
 from core.models import Config
+from core.source_files import FilesSource
 from webapp import config_form, destination_form, formats
 from webapp.forms import Form
 
@@ -53,6 +54,19 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     if config is not None:
         summary.removal = _removal(form, config)
     return summary
+
+
+def what_of(config: Config, most: int | None = None) -> str:
+    """Say what a config backs up; of its folders, `most` by name."""
+    source = config_source.as_stored(config)
+    if most is not None and isinstance(source, FilesSource):
+        return formats.listing(source.paths, most)
+    return config_source.what(source)
+
+
+def type_icon(config: Config) -> str:
+    """Return the icon of a config's type."""
+    return "server" if config.type == "database" else "folder"
 
 
 def kept_by(config: Config) -> str:

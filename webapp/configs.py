@@ -229,7 +229,7 @@ def delete(config_id: str) -> ResponseReturnValue:
 
 def _saved(config: Config, message: str) -> ResponseReturnValue:
     """Go to a config's page; a folder that is not there may be saved, but not silently."""
-    if missing := config_pages.missing(config.source["paths"]):
+    if missing := config_pages.missing(config.source.get("paths", [])):
         flash(missing, "warn")
     return answers.see_other(url_for("configs.show", config_id=config.id), message)
 

@@ -15,7 +15,7 @@ from flask import Flask, request, url_for
 from core import alerts, cron_words, jobs, points, restores, storages, tokens
 from core.models import Config, Job, Point
 from core.retention_rules import TIERS
-from webapp import config_form, config_pages, destination_form, sessions, setup, wording
+from webapp import config_form, config_pages, config_words, destination_form, sessions, setup, wording
 
 _SENTENCES = {
     "Paused": "{name} is paused.",
@@ -63,6 +63,8 @@ def register(app: Flask) -> None:
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
     )
     app.add_template_filter(cron_words.describe, "in_words")
+    app.add_template_filter(config_words.what_of, "what_of")
+    app.add_template_filter(config_words.type_icon, "type_icon")
     app.add_template_filter(_point_look, "point_look")
     app.add_template_filter(_path_of_token, "path_of_token")
     app.add_template_filter(_clock, "clock")

@@ -13,7 +13,7 @@ from core.models.storage import RepositoryRecord
 
 
 class Config(Base):
-    """One thing that is backed up. `source` for files: see core.configs.FilesSource.
+    """One thing that is backed up. `source` by type: core.config_source; its password is sealed apart.
 
     `scheduled_since`: due times before it are never caught up. A deleted config keeps its row and its points.
     """
@@ -29,6 +29,7 @@ class Config(Base):
     type: Mapped[Word]
     enabled: Mapped[bool] = mapped_column(default=True)
     source: Mapped[Document]
+    secrets_sealed: Mapped[LongText] = mapped_column(default="")
     cron: Mapped[Name] = mapped_column(default="")  # empty: only by hand
     timezone: Mapped[str] = mapped_column(String(64), default="UTC")
     scheduled_since: Mapped[Moment | None]

@@ -13,7 +13,10 @@ from core.models.point import Copy, Point
 
 class Restore(Base):
     """`include`: `{"paths": [base64 of tree paths, …]}`, empty for all. `conflict`: keep, replace,
-    replace-if-older, rename. Status and progress stand on its job."""
+    replace-if-older, rename. Status and progress stand on its job.
+
+    `database`, of a restore into a PostgreSQL server: what core.database_restores was asked, and `result`;
+    empty for one of files."""
 
     __tablename__ = "restores"
 
@@ -28,6 +31,7 @@ class Restore(Base):
     bytes: Mapped[Bytes]
     kept: Mapped[Bytes]
     renamed: Mapped[Bytes]
+    database: Mapped[Document]
     created_at: Mapped[Created]
 
     job: Mapped[Job] = relationship()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from core import alerts, config_source, configs, jobs, setup, storage_setup
+from core import alerts, configs, jobs, setup, source_files, storage_setup
 from core.db import write
 from core.errors import Invalid, NotFound, Refused
 from core.models import Job
@@ -66,7 +66,8 @@ def test_what_was_decided_is_kept_and_shown_again(disk: str) -> None:
         ({"name": ""}, {"name"}),
         ({"name": "a\nb"}, {"name"}),
         ({"name": "x" * 101}, {"name"}),
-        ({"type": "database"}, {"type"}),
+        ({"type": "tape"}, {"type"}),
+        ({"type": "database"}, {"paths"}),
         ({"source": {}}, {"paths"}),
         ({"source": {"paths": "\n \n"}}, {"paths"}),
         ({"source": {"paths": ["etc"]}}, {"paths"}),
@@ -243,7 +244,7 @@ def test_a_path_that_is_a_link_is_refused_with_what_it_leads_to(disk: str, tmp_p
 
 
 def test_the_kernels_folders_are_left_out_unless_they_are_named(context: Flask) -> None:
-    places = [place for place, _ in config_source.always_excluded(["/", "/run/service"])]
+    places = [place for place, _ in source_files.always_excluded(["/", "/run/service"])]
     assert {"/proc", "/sys", "/dev"} <= set(places)
     assert "/run" not in places
-    assert "/run" in [place for place, _ in config_source.always_excluded(["/", "/running"])]
+    assert "/run" in [place for place, _ in source_files.always_excluded(["/", "/running"])]
