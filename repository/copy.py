@@ -18,11 +18,14 @@ from repository.snapshots import Found
 from repository.transfer import Transfer, Wanted
 from repository.tree import Node
 from repository.used import walk_trees
-from repository.writer import WriteOptions
+from repository.writer import INDEX_MAX_AGE_S, WriteOptions
+from storage_adapters.base import is_far
 
 # After so much the index is saved: a copy that is cut off goes on from there.
 _BATCH_BYTES = 256 * 1024 * 1024
 _BATCH_BLOBS = 20_000
+# Far away that takes long: there the index is saved also in the middle of a batch, this often.
+_FAR_INDEX_AGE_S = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -51,8 +54,9 @@ def copy(
 
     A snapshot that the destination has already is skipped, and so is every blob. `on_stored` is called after
     each, with its id in the source and in the destination and the stored bytes it added. Raises
-    SnapshotNotFound, Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress`: snapshots
-    copied before are there then, and the next run goes on from what was stored.
+    SnapshotNotFound, Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress` (called
+    from several threads, also before each write): snapshots copied before are there then, and the next run
+    goes on from what was stored.
     """
     wanted = [(each, source.load_snapshot(each)) for each in snapshot_ids]
     known = _Known(
@@ -125,14 +129,20 @@ class _Run:
 
     def copy_snapshot(self, snapshot: Snapshot) -> bytes:
         """Copy what a snapshot needs, then store it; return its new id."""
+        far = is_far(self._destination.storage)
         writer = self._destination.start_writing(
-            WriteOptions(compression=self._destination.compression, guard=self._guard)
+            WriteOptions(
+                compression=self._destination.compression,
+                guard=self._guard,
+                index_max_age_s=_FAR_INDEX_AGE_S if far else INDEX_MAX_AGE_S,
+            )
         )
         transfer = Transfer(self._source, writer, self._destination.config.version, self._count)
         for batch in self._batches(snapshot.tree):
             transfer.run(batch)
             self.result.blobs_added += sum(len(places) for _, places in batch)
             writer.flush()
+        self._tell()  # the last moment to be cancelled
         return commit_snapshot(self._destination, snapshot, *self._locks)
 
     def _batches(self, root: bytes) -> Iterator[list[Wanted]]:
@@ -165,11 +175,16 @@ class _Run:
         batch.add(blob_type, blob_id, places[0])
 
     def _guard(self) -> None:
+        """Before each write, in the threads that upload: a whole batch may be on its way."""
         for lock in self._locks:
             lock.check()
+        self._tell()
 
     def _count(self, stored_bytes: int) -> None:
         self.result.bytes_added += stored_bytes
+        self._tell()
+
+    def _tell(self) -> None:
         self._progress(Progress("copying", self._trees, bytes_added=self.result.bytes_added))
 
 

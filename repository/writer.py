@@ -37,11 +37,15 @@ class SavedBlob(NamedTuple):
 
 @dataclass(slots=True)
 class WriteOptions:
-    """How blobs are written. `guard` is called before each write and raises if the lock is lost."""
+    """How blobs are written. `guard` is called before each write and raises if the lock is lost.
+
+    `index_max_age_s`: packs wait no longer for an index that names them, if more packs come.
+    """
 
     compression: Mode = "auto"
     self_check: bool = True
     guard: Callable[[], None] = lambda: None
+    index_max_age_s: float = INDEX_MAX_AGE_S
 
 
 class BlobWriter:
@@ -199,7 +203,8 @@ class BlobWriter:
 
     def _index_is_due(self) -> bool:
         count = sum(map(len, self._unsaved.values()))
-        return count >= INDEX_MAX_BLOBS or time.monotonic() - self._unsaved_since >= INDEX_MAX_AGE_S
+        age_s = time.monotonic() - self._unsaved_since
+        return count >= INDEX_MAX_BLOBS or age_s >= self._options.index_max_age_s
 
     def _save_index(self) -> None:
         if not self._unsaved:

@@ -11,9 +11,10 @@ import pytest
 
 from repository.check import check
 from repository.copy import CopyResult, copy
-from repository.errors import BlobNotFound, LockLost, SnapshotNotFound
+from repository.errors import BlobNotFound, Cancelled, LockLost, SnapshotNotFound
 from repository.indexfile import encode_index
 from repository.locks import lock_repository
+from repository.progress import Progress
 from repository.repository import Repository
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
@@ -216,3 +217,48 @@ def test_an_unknown_snapshot_is_refused_before_anything_is_sent() -> None:
     source, destination = new_repo(), new_repo()
     with pytest.raises(SnapshotNotFound):
         run_copy(source, destination, bytes(32))
+
+
+class Watched(MemoryAdapter):
+    """Tells of each object before it is stored."""
+
+    def __init__(self, parallel_calls: int = 2) -> None:
+        super().__init__()
+        self.parallel_calls = parallel_calls
+        self.told: Callable[[str], None] = lambda key: None
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        self.told(key)
+        super().put(key, data)
+
+
+@pytest.mark.parametrize("at", ["data/", "index/"])
+def test_cancelled_while_the_last_is_uploaded_it_makes_no_snapshot_and_goes_on(folder: Path, at: str) -> None:
+    storage, asked = Watched(), list[str]()
+    source, destination = new_repo(), new_repo(storage)
+    snapshot_id = back_up(source, folder)
+    storage.told = lambda key: asked.append(key) if key.startswith(at) else None
+
+    def progress(moment: Progress) -> None:
+        if asked:
+            raise Cancelled("cancelled on request")
+
+    with pytest.raises(Cancelled), lock_repository(source) as one, lock_repository(destination) as other:
+        copy(source, destination, [snapshot_id], (one, other), progress)
+    assert destination.list_snapshots() == []
+    assert len(run_copy(source, destination).copied) == 1
+    assert not check(destination, read_data=True).errors
+
+
+@pytest.mark.parametrize(("parallel_calls", "indexes"), [(2, 1), (8, 2)])
+def test_far_away_an_index_names_each_pack_soon(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, parallel_calls: int, indexes: int
+) -> None:
+    monkeypatch.setattr("repository.copy._FAR_INDEX_AGE_S", 0.0)
+    storage, stored = Watched(parallel_calls), list[str]()
+    source, destination = new_repo(), new_repo(storage)
+    back_up(source, folder)
+    storage.told = stored.append
+    run_copy(source, destination)
+    assert sum(key.startswith("data/") for key in stored) == 2
+    assert sum(key.startswith("index/") for key in stored) == indexes
