@@ -7,6 +7,7 @@ as they stand in the snapshot (`b"/"` is its root), whatever the real place on a
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
@@ -202,6 +203,14 @@ class SplittableTarget(Protocol):
     @property
     def splittable(self) -> bool:
         """Tell whether a copy in another process writes just what this object writes."""
+
+
+@runtime_checkable
+class EarlyFlushTarget(Protocol):
+    """A target that can put on the disk what is written while more is being written."""
+
+    def flushing_early(self) -> AbstractContextManager[None]:
+        """Do so in the block, so that `Target.flush` has less to do. It is `flush` that raises what fails."""
 
 
 class Target(Protocol):

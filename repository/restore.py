@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
-from repository.entries import Problem, Target
+from repository.entries import EarlyFlushTarget, Problem, Target
 from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.restore_compare import holder
@@ -51,7 +52,8 @@ def restore(
     planner = plan(repo, snapshot, target.existing, options, count_and_report, holds)
     writer = RestoreWriter(repo, target, options, result, progress, count_and_report)
     try:
-        writer.run(planner.walk())
+        with target.flushing_early() if isinstance(target, EarlyFlushTarget) else nullcontext():
+            writer.run(planner.walk())
         target.flush()  # nothing is restored that a power cut can still take away
     finally:
         writer.close()

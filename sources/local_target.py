@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO
 
 from repository.entries import Entry, Problem, TargetError
 from sources.file_content import write_content
-from sources.flush import flush_file_system
+from sources.flush import FileSystems, FlushFailed
 from sources.leftovers import TempNames, claim, remove_leftovers
 from sources.metadata import entry_from_stat, read_xattrs
 from sources.restore_metadata import MetadataWriter
@@ -52,7 +52,7 @@ class LocalTarget:
         self._devices = devices
         self._sparse = sparse
         self._fsync = fsync
-        self._file_systems: dict[int, bytes] = {}  # by device, a folder in it that was written to
+        self._file_systems = FileSystems()
 
     def __reduce__(self) -> tuple[object, ...]:
         writer = self._writer
@@ -125,7 +125,7 @@ class LocalTarget:
                 else:
                     return
             fd = self._dirs.open(path)
-            self._file_systems.setdefault(os.fstat(fd).st_dev, path)  # a new folder is in that of its parent
+            self._file_systems.add(fd, path)  # a new folder is in that of its parent
             remove_leftovers(fd)
         except OSError as err:
             raise error_at(path, err) from err
@@ -200,13 +200,17 @@ class LocalTarget:
             raise
         return problems
 
+    def flushing_early(self) -> AbstractContextManager[None]:
+        """See EarlyFlushTarget."""
+        return self._file_systems.flushing_early()
+
     def flush(self) -> None:
         """Wait until all that was written is on the disk. Raises TargetError, TargetFull."""
-        for path in self._file_systems.values():
-            try:
-                flush_file_system(self._dirs.open(path))
-            except OSError as err:
-                raise error_at(path, err, "what was written did not get to the disk: ") from err
+        try:
+            self._file_systems.flush()
+        except FlushFailed as failed:
+            text = "what was written did not get to the disk: "
+            raise error_at(failed.path, failed.error, text) from failed.error
 
     def close(self) -> None:
         """Close this thread's folders; it may be used again."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from repository.repository import Repository
 from repository.restore import RestoreOptions, restore
 from repository.snapshot import Snapshot
 from repository.tree import TREE_END, TREE_START, Node, encode_node, encode_tree, go_mode
+from sources import flush
 from sources.local_target import LocalTarget
 from storage_adapters.memory import MemoryAdapter
 from tests.repository.engine import differences, latest, make_backup, new_repo, restore_to
@@ -236,6 +239,29 @@ def test_a_restore_that_did_not_get_to_the_disk_is_not_done(
     repo.load_index()
     with pytest.raises(TargetError, match="did not get to the disk"):
         restore(repo, saved, Unflushed(str(tmp_path / "out")))
+
+
+def test_what_a_disk_refused_during_a_restore_ends_it(
+    repo: Repository, saved: Snapshot, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk tells it once, long before the end."""
+    told = threading.Event()
+
+    def fail_once(fd: int) -> None:
+        if not told.is_set():
+            told.set()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    class Waiting(LocalTarget):
+        def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
+            assert told.wait(20)
+            return super().finish_dir(path, entry)
+
+    monkeypatch.setattr(flush, "flush_file_system", fail_once)
+    monkeypatch.setattr(flush, "EARLY_EVERY_S", 0.001)
+    repo.load_index()
+    with pytest.raises(TargetError, match="did not get to the disk"):
+        restore(repo, saved, Waiting(str(tmp_path / "out")))
 
 
 def test_one_file_that_cannot_be_written_does_not_stop_the_rest(

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from repository.entries import Entry, TargetError, TargetFull
-from sources import leftovers, local_target
+from sources import flush, leftovers
 from sources.flush import flush_file_system
 from sources.local_target import LocalTarget
 from sources.restore_metadata import MetadataWriter
@@ -383,11 +383,11 @@ def test_flushing_covers_each_file_system_written_to(
 ) -> None:
     flushed = []
 
-    def flush(fd: int) -> None:
+    def flush_one(fd: int) -> None:
         flushed.append(os.readlink(f"/proc/self/fd/{fd}"))
         flush_file_system(fd)
 
-    monkeypatch.setattr(local_target, "flush_file_system", flush)
+    monkeypatch.setattr(flush, "flush_file_system", flush_one)
     target.flush()  # nothing was written
     (root / "d").mkdir(parents=True)
     target.start_dir(b"/")
@@ -400,13 +400,83 @@ def test_flushing_covers_each_file_system_written_to(
 def test_a_disk_that_fails_while_flushing_is_told(
     target: LocalTarget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def flush(fd: int) -> None:
+    def fail(fd: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    monkeypatch.setattr(local_target, "flush_file_system", flush)
+    monkeypatch.setattr(flush, "flush_file_system", fail)
     target.start_dir(b"/")
     with pytest.raises(TargetError, match="did not get to the disk: Input/output error"):
         target.flush()
+
+
+@pytest.fixture
+def disk(monkeypatch: pytest.MonkeyPatch) -> FailingOnce:
+    """What stands for the disk while files are written, flushed all the time."""
+    disk = FailingOnce()
+    monkeypatch.setattr(flush, "flush_file_system", disk.flush)
+    monkeypatch.setattr(flush, "EARLY_EVERY_S", 0.001)
+    return disk
+
+
+class FailingOnce:
+    """A disk that is told to fail tells it in one flush, as the kernel does; `flushed` counts them."""
+
+    def __init__(self) -> None:
+        self.error: int = 0
+        self.flushed = 0
+        self.told = threading.Event()
+
+    def flush(self, fd: int) -> None:
+        self.flushed += 1
+        code, self.error = self.error, 0
+        if code:
+            self.told.set()
+            raise OSError(code, os.strerror(code))
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(errno.EIO, TargetError), (errno.ENOSPC, TargetFull), (errno.EDQUOT, TargetFull)]
+)
+def test_what_only_an_early_flush_was_told_is_raised_at_the_end(
+    target: LocalTarget, disk: FailingOnce, code: int, kind: type[TargetError]
+) -> None:
+    with target.flushing_early():
+        target.start_dir(b"/")
+        disk.error = code
+        assert disk.told.wait(20)
+    target.close()
+    for _ in range(2):
+        with pytest.raises(kind):
+            target.flush()
+
+
+def test_flushing_early_ends_with_its_block(target: LocalTarget, disk: FailingOnce) -> None:
+    def restore_what_fails() -> None:
+        with target.flushing_early():
+            disk.error = errno.EIO
+            assert disk.told.wait(20)
+            raise KeyError
+
+    target.start_dir(b"/")
+    with pytest.raises(KeyError):
+        restore_what_fails()
+    assert not [thread for thread in threading.enumerate() if thread.name == "flush"]
+
+
+def test_disks_are_let_go_with_the_target(root: Path) -> None:
+    def held() -> int:
+        return sum(
+            os.readlink(f"/proc/self/fd/{fd}") == str(root)
+            for fd in os.listdir("/proc/self/fd")
+            if os.path.exists(f"/proc/self/fd/{fd}")
+        )
+
+    target = LocalTarget(root)
+    target.start_dir(b"/")
+    target.close()
+    assert held() == 1
+    del target
+    assert held() == 0
 
 
 def test_the_systems_word_on_flushing_is_heard() -> None:
