@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from repository.entries import Entry, Problem, TargetError
@@ -106,6 +106,7 @@ class _Dir:
     """A folder on the way down; it is made once something in it is to be written.
 
     `fresh`: nothing is there at the target, so nothing below is either. `entry`: metadata to set at the end.
+    `names`, once one was needed: those that no file beside another may get.
     """
 
     tree_path: bytes
@@ -114,6 +115,7 @@ class _Dir:
     entry: Entry | None
     fresh: bool
     started: bool = False
+    names: set[bytes] = field(default_factory=set)
 
 
 class Planner:
@@ -252,14 +254,15 @@ class Planner:
         return None
 
     def _free_path(self, folder: _Dir, name: bytes) -> bytes:
-        """Return a path beside `name` that is free at the target, and that nothing in the snapshot takes."""
-        names = {node.name for node in folder.nodes}
+        """Return a path beside `name` that is free at the target, and that nothing in the restore takes."""
+        folder.names = folder.names or {node.name for node in folder.nodes}
         number = 1
         while True:
             suffix = RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
             candidate = _shortened(name, _LONGEST_NAME - len(suffix)) + suffix
             path = join(folder.path, candidate)
-            if candidate not in names and self._existing(path) is None:
+            if candidate not in folder.names and self._existing(path) is None:
+                folder.names.add(candidate)  # two long names may be cut to the same
                 return path
             number += 1
 
