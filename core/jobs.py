@@ -94,6 +94,11 @@ def get(job_id: int) -> Job:
     return job
 
 
+def is_copy(job_id: int) -> bool:
+    """Tell whether a job is one that fills a destination."""
+    return db.session.scalar(select(Job.kind).where(Job.id == job_id)) == "copy"
+
+
 def list_jobs(
     *,
     kind: str | None = None,

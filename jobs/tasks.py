@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Callable, Iterable
 
 from huey import crontab
@@ -12,12 +13,26 @@ from jobs import launch, queue
 from jobs import tick as minute
 from jobs.queue import bind as bind
 
+# A first copy over a slow line takes days: backups and restores must find a slot meanwhile.
+MOST_COPIES = 2
+
+_copies = threading.BoundedSemaphore(MOST_COPIES)
+
 
 @queue.main.task()  # type: ignore[untyped-decorator]
 def run_job(job_id: int) -> None:
-    """Run one job in a process of its own and wait for it: so a worker's slots limit how many run."""
+    """Run one job in a process of its own and wait for it: so a worker's slots limit how many run.
+
+    A copy too many stays queued, and comes here again with a later minute.
+    """
     with queue.app().app_context():
-        launch.run(job_id)
+        if not jobs.is_copy(job_id):
+            launch.run(job_id)
+        elif _copies.acquire(blocking=False):
+            try:
+                launch.run(job_id)
+            finally:
+                _copies.release()
 
 
 @queue.tick.periodic_task(crontab())  # type: ignore[untyped-decorator]

@@ -17,8 +17,9 @@ from core.settings import SettingsError
 from jobs import launch, queue, tasks
 from jobs.queue import App
 
-# How many jobs run at once; each is a process of its own, a thread here waits for it.
-SLOTS = 2
+# How many jobs run at once; each is a process of its own, a thread here waits for it. Copies never take all:
+# see tasks.MOST_COPIES.
+SLOTS = 4
 # How soon a disk that is gone is noticed while nothing uses it.
 WATCH_STORAGES_EVERY_S = 120.0
 
@@ -72,13 +73,15 @@ def _watch_storages() -> None:
 
 
 def _repeat(app: App, duty: Callable[[], object], every_s: float, ended: threading.Event) -> None:
-    """Do `duty` now and then again, until the worker ends; a database that fails for once is logged."""
+    """Do `duty` now and then again, until the worker ends; what fails is logged, and tried again."""
     with app.app_context():
         while True:
             try:
                 duty()
             except SQLAlchemyError as error:
                 _log.warning("%s could not be done this time: %s", duty, error)
+            except Exception:  # noqa: BLE001  (logged; a thread that ends here would be missed by nobody)
+                _log.exception("%s failed; it is tried again", duty)
             finally:
                 db.session.rollback()
             if ended.wait(every_s):

@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
+import threading
 from datetime import timedelta
 from pathlib import Path
 
 from flask import Flask
 
-from core import alerts, interrupted, jobs, nodes, points, processes
+from core import (
+    alerts,
+    configs,
+    interrupted,
+    jobs,
+    nodes,
+    points,
+    processes,
+    providers,
+    storage_inputs,
+    storages,
+)
 from core.db import utc_now, write
-from core.models import Config
-from jobs import queue, tasks, tick
+from core.errors import NotFound
+from core.models import Config, Storage
+from jobs import queue, tasks, tick, worker
 from jobs.tasks import enqueue
-from tests.core.making import make_config, make_storage, make_tree
+from tests.core.making import back_up, make_config, make_storage, make_tree
+from tests.core.test_copying import add_disk, first
 from tests.jobs.conftest import Start
 from tests.jobs.waiting import is_reading, make_slow_tree, until
 
@@ -61,12 +76,12 @@ def test_a_worker_and_its_job_both_killed_are_noticed_by_the_sweep(
 ) -> None:
     make_storage(tmp_path)
     config = make_config(make_slow_tree(tmp_path / "tree"))
-    worker = start("jobs.worker", "main")
+    running = start("jobs.worker", "main")
     job_id = jobs.create_backup(config.id, "manual").id
     enqueue([job_id])
     until(lambda: is_reading(job_id))
-    os.kill(worker.pid, signal.SIGKILL)
-    worker.wait()
+    os.kill(running.pid, signal.SIGKILL)
+    running.wait()
     os.kill(jobs.get(job_id).pid or 0, signal.SIGKILL)
     until(lambda: processes.is_dead(jobs.get(job_id)))
     tick.run()
@@ -75,10 +90,10 @@ def test_a_worker_and_its_job_both_killed_are_noticed_by_the_sweep(
 
 
 def test_a_stopped_worker_says_that_it_is_gone(install: Flask, start: Start) -> None:
-    worker = start("jobs.worker", "main")
+    running = start("jobs.worker", "main")
     until(nodes.worker_lives)
-    worker.terminate()
-    assert worker.wait(60) == 0
+    running.terminate()
+    assert running.wait(60) == 0
     until(lambda: not nodes.worker_lives())
 
 
@@ -106,9 +121,9 @@ def test_a_disk_that_is_gone_is_noticed_while_nothing_uses_it(
 
 
 def test_an_unknown_worker_is_a_usage_error(install: Flask, start: Start) -> None:
-    worker = start("jobs.worker", "nonsense")
-    _, errors = worker.communicate(timeout=90)
-    assert worker.returncode == 2
+    running = start("jobs.worker", "nonsense")
+    _, errors = running.communicate(timeout=90)
+    assert running.returncode == 2
     assert "jobs.worker main" in errors
 
 
@@ -118,3 +133,47 @@ def test_nothing_is_enqueued_twice(install: Flask, tmp_path: Path) -> None:
     enqueue([job_id])
     enqueue([job_id])
     assert [task.args for task in queue.main.pending()] == [(job_id,)]
+
+
+def test_copies_leave_slots_to_backups(install: Flask, start: Start, tmp_path: Path) -> None:
+    """As many copies as there are slots, to a server that accepts and never answers."""
+    make_storage(tmp_path)
+    second = add_disk(tmp_path, "second")
+    for number in range(worker.SLOTS):
+        tree = make_tree(tmp_path / str(number))
+        back_up(make_config(tree, f"Files {number}", destinations=[first(), {"repository_id": second}]).id)
+    queued = [job.id for job in jobs.list_jobs(kind="copy", status="queued").items]
+    assert len(queued) == worker.SLOTS
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        move_to(silent.getsockname()[1], storages.get_repository(second).storage_id)
+        start("jobs.worker", "main")
+        enqueue(queued)
+        until(lambda: jobs.list_jobs(kind="copy", status="running").total == tasks.MOST_COPIES)
+        job_id = jobs.create_backup(configs.list_all()[0].id, "manual").id
+        enqueue([job_id])
+        until(lambda: jobs.get(job_id).status == "completed")
+        assert jobs.list_jobs(kind="copy", status="running").total == tasks.MOST_COPIES
+
+
+def move_to(port: int, storage_id: str) -> None:
+    """Let a storage be a bucket at this port."""
+    given = {"endpoint": f"http://127.0.0.1:{port}", "bucket": "bucket", "access_key": "a", "secret_key": "b"}
+    data = providers.parse({"provider": "s3", "name": "Silent", **given})
+    with write() as session:
+        storage = session.get_one(Storage, storage_id)
+        storage_inputs.fill(storage, data)
+        storage.credentials_sealed = providers.seal_credentials(storage_id, data.credentials)
+
+
+def test_what_fails_now_and_then_is_done_again(install: Flask) -> None:
+    """Whatever it is: nobody would notice that a thread of the worker has ended."""
+    ended, done = threading.Event(), []
+
+    def duty() -> None:
+        done.append(len(done))
+        if len(done) == 1:
+            raise NotFound("gone meanwhile")
+        ended.set()
+
+    worker._repeat(install, duty, 0.01, ended)
+    assert done == [0, 1]
