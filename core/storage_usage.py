@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from core import alerts, providers, storages, words
 from core.db import db, utc_now, write
-from core.errors import Unreachable
+from core.errors import NotFound, Unreachable
 from core.models import Config, Copy, Point, RepositoryRecord, Storage, StorageSample
 from storage_adapters.errors import StorageError
 
@@ -107,7 +107,9 @@ def measure_all(now: datetime | None = None) -> None:
     """List those storages again whose last listing is old; one that is unreachable is told elsewhere."""
     now = now or utc_now()
     for storage_id in [storage.id for storage in storages.list_all()]:
-        storage = storages.get(storage_id)
+        storage = db.session.get(Storage, storage_id)
+        if storage is None:
+            continue  # deleted since: listing the others took its time
         limit = LIST_AGAIN_AFTER if storage.provider == "local" else LIST_REMOTE_AGAIN_AFTER
         if storage.unreachable_since is None and _is_older(storage, limit, now):
             _try_measure(storage)
@@ -217,7 +219,7 @@ def _sample(session: Session, storage_id: str, day: date) -> StorageSample:
 def _try_measure(storage: Storage) -> None:
     try:
         measure(storage)
-    except Unreachable as error:
+    except (Unreachable, NotFound) as error:
         _log.warning("how full a storage is could not be told: %s", error.message)
 
 

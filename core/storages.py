@@ -213,6 +213,8 @@ def check_all() -> list[str]:
             open_adapter(get(storage_id), providers.QUICK).close()
         except Unreachable:
             gone.append(storage_id)
+        except NotFound:
+            continue  # deleted since: looking at the others took its time
     return gone
 
 

@@ -10,13 +10,15 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, recovery, setup, storage_setup, storage_usage, storages
+from core import alerts, recovery, setup, storage_edit, storage_setup, storage_usage, storages
 from core.db import db
 from core.errors import Conflict, Invalid, NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
 from repository.errors import WrongPassword
 from repository.repository import Repository
+from storage_adapters.base import StorageAdapter
 from storage_adapters.local import LocalAdapter
+from storage_adapters.retry import RetryPolicy
 
 
 @pytest.fixture
@@ -229,3 +231,42 @@ def test_what_does_not_exist_is_not_found(context: Flask) -> None:
         with pytest.raises(NotFound):
             call()
     assert db.session.scalars(select(RepositoryRecord)).all() == []
+
+
+def test_a_storage_that_is_deleted_while_the_others_are_looked_at_harms_nothing(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever has its turn after it is still looked at, and so measured."""
+    for name in ("A", "B", "C"):
+        storage_setup.create_local(name, str(tmp_path / name), recovery.stored() or "")
+    ids = {each.name: each.id for each in storages.list_all()}
+    (tmp_path / "C").rename(tmp_path / "away")
+    looked = storages.open_adapter
+
+    def look(one: Storage, policy: RetryPolicy | None = None) -> StorageAdapter:
+        found = looked(one, policy)
+        if one.name == "A" and len(storages.list_all()) == 4:
+            storage_edit.delete(ids["B"])
+        return found
+
+    monkeypatch.setattr(storages, "open_adapter", look)
+    assert storages.check_all() == [ids["C"]]
+
+
+def test_one_that_is_deleted_while_the_others_are_listed_harms_nothing(
+    storage: Storage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A", "B", "C"):
+        storage_setup.create_local(name, str(tmp_path / name), recovery.stored() or "")
+    ids = {each.name: each.id for each in storages.list_all()}
+    listed = storage_usage.measure
+
+    def measure(one: Storage) -> storage_usage.Usage:
+        found = listed(one)
+        if one.name == "A":
+            storage_edit.delete(ids["B"])
+        return found
+
+    monkeypatch.setattr(storage_usage, "measure", measure)
+    storage_usage.measure_all()
+    assert storages.get(ids["C"]).used_bytes is not None
