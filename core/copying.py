@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
 from core import destinations, jobs, points, retention, schedules, words
@@ -100,6 +100,7 @@ def follow(config_id: str) -> list[int]:
 def tick(now: datetime) -> list[int]:
     """Make the copies that are due by the clock, and those that fill gaps left behind; return their jobs."""
     db.session.rollback()
+    _forget_what_the_clock_made_up(now)
     found: list[int] = []
     for config in db.session.scalars(select(Config).where(Config.deleted_at.is_(None), Config.enabled)).all():
         if len(config.destinations) > 1:
@@ -157,7 +158,7 @@ def _is_to_fill(gap: Gap) -> bool:
 
 
 def _tick_config(config: Config, now: datetime) -> list[int]:
-    due = [each.id for each in config.destinations if each.copy_when != AFTER and _is_due(each, now)]
+    due = [each.id for each in config.destinations if _is_due(each, now)]
     if due:
         _note_looked(due, now)
     wanted = set(due)
@@ -172,6 +173,9 @@ def _tick_config(config: Config, now: datetime) -> list[int]:
 
 
 def _is_due(destination: Destination, now: datetime) -> bool:
+    """Tell whether its cron line has come. While nothing can be copied there it stays due."""
+    if destination.copy_when == AFTER or _why_not(destination.repository.storage):
+        return False
     zone = destination.config.timezone
     due_at = schedules.last_run(destination.copy_when, zone, now, within=_LOOK_BACK)
     return due_at is not None and due_at > (destination.scheduled_since or now)
@@ -182,7 +186,19 @@ def _may_try_again(destination: Destination, now: datetime) -> bool:
     job = last_job(destination)
     if destination.copy_when != AFTER and (job is None or job.status not in _BAD[:3]):
         return False
-    return job is None or job.ended_at is None or now - job.ended_at >= TRY_AGAIN_AFTER
+    if job is None or job.ended_at is None:
+        return True
+    # One that ended in the future ended under a wrong clock.
+    return not -points.CLOCK_SLACK < now - job.ended_at < TRY_AGAIN_AFTER
+
+
+def _forget_what_the_clock_made_up(now: datetime) -> None:
+    """Take back that cron lines were looked at in times to come: the clock was ahead."""
+    ahead = Destination.scheduled_since > now + points.CLOCK_SLACK
+    if db.session.scalar(select(Destination.id).where(ahead).limit(1)) is None:
+        return
+    with write() as session:
+        session.execute(update(Destination).where(ahead).values(scheduled_since=now))
 
 
 def _note_looked(destination_ids: Sequence[int], now: datetime) -> None:

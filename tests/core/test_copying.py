@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from core import (
     alerts,
@@ -358,3 +359,50 @@ def test_what_was_trashed_is_taken_back_when_the_copy_that_stayed_is_lost(
     point = points.get(old)
     assert points.is_good(point)
     assert [copy.forgotten_at for copy in point.copies] == [None, None]
+
+
+def by_clock(tmp_path: Path, when: str) -> Destination:
+    """Return a destination that is filled by the clock and lacks a point."""
+    make_storage(tmp_path)
+    second = {"repository_id": add_disk(tmp_path, "second"), "tier": "hot", "when": when}
+    config = make_config(tmp_path, [first(), second])
+    back_up(config.id)
+    return configs.get(config.id).destinations[1]
+
+
+def test_a_copy_that_was_due_while_its_storage_was_away_is_made_when_it_is_back(tmp_path: Path) -> None:
+    """And not a week later."""
+    destination = by_clock(tmp_path, "0 3 * * sun")
+    sunday = datetime(2026, 11, 22, 3, tzinfo=ZoneInfo(destination.config.timezone)).astimezone(UTC)
+    since_the_clock_was(destination, sunday - timedelta(days=1))
+    (tmp_path / "second").rename(tmp_path / "away")
+    storages.check_all()
+    assert copying.tick(sunday) == copying.tick(sunday + timedelta(hours=5)) == []
+    (tmp_path / "away").rename(tmp_path / "second")
+    storages.check_all()
+    (job_id,) = copying.tick(sunday + timedelta(hours=6, minutes=1))
+    assert run(jobs.get(job_id)).status == "completed"
+    assert copying.tick(sunday + timedelta(hours=6, minutes=2)) == []
+
+
+def since_the_clock_was(destination: Destination, at: datetime) -> None:
+    """Note that the cron line of a destination was looked at then."""
+    with write() as session:
+        session.get_one(Destination, destination.id).scheduled_since = at
+
+
+def test_a_clock_that_was_ahead_stops_no_copy_by_the_clock(tmp_path: Path) -> None:
+    destination = by_clock(tmp_path, "0 3 * * *")
+    since_the_clock_was(destination, utc_now() + timedelta(days=3650))
+    now = utc_now()
+    assert [job for hours in range(30) for job in copying.tick(now + timedelta(hours=hours))]
+
+
+def test_a_clock_that_was_ahead_when_a_copy_ended_does_not_keep_gaps_open(two: Config) -> None:
+    back_up(two.id)
+    job = run(copy_jobs()[0])
+    with write() as session:
+        session.get_one(Job, job.id).ended_at = utc_now() + timedelta(days=3650)
+        second = two.destinations[1].repository_id
+        session.execute(update(Copy).where(Copy.repository_id == second).values(lost_at=utc_now()))
+    assert copying.tick(utc_now().replace(minute=10)) != []
