@@ -147,3 +147,15 @@ def test_a_bucket_that_comes_later_is_not_applied_and_that_is_said(
     (note,) = begin(BACKUP_PATHS=paths, **s3_variables(s3_settings))
     assert "came after first start" in note
     assert len(storages.list_all()) == 1
+
+
+def test_after_first_start_the_variables_of_the_bucket_may_go_or_be_wrong(
+    begin: Begin, tmp_path: Path, s3_settings: S3Settings
+) -> None:
+    """The storage has them now: nothing that says the notes (each command, the settings page) may fail."""
+    given = {"BACKUP_PATHS": str(make_tree(tmp_path / "tree")), **s3_variables(s3_settings)}
+    assert begin(**given) == []
+    assert begin(**given | {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}) == []
+    (note,) = begin(**given | {"BACKUP_S3_ENDPOINT": "ftp://x"})
+    assert note.startswith("BACKUP_S3_ENDPOINT cannot be used")
+    assert note.endswith("was made of it earlier, and counts.")
