@@ -44,6 +44,7 @@ class Crew:
         self._given: dict[int, Callable[[Batch], None]] = {}
         self._dirs: list[tuple[bytes, TakeDir]] = []
         self._seen_files = self._seen_bytes = 0
+        self._settling = False
 
     def expect(self, size_bytes: int) -> None:
         """Take note that a file of this size is to be read; starts the workers once there is enough to do."""
@@ -88,7 +89,8 @@ class Crew:
 
     def feed(self) -> None:
         """Settle what is done, and give the workers more, without waiting for them."""
-        while self._pool is not None and self._settle_one(self._pool, 0):
+        # What is being settled brings folders and so comes back here: batches in batches would nest endlessly.
+        while self._pool is not None and not self._settling and self._settle_one(self._pool, 0):
             pass
         self._give_dirs()
 
@@ -144,7 +146,9 @@ class Crew:
         self._tally.data_blobs += batch.blobs
         self._tally.bytes_added += batch.plain_bytes
         self._tally.bytes_added_packed += batch.stored_bytes
+        self._settling = True
         self._given.pop(number)(batch)
+        self._settling = False
         return True
 
 

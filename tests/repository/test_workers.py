@@ -24,7 +24,8 @@ from repository.packer import FinishedPack
 from repository.packfile import PackedBlob
 from repository.progress import Progress
 from repository.repository import Repository
-from repository.worker import affordable
+from repository.worker import Batch, affordable
+from repository.worker_pool import WorkerPool
 from repository.writer import WriteOptions
 from sources.local import LocalSource
 from storage_adapters.errors import StorageError
@@ -97,6 +98,27 @@ def test_workers_store_just_what_one_process_stores(tmp_path: Path, restic: str)
     Restic(restic, tmp_path / "helped").check()
     restore_to(helped, tmp_path / "out")
     assert differences(tmp_path / "tree", tmp_path / "out" / "tree") == ""
+
+
+def test_folders_that_workers_read_faster_than_they_are_taken_do_not_nest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A parent with a slow storage always finds the next batch done."""
+    deep = tmp_path / "tree" / "folder" / Path(*["d"] * 200)
+    deep.mkdir(parents=True)
+    (tmp_path / "tree" / "!first").write_text("starts the workers")
+    (deep / "end").write_text("down here")
+    expected = make_backup(new_repo(), "tree", cwd=tmp_path, workers=0).result.tree
+    take = WorkerPool.take
+
+    def take_late(pool: WorkerPool, timeout_s: float) -> tuple[int, Batch] | None:
+        return take(pool, 10.0 if pool.in_flight else timeout_s)
+
+    monkeypatch.setattr(WorkerPool, "take", take_late)
+
+    made = make_backup(new_repo(), "tree", cwd=tmp_path, workers=1)
+
+    assert (made.result.tree, made.problems) == (expected, [])
 
 
 def test_content_that_two_workers_meet_is_stored_once(tree: Path) -> None:
