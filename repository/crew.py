@@ -89,7 +89,7 @@ class Crew:
 
     def feed(self) -> None:
         """Settle what is done, and give the workers more, without waiting for them."""
-        # What is being settled brings folders and so comes back here: batches in batches would nest endlessly.
+        # What is being settled brings folders and so comes back here: batches would nest endlessly.
         while self._pool is not None and not self._settling and self._settle_one(self._pool, 0):
             pass
         self._give_dirs()
