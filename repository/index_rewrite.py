@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from repository.errors import Damaged
@@ -77,18 +77,24 @@ def delete_files(repo: Repository, keys: Iterable[str], lock: Lock) -> None:
 
 
 def try_delete_packs(
-    repo: Repository, packs: Iterable[bytes], lock: Lock
+    repo: Repository, packs: Iterable[bytes], lock: Lock, before_each: Callable[[], None] = lambda: None
 ) -> list[tuple[bytes, StorageError]]:
-    """Delete these packs; return those that could not be, which a later prune finds. Raises LockLost."""
+    """Delete these packs; return those that could not be, which a later prune finds.
+
+    Raises LockLost, and what `before_each` raises (called in several threads); the others stay then.
+    """
     lock.confirm()
     packs = list(packs)
-    errors = _delete_each(repo, map(pack_key, packs), lock)
+    errors = _delete_each(repo, map(pack_key, packs), lock, before_each)
     return [(pack, error) for pack, error in zip(packs, errors, strict=True) if error is not None]
 
 
-def _delete_each(repo: Repository, keys: Iterable[str], lock: Lock) -> list[StorageError | None]:
+def _delete_each(
+    repo: Repository, keys: Iterable[str], lock: Lock, before_each: Callable[[], None] = lambda: None
+) -> list[StorageError | None]:
     def delete(key: str) -> StorageError | None:
         lock.check()
+        before_each()
         try:
             repo.storage.delete(key)
         except StorageError as error:

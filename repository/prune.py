@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from repository.errors import BlobNotFound, Damaged, RepositoryError
 from repository.files import StoredFile, list_packs
@@ -60,14 +61,16 @@ def prune(
     progress: ProgressCallback = ignore_progress,
     *,
     as_if_forgotten: Collection[bytes] = (),
+    is_worth: Callable[[PruneResult], bool] = lambda expected: True,
 ) -> PruneResult:
     """Delete packs that no snapshot needs, and copy what is needed out of those that hold much else.
 
     Under an exclusive lock that the caller holds. Nothing is deleted unless all of the index, every snapshot
     and every tree can be read and all that they need is there: raises Damaged or BlobNotFound, which say what
-    is not. Raises also LockLost, StorageError, and Cancelled from `progress`. Stopped at any moment, every
-    snapshot is intact, and the next prune goes on. A dry run may be told to look away from snapshots: to
-    say what forgetting them would free.
+    is not. Raises also LockLost, StorageError, and Cancelled from `progress` (called from several threads).
+    Stopped at any moment, every snapshot is intact, and the next prune goes on. A dry run may be told to look
+    away from snapshots: to say what forgetting them would free. `is_worth` is asked with what is to be
+    expected; if it says no, this was a dry run.
     """
     if not lock.exclusive:
         raise RepositoryError("a prune needs an exclusive lock, and this one is shared")
@@ -78,8 +81,9 @@ def prune(
     stored = list_packs(repo.storage)
     progress(Progress("deciding"))
     plan = make_plan(repo.index, used, stored, options, repo.config.version)
-    result = _expect(plan, used, stored, dry_run=options.dry_run)
-    if not options.dry_run:
+    result = _expect(plan, used, stored)
+    result.dry_run = options.dry_run or not is_worth(result)
+    if not result.dry_run:
         _Run(repo, plan, used, options, lock, progress, result).run(index)
         repo.load_index()
     return result
@@ -120,7 +124,7 @@ def _roots(repo: Repository, as_if_forgotten: Collection[bytes]) -> list[bytes]:
     return [snapshot.tree for key, snapshot in found.items() if key not in as_if_forgotten]
 
 
-def _expect(plan: Plan, used: BlobSet, stored: Mapping[bytes, int], *, dry_run: bool) -> PruneResult:
+def _expect(plan: Plan, used: BlobSet, stored: Mapping[bytes, int]) -> PruneResult:
     """Return what the plan comes to, if all of it is done."""
     after = [*plan.kept.values(), *plan.repack.values()]
     return PruneResult(
@@ -139,7 +143,6 @@ def _expect(plan: Plan, used: BlobSet, stored: Mapping[bytes, int], *, dry_run: 
         bytes_repacked=sum(use.used_bytes for use in plan.repack.values()),
         bytes_used=sum(use.used_bytes for use in after),
         bytes_unused=sum(use.unused_bytes for use in plan.kept.values()),
-        dry_run=dry_run,
     )
 
 
@@ -185,7 +188,7 @@ class _Run:
             Index(),  # an empty one: these blobs are known, and are to be stored once more all the same
             WriteOptions(
                 compression=self._repo.compression if self._options.repack_uncompressed else "off",
-                guard=self._lock.check,
+                guard=self._guard,
             ),
         )
         transfer = Transfer(self._repo, writer, self._repo.config.version, self._count)
@@ -220,8 +223,15 @@ class _Run:
             if blob.type == blob_type and self._used.take(blob_type, blob.id)
         }
 
+    def _guard(self) -> None:
+        self._lock.check()
+        self._tell()
+
     def _count(self, stored_bytes: int) -> None:
         self._bytes_done += stored_bytes
+        self._tell()
+
+    def _tell(self) -> None:
         self._progress(
             Progress("repacking", bytes_done=self._bytes_done, bytes_total=self._result.bytes_repacked)
         )
@@ -247,8 +257,12 @@ class _Run:
         rewrite.finish(old, written, f"{_NOTHING_GONE}; run prune again")
 
     def _delete(self, packs: Mapping[bytes, object] | list[bytes]) -> None:
-        self._progress(Progress("deleting", 0, len(packs)))
-        for pack, error in try_delete_packs(self._repo, packs, self._lock):
+        total, done = len(packs), count()
+
+        def tell() -> None:
+            self._progress(Progress("deleting", next(done), total))
+
+        for pack, error in try_delete_packs(self._repo, packs, self._lock, tell):
             logger.warning(
                 "the pack %s could not be deleted, the next prune tries again: %s", pack.hex(), error
             )

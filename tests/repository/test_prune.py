@@ -506,3 +506,36 @@ def test_it_can_be_cancelled_in_each_phase(
     assert_restores(repo, kept, source, tmp_path / "out")
     run_prune(repo)
     assert_clean(repo)
+
+
+def test_what_is_not_worth_it_is_left_as_in_a_dry_run(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 3)
+    run_forget(repo, back_up(repo, tmp_path / "source"))
+    before, asked = list_packs(repo.storage), list[PruneResult]()
+
+    def no(expected: PruneResult) -> bool:
+        asked.append(expected)
+        return False
+
+    with lock_repository(repo, exclusive=True) as lock:
+        result = prune(repo, NOTHING_UNUSED, lock, is_worth=no)
+    assert (result.dry_run, result.bytes_freed) == (True, sum(before.values()))
+    assert (asked, list_packs(repo.storage)) == ([result], before)
+
+
+def test_it_can_be_cancelled_while_packs_are_deleted(tmp_path: Path) -> None:
+    repo = new_repo()
+    fill(tmp_path / "source", 3)
+    run_forget(repo, back_up(repo, tmp_path / "source"))
+    before = len(list_packs(repo.storage))
+
+    def at_the_first_pack(progress: Progress) -> None:
+        if progress.phase == "deleting" and progress.files_total:
+            raise Cancelled("cancelled on request")
+
+    with pytest.raises(Cancelled), lock_repository(repo, exclusive=True) as lock:
+        prune(repo, NOTHING_UNUSED, lock, at_the_first_pack)
+    assert len(list_packs(repo.storage)) == before
+    assert run_prune(repo).packs_unindexed == before
+    assert list_packs(repo.storage) == {}
