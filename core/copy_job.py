@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core import attempts, points, quota, retention, storages, words
@@ -13,7 +14,7 @@ from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
 from core.errors import HoldfastError, Unreachable
 from core.lock_holders import Holder
-from core.models import Copy, Destination, Point
+from core.models import Copy, Destination, Point, Restore
 from core.outcomes import Outcome
 from core.readback import Limits, read_back, reject
 from core.reconcile import add_copy, reconcile
@@ -22,7 +23,7 @@ from repository.errors import BlobNotFound, Damaged, RepositoryError, SnapshotNo
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
-from storage_adapters.errors import StorageError
+from storage_adapters.errors import ObjectNotFound, StorageError
 
 # Read back of each snapshot that was copied; the engine has checked every piece against its id on the way.
 _SAMPLE = Limits(trees=100, blobs=10, seconds=2.0)
@@ -43,7 +44,7 @@ class _Run:
     bytes_added: int = 0
     sources: list[str] = field(default_factory=list)  # names of storages read from
     troubles: list[Exception] = field(default_factory=list)
-    newest: bytes = b""  # the last snapshot that was stored
+    made: list[bytes] = field(default_factory=list)  # the snapshots there, the last one stored last
 
     def report(self, progress: Progress) -> None:
         """Pass the engine's progress on, counted in points."""
@@ -235,18 +236,43 @@ def _add_row(run: _Run, repo: Repository, point_id: int, new_id: bytes, bytes_ad
     run.todo.remove(point_id)
     run.done.append(point_id)
     run.bytes_added += bytes_added
-    run.newest = new_id
+    run.made.append(new_id)
 
 
 def _verify(run: _Run, repo: Repository) -> None:
-    """Read the newest copy once more by what the storage itself lists, not by what is remembered."""
-    if not run.newest:
+    """Hold the new copies against what the storage itself lists, and read the newest once more.
+
+    What does not stand this counts no longer. Raises RepositoryError, StorageError.
+    """
+    if not run.made:
         return
     run.attempt.progress = Progress("verifying", len(run.done), run.total, bytes_added=run.bytes_added)
-    if run.newest not in {file.id for file in repo.files.list("snapshots")}:
-        raise Damaged("the storage took the snapshot and does not list it, so this copy does not count")
+    listed = {file.id for file in repo.files.list("snapshots")}
+    unlisted = [each for each in run.made if each not in listed]
+    if unlisted:
+        _take_back(run, unlisted)
+        number = words.count(len(unlisted), "snapshot")
+        raise Damaged(f"the storage took {number} that it does not list, so this does not count as copied")
     repo.load_index()
-    read_back(repo, run.newest, _SAMPLE)
+    try:
+        read_back(repo, run.made[-1], _SAMPLE)
+    except (RepositoryError, ObjectNotFound):
+        reject(run.record_id, run.made[-1])
+        _take_back(run, run.made[-1:])
+        raise
+
+
+def _take_back(run: _Run, snapshot_ids: Sequence[bytes]) -> None:
+    """Remove the rows of copies that are none after all."""
+    names = [snapshot_id.hex() for snapshot_id in snapshot_ids]
+    chosen = select(Copy.id).where(Copy.repository_id == run.record_id, Copy.snapshot_id.in_(names))
+
+    def remove(session: Session) -> None:
+        ids = session.scalars(chosen).all()
+        session.execute(update(Restore).where(Restore.copy_id.in_(ids)).values(copy_id=None))
+        session.execute(delete(Copy).where(Copy.id.in_(ids)))
+
+    attempts.write_also(run.attempt, remove)
 
 
 def _is_gone(source_id: str, error: StorageError) -> bool:
