@@ -11,7 +11,7 @@ from sqlalchemy import select
 from core import alerts, attempts, clock, jobs, points, retention, storages, trash, words
 from core.attempts import Attempt
 from core.db import db, utc_now
-from core.errors import HoldfastError, Refused
+from core.errors import HoldfastError
 from core.models import Config, Copy, Destination, Job, Point
 from core.outcomes import Outcome
 from core.reconcile import reconcile
@@ -46,7 +46,7 @@ def create_daily(now: datetime | None = None) -> Job | None:
 
 def perform_retention(attempt: Attempt) -> Outcome:
     """Apply the rules of one config, or of all; empty the trash; end the job and return how."""
-    _refuse_strange_clock()
+    clock.require_trusted("no point is removed")
     job = attempts.current(attempt)
     confirmed = bool(job.parameters.get("confirmed"))
     done = _Done()
@@ -60,16 +60,6 @@ def perform_retention(attempt: Attempt) -> Outcome:
     outcome = _outcome(done)
     attempts.finish(attempt, outcome)
     return outcome
-
-
-def _refuse_strange_clock() -> None:
-    moved = clock.jump()
-    if moved is not None:
-        raise Refused(
-            f"The clock was set {'forward' if moved > timedelta(0) else 'back'} by "
-            f"{abs(moved).total_seconds() / 3600:,.0f} hours, so no point is removed.",
-            "Set the clock right. If it is right now, run `flask backup cleanup --accept-clock`.",
-        )
 
 
 def _places(config_id: str | None) -> dict[str, list[str]]:
@@ -190,7 +180,8 @@ def _outcome(done: _Done) -> Outcome:
         f"{words.count(done.removed, 'point')} left it after seven days."
     )
     meaning = (
-        "What is in the trash can still be restored. Space is freed by a prune: `python -m repository prune`."
+        "What is in the trash can still be restored. The space of what left it is freed by a prune, which "
+        "begins by itself when it pays."
     )
     counts = {"trashed": done.trashed, "removed": done.removed, "lost": done.lost}
     if done.braked:

@@ -1,4 +1,4 @@
-"""Notice that the clock was set by more than a day: retention must not act on such a time."""
+"""Notice that the clock was set by more than a day: retention and prune must not act on such a time."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from core import app_state, instance
 from core.db import utc_now
+from core.errors import Refused
 
 JUMP = timedelta(hours=24)
 _KEY = "clock_reference"
@@ -43,6 +44,17 @@ def jump(now: Reading | None = None) -> timedelta | None:
         return moved
     accept(now)
     return None
+
+
+def require_trusted(consequence: str) -> None:
+    """Raise Refused while the clock is not to be trusted; `consequence` says what is not done therefore."""
+    moved = jump()
+    if moved is not None:
+        raise Refused(
+            f"The clock was set {'forward' if moved > timedelta(0) else 'back'} by "
+            f"{abs(moved).total_seconds() / 3600:,.0f} hours, so {consequence}.",
+            "Set the clock right. If it is right now, run `flask backup cleanup --accept-clock`.",
+        )
 
 
 def accept(now: Reading | None = None) -> None:

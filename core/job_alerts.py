@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from core import alerts
 from core.db import db, utc_now, write
-from core.models import Alert, Job, Restore
+from core.models import Alert, Job, RepositoryRecord, Restore
 
 _TOLD = "told"
 _UNTOLD_SINCE = timedelta(days=2)
@@ -17,7 +17,11 @@ _BAD = {
     "interrupted": ("interrupted", "error"),
     "warning": ("warning", "warning"),
 }
-_NAMES = {"backup": "The backup", "copy": "The copy", "restore": "The restore", "retention": "Retention"}
+_NAMES = {
+    "backup": "The backup", "copy": "The copy", "prune": "The prune", "restore": "The restore",
+    "retention": "Retention",
+}  # fmt: skip
+_BY_REPOSITORY = ("copy", "prune")  # each place is a matter of its own
 
 
 def tell(job_id: int) -> None:
@@ -51,7 +55,7 @@ def interruption(why: str) -> str:
 
 def _raise(job: Job) -> None:
     kind, severity = _BAD[job.status]
-    about = f"{_NAMES.get(job.kind, 'The job')}{f' of {job.config.name}' if job.config else ''}"
+    about = f"{_NAMES.get(job.kind, 'The job')}{_whose(job)}"
     ended = {"failed": "failed", "interrupted": "was interrupted", "warning": "ended with a warning"}[
         job.status
     ]
@@ -62,6 +66,13 @@ def _raise(job: Job) -> None:
         _subject(job), kind, severity, what, job.meaning, job.advice, job.detail,
         config_id=job.config_id, job_id=job.id,
     )  # fmt: skip
+
+
+def _whose(job: Job) -> str:
+    record = db.session.get(RepositoryRecord, job.repository_id or "") if job.kind == "prune" else None
+    if record is not None:
+        return f" of {record.storage.name}"
+    return f" of {job.config.name}" if job.config else ""
 
 
 def _resolve_restores(job: Job) -> None:
@@ -79,8 +90,8 @@ def _resolve_restores(job: Job) -> None:
 def _subject(job: Job) -> str:
     if job.kind == "restore":  # another point, or another folder, is another matter
         return f"restore:{job.config_id or 'all'}:{job.id}"
-    if job.kind == "copy":  # each destination is a matter of its own
-        return f"copy:{job.config_id}:{job.repository_id}"
+    if job.kind in _BY_REPOSITORY:
+        return f"{job.kind}:{job.config_id or 'all'}:{job.repository_id}"
     return f"{job.kind}:{job.config_id or 'all'}"
 
 
@@ -89,7 +100,7 @@ def _ended_badly_since(job: Job) -> bool:
     later = select(Job.id).where(
         Job.kind == job.kind, Job.config_id == job.config_id, Job.id > job.id, Job.status.in_(_BAD)
     )
-    if job.kind == "copy":
+    if job.kind in _BY_REPOSITORY:
         later = later.where(Job.repository_id == job.repository_id)
     return db.session.scalar(later.limit(1)) is not None
 

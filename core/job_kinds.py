@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sqlalchemy import select
 
@@ -17,13 +17,14 @@ from core import (
     job_alerts,
     jobs,
     outcomes,
+    pruning,
     restoring,
     storage_usage,
     storages,
 )
 from core.attempts import Attempt, AttemptLost, Stopped, Waiting
 from core.db import db
-from core.models import Config, Job, RepositoryRecord
+from core.models import Job, RepositoryRecord, Storage
 from core.outcomes import Outcome
 from repository.errors import BlobNotFound, Cancelled, Damaged, Locked, RepositoryError
 from storage_adapters.errors import ObjectNotFound, StorageError
@@ -31,6 +32,7 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
     "copy": copy_job.perform_copy,
+    "prune": pruning.perform_prune,
     "restore": restoring.perform_restore,
     "retention": cleanup.perform_retention,
 }
@@ -59,7 +61,10 @@ def _after(job_id: int, kind: str, config_id: str | None, went_well: bool) -> li
     job = jobs.get(job_id)
     record = db.session.get(RepositoryRecord, job.repository_id or "")
     if record is not None:
-        storage_usage.measure_after(record.storage_id, job.bytes_added)
+        freed = job.counts.get("bytes_freed", 0) if kind == "prune" else 0
+        storage_usage.measure_after(record.storage_id, job.bytes_added - freed)
+    if kind == "retention":
+        return pruning.follow()
     if kind != "backup" or not config_id or not went_well:
         return []
     return [jobs.create_retention("backup", config_id).id, *copying.follow(config_id)]
@@ -76,12 +81,14 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
                 return None
             outcome = outcomes.explain(error, _meaning(kind, config_id, error))
             outcome.summary = f"Waited for an hour in vain: {reason}."
+            if kind == "prune" and isinstance(error, Waiting):
+                outcome = pruning.put_off(outcome.summary)
     except AttemptLost:
         raise
     except Cancelled as error:
         outcome = _cancelled(attempt, kind, stopped=isinstance(error, Stopped))
     except outcomes.EXPECTED as error:
-        cause = _behind(error, config_id)
+        cause = _behind(error, _used_by(attempt))
         outcome = outcomes.explain(cause, _meaning(kind, config_id, cause))
     except Exception as error:  # noqa: BLE001  (whatever it is, the row must say that the job failed)
         _log.exception("job %s failed", attempt.job_id)
@@ -91,13 +98,20 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
     return outcome
 
 
-def _behind(error: Exception, config_id: str | None) -> Exception:
-    """Return the error, or that a storage of the job has gone, which explains it better."""
+def _used_by(attempt: Attempt) -> Sequence[Storage]:
+    """Return the storages that a job may use."""
     db.session.rollback()
+    job = attempts.current(attempt)
+    if job.config is not None:
+        return [each.repository.storage for each in job.config.destinations]
+    record = db.session.get(RepositoryRecord, job.repository_id or "")
+    return [record.storage] if record is not None else storages.list_all()
+
+
+def _behind(error: Exception, used: Sequence[Storage]) -> Exception:
+    """Return the error, or that a storage of the job has gone, which explains it better."""
     if not isinstance(error, StorageError | RepositoryError):
         return error
-    config = db.session.get(Config, config_id) if config_id else None
-    used = [each.repository.storage for each in config.destinations] if config else storages.list_all()
     return storages.gone_behind(used, error)
 
 

@@ -15,8 +15,10 @@ from sqlalchemy.orm import Session
 
 from core import processes
 from core.db import db, write
-from core.models import InstanceValue
+from core.models import InstanceValue, Job
 from core.processes import ProcessName
+from repository.files import list_files
+from repository.repository import Repository
 
 # Also of copies by now; the name stays, since rows may have it.
 _PREFIX = "download_lock:"
@@ -59,6 +61,15 @@ def holders(lock_ids: set[str]) -> dict[str, ProcessName]:
     rows = db.session.scalars(select(InstanceValue).where(InstanceValue.key.startswith(_PREFIX)))
     found = {row.key.removeprefix(_PREFIX): ProcessName(**row.value) for row in rows}
     return {lock_id: process for lock_id, process in found.items() if lock_id in lock_ids}
+
+
+def are_all_ours(repo: Repository) -> bool:
+    """Tell whether jobs and downloads of ours hold locks there, and nobody else: those end by themselves."""
+    held = {file.id.hex() for file in list_files(repo.storage, "locks")}
+    running = select(Job.lock_id).where(Job.lock_id.in_(held), Job.status == "running")
+    ours = set(db.session.scalars(running)) | holders(held).keys()
+    db.session.rollback()
+    return bool(held) and held == ours
 
 
 def forget_holders(lock_ids: list[str]) -> None:

@@ -11,5 +11,5 @@ def require_room(storage: Storage) -> None:
     """Raise Waiting if the storage's quota is used up, Unreachable if that cannot be told."""
     reason = storage_usage.over_quota(storage)
     if reason:
-        advice = "Raise its quota, or keep fewer points and prune; nothing is deleted by itself."
+        advice = "Raise its quota, or keep fewer points; nothing that a point needs is deleted to make room."
         raise Waiting(reason, advice)

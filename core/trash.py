@@ -12,8 +12,7 @@ from core import alerts, lock_holders, points, retention, storages, words
 from core.attempts import Attempt
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
-from core.models import Copy, Job, Point
-from repository.files import list_files
+from core.models import Copy, Point
 from repository.forget import forget
 from repository.locks import lock_repository
 from repository.progress import Progress
@@ -70,7 +69,7 @@ def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, 
     if not snapshot_ids:
         return 0, []
     remove_dead_locks(repo)
-    if _in_use_by_us(repo):
+    if lock_holders.are_all_ours(repo):
         attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
         return 0, _tell_full(repository_id)
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
@@ -109,15 +108,6 @@ def _due(repository_id: str) -> Sequence[Copy]:
         Copy.lost_at.is_(None),
     )
     return db.session.scalars(query).all()
-
-
-def _in_use_by_us(repo: Repository) -> bool:
-    """Tell whether jobs and downloads of ours hold locks, and nobody else: they end before the next run."""
-    held = {file.id.hex() for file in list_files(repo.storage, "locks")}
-    running = select(Job.lock_id).where(Job.lock_id.in_(held), Job.status == "running")
-    ours = set(db.session.scalars(running)) | lock_holders.holders(held).keys()
-    db.session.rollback()
-    return bool(held) and held == ours
 
 
 def _tell_full(repository_id: str) -> list[str]:

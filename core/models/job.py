@@ -26,12 +26,13 @@ PENDING = ("queued", "running")
 
 
 class Job(Base):
-    """`kind`: backup, copy, restore, retention (more to come). `status`: one of PENDING or ENDED.
+    """`kind`: backup, copy, restore, retention, prune (more to come). `status`: one of PENDING or ENDED.
 
     `attempt` grows with each claim; every later write checks it. `node`, `boot_id`, `pid` and
     `pid_started` name the job process beyond doubt. `lock_id` is the repository lock file it holds.
     `phase` while queued is "waiting" with `waiting_reason`. `parameters` by kind: see core.job_kinds.
-    `repository_id`: the row of the repository that a backup went to, or that a copy fills; that may be gone.
+    `repository_id`: the row of the repository that a backup went to, a copy fills, or a prune frees; that may
+    be gone.
     A copy counts points as files.
     """
 
