@@ -19,6 +19,7 @@ from core import (
     polynomial,
     providers,
     storage_inputs,
+    storage_jobs,
     storage_setup,
     storages,
     words,
@@ -91,7 +92,7 @@ def why_not_delete(storage_id: str) -> list[str]:
         number = words.count(len(found.only_copies), "point")
         newest = f"the newest is {name}, {words.moment(point.taken_at, zone)}"
         reasons.append(f"It holds the only copy of {number}; {newest}.")
-    job = _running_on(storage_id)
+    job = storage_jobs.using(storages.get(storage_id))
     if job is not None:
         reasons.append(f"Job {job.id} is using it.")
     return reasons
@@ -102,21 +103,23 @@ def delete(storage_id: str) -> None:
 
     Raises NotFound; Refused while something depends on it.
     """
-    reasons = why_not_delete(storage_id)
-    if reasons:
-        raise Refused(
-            f"{storages.get(storage_id).name} cannot be deleted. {' '.join(reasons)}",
-            "Take it out of these configs, and let the points be copied elsewhere first.",
-        )
-    with write() as session:
-        _delete_rows(session, session.get_one(Storage, storage_id))
+    with write() as session:  # nobody begins to use it between the look and the end
+        reasons = why_not_delete(storage_id)
+        storage = storages.get(storage_id)
+        if reasons:
+            raise Refused(
+                f"{storage.name} cannot be deleted. {' '.join(reasons)}",
+                "Take it out of these configs, and let the points be copied elsewhere first.",
+            )
+        _delete_rows(session, storage)
     opened.forget_all()
 
 
 def update(storage_id: str, data: StorageInput) -> Storage:
     """Change a storage. A new place or new credentials count only if the same storage is found there.
 
-    Raises NotFound, Conflict for a taken name, Invalid, Unreachable, Refused; then nothing was changed.
+    Raises NotFound, Conflict for a taken name or while a job writes to the old place, Invalid, Unreachable,
+    Refused; then nothing was changed.
     """
     storage = storages.get(storage_id)
     _require_free_name(data.name, storage_id)
@@ -126,6 +129,8 @@ def update(storage_id: str, data: StorageInput) -> Storage:
         _require_same(storage, data)
     with write() as session:
         storage = session.get_one(Storage, storage_id)
+        if moved:
+            _refuse_while_written(storage)
         _save(storage, data)
     opened.forget_all()
     if moved:
@@ -137,9 +142,11 @@ def replace_lost(storage_id: str, data: StorageInput) -> list[Job]:
     """Put a new, empty place where a storage was lost; return the copies that fill it, to be enqueued.
 
     All copies on the lost one are marked lost. Raises Refused while the old one answers, or where the new
-    place is not empty; Invalid, Unreachable. Whatever ended an earlier try, the same call goes on from there.
+    place is not empty; Conflict while a job still tries to write to the old one; Invalid, Unreachable.
+    Whatever ended an earlier try, the same call goes on from there.
     """
     storage = storages.get(storage_id)
+    _refuse_while_written(storage)
     _require_lost(storage)
     _require_free_name(data.name, storage_id)
     data = check(data, storage)
@@ -152,6 +159,7 @@ def replace_lost(storage_id: str, data: StorageInput) -> list[Job]:
     made = _make_anew(record, data, marker_id)
     with write() as session:
         storage = session.get_one(Storage, storage_id)
+        _refuse_while_written(storage)
         _save(storage, data)
         storage.marker_id, storage.used_bytes, storage.measured_at = marker_id, None, None
         _become(session, session.get_one(RepositoryRecord, record.id), made)
@@ -172,10 +180,14 @@ def _using(repository_ids: Sequence[str]) -> Sequence[Config]:
     return db.session.scalars(using.order_by(func.lower(Config.name))).all()
 
 
-def _running_on(storage_id: str) -> Job | None:
-    ids = _repository_ids(storages.get(storage_id))
-    query = select(Job).where(Job.repository_id.in_(ids), Job.status.in_(("queued", "running")))
-    return db.session.scalar(query.limit(1))
+def _refuse_while_written(storage: Storage) -> None:
+    """What a job writes to the old place would be missing at the new one, whatever its rows say."""
+    job = storage_jobs.writing_to(storage)
+    if job is not None:
+        raise Conflict(
+            f"Job {job.id} is writing to {storage.name}.",
+            "Wait until it has ended, or cancel it; then try again. Nothing was changed.",
+        )
 
 
 def _delete_rows(session: Session, storage: Storage) -> None:

@@ -8,17 +8,22 @@ from pathlib import Path
 import pytest
 
 from core import (
+    attempts,
     configs,
     copying,
+    jobs,
     points,
     providers,
     recovery,
+    restores,
     storage_edit,
     storage_setup,
     storages,
 )
+from core.db import write
 from core.errors import Conflict, Invalid, NotFound, Refused
-from core.models import Config, Storage
+from core.models import Config, Job, Storage
+from core.outcomes import Outcome
 from core.storage_inputs import StorageInput
 from tests.core.making import back_up, make_storage, restic, run
 from tests.core.test_copying import add_disk, copy_jobs, first, make_config
@@ -205,3 +210,84 @@ def test_a_password_for_an_empty_place_is_a_mistake(two: Config, tmp_path: Path)
     assert storage_setup.look(again).kind == "empty"
     (tmp_path / "fourth" / "cat picture.jpg").write_text("x")
     assert (storage_setup.look(again).kind, storage_setup.look(again).ok) == ("foreign", False)
+
+
+def claimed(job: Job) -> attempts.Attempt:
+    """Return a job that runs."""
+    attempt = attempts.claim(job.id)
+    assert attempt is not None
+    return attempt
+
+
+def ended(attempt: attempts.Attempt) -> None:
+    """End a job."""
+    attempts.finish(attempt, Outcome("cancelled", "Ended."))
+
+
+def test_a_storage_is_not_moved_while_a_job_writes_to_it(two: Config, tmp_path: Path) -> None:
+    """What it writes to the old place after that was copied would be missing at the new one."""
+    storage = by_name("Local disk")
+    shutil.copytree(tmp_path / "backups", tmp_path / "moved")
+    given = changed(storage, path=str(tmp_path / "moved"))
+    for job in (jobs.create_backup(two.id, "manual"), jobs.create_retention("schedule")):
+        attempt = claimed(job)
+        with pytest.raises(Conflict, match=f"Job {job.id} is writing to Local disk"):
+            storage_edit.update(storage.id, given)
+        assert by_name("Local disk").settings["path"] == str(tmp_path / "backups")
+        storage_edit.update(storage.id, changed(storage, name="Local disk", quota="5TB"))
+        ended(attempt)
+    storage_edit.update(storage.id, given)
+    assert back_up(two.id).status == "completed"
+
+
+def test_a_backup_to_one_storage_does_not_keep_another_from_moving(two: Config, tmp_path: Path) -> None:
+    attempt = claimed(jobs.create_backup(two.id, "manual"))
+    attempts.note_repository(attempt, two.destinations[0].repository_id)
+    (tmp_path / "second").rename(tmp_path / "moved")
+    second = by_name("second")
+    storage_edit.update(second.id, changed(second, path=str(tmp_path / "moved")))
+    assert by_name("second").settings["path"] == str(tmp_path / "moved")
+
+
+def test_a_storage_is_not_replaced_while_a_job_still_tries_to_write_to_it(
+    two: Config, tmp_path: Path
+) -> None:
+    """It may come back at any moment, and the job end well: at the old place."""
+    attempt = claimed(jobs.create_backup(two.id, "manual"))
+    (tmp_path / "backups").rename(tmp_path / "away")
+    storage = by_name("Local disk")
+    given = changed(storage, path=str(tmp_path / "fresh"))
+    with pytest.raises(Conflict, match=r"is writing to Local disk"):
+        storage_edit.replace_lost(storage.id, given)
+    assert not (tmp_path / "fresh").exists()
+    ended(attempt)
+    assert len(storage_edit.replace_lost(storage.id, given)) == 1
+
+
+def test_a_storage_is_not_deleted_while_a_restore_or_a_copy_reads_from_it(
+    two: Config, tmp_path: Path
+) -> None:
+    point = points.latest(two.id)
+    assert point is not None
+    there = next(copy for copy in point.copies if copy.repository.storage.name == "second")
+    given = configs.to_input(configs.get(two.id))
+    configs.update(two.id, given.model_copy(update={"destinations": given.destinations[:1]}))
+    wanted = restores.RestoreInput(
+        point_id=point.id, target_path=str(tmp_path / "out"), copy_id=there.id, include=[]
+    )
+    attempt = claimed(restores.create(wanted))
+    second = by_name("second").id
+    with pytest.raises(Refused, match=f"Job {attempt.job_id} is using it"):
+        storage_edit.delete(second)
+    ended(attempt)
+    with write() as session:
+        job = jobs.add_job(
+            session, kind="copy", trigger="manual", config_id=two.id,
+            repository_id=given.destinations[0].repository_id,
+        )  # fmt: skip
+    attempt = claimed(job)
+    with pytest.raises(Refused, match=f"Job {job.id} is using it"):
+        storage_edit.delete(second)
+    ended(attempt)
+    storage_edit.delete(second)
+    assert [storage.name for storage in storages.list_all()] == ["Local disk"]
