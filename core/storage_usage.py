@@ -284,6 +284,6 @@ def _tell_quota(storage: Storage) -> None:
         f"The storage {storage.name} is at {share:.0%} of its quota.",
         "New backups and copies there wait; nothing is deleted to make room." if full
         else "At 100 % new backups and copies there will wait.",
-        "Raise the quota, keep fewer points, or press “Compact now” on its page: it frees what nothing needs.",
+        "Raise it, keep fewer points, or press “Compact now” on its page to free what nothing needs.",
         storage_id=storage.id,
     )  # fmt: skip
