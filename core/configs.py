@@ -32,6 +32,11 @@ from sources.preview import Preview
 LONGEST_NAME = 100
 DEFAULT_CRON = "0 3 * * *"
 DEFAULT_DAYS = 14
+# By type: name, cron line, days kept, source.
+_OFFERED: Mapping[str, tuple[str, str, int, Mapping[str, Any]]] = {
+    "files": ("Daily Files", DEFAULT_CRON, DEFAULT_DAYS, {}),
+    "database": ("Daily Database", "0 2 * * *", 30, {"host": "localhost"}),
+}
 # The field that a sentence about a whole source goes to, by type.
 _MAIN_FIELD = {"database": "host"}
 
@@ -92,20 +97,21 @@ def parse(data: Mapping[str, Any]) -> ConfigInput:
         raise Invalid(_sentences(error) | _schedule_sentences(data)) from error
 
 
-def offered() -> dict[str, Any]:
-    """Return what a new config is proposed to be: product.md's Daily Files, with the environment's values."""
+def offered(kind: str = "files") -> dict[str, Any]:
+    """Return what a new config of a type is proposed to be: product.md's, with the environment's values."""
     settings = app_state.settings()
+    name, cron, days, source = _OFFERED["database" if kind == "database" else "files"]
     no_rule_given = settings.retention_days is None and settings.max_backups is None
     rule = {
-        "days": DEFAULT_DAYS if no_rule_given else settings.retention_days,
+        "days": days if no_rule_given else settings.retention_days,
         "max_backups": settings.max_backups,
     }
     return {
-        "name": "Daily Files",
-        "type": "files",
+        "name": name,
+        "type": kind if kind in _OFFERED else "files",
         "enabled": True,
-        "source": {"paths": list(settings.backup_paths)},
-        "cron": DEFAULT_CRON,
+        "source": dict(source) if kind == "database" else {"paths": list(settings.backup_paths)},
+        "cron": cron,
         "timezone": settings.timezone,
         "retention": rule,
         "destinations": destinations.offered(rule),

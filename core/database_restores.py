@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
+from sqlalchemy.orm import Session
 
 from core import browse, config_source, configs, jobs, points
 from core.db import write
@@ -28,11 +29,12 @@ LONGEST_NAME = 63  # bytes of UTF-8, by PostgreSQL
 
 
 class DatabaseRestoreInput(BaseModel):
-    """Which database of a point goes to a new one named `to`.
+    """Which database of a point goes to a new one named `to`, or `in_place` of the one of that name.
 
-    `database` may be empty where the point holds one only. `server_config_id`: the config whose server takes
-    it; None: that of the point. `owners`: with owners and rights, and the roles they need; else all belongs
-    to the user who restores. `copy_id` as for files.
+    `database` may be empty where the point holds one only. In place, a safety dump is made first, and the old
+    database is kept under another name until a person drops it. `server_config_id`: the config whose server
+    takes it; None: that of the point. `owners`: with owners and rights, and the roles they need; else all
+    belongs to the user who restores. `copy_id` as for files.
     """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -41,6 +43,7 @@ class DatabaseRestoreInput(BaseModel):
     database: str = ""
     to: str = Field(min_length=1)
     server_config_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
+    in_place: bool = False
     owners: bool = True
     copy_id: Annotated[int | None, BeforeValidator(blank_is_none)] = None
 
@@ -72,25 +75,24 @@ def _say(problem: ErrorDetails) -> str:
 
 
 def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
-    """Make a queued restore; the caller enqueues it.
+    """Make a queued restore; the caller enqueues it, after the job `safety_job_of` it.
 
-    Raises NotFound, Invalid (`database`, `to`); Refused if the server does not answer.
+    Raises NotFound, Invalid (`database`, `to`); Refused if the server does not answer; Conflict if the config
+    is being backed up, so that no safety dump can be made.
     """
     point = points.get(given.point_id)
     copy_id = points.best_copy(point, given.copy_id).id
     found = manifest_of(point, given.copy_id)
     record = _choose(found, given.database)
     server = server_for(point, given.server_config_id)
-    plan = _look(lambda: plan_restore(server, found, record, given.to, given.options, _roles(point, given)))
-    if plan.taken:
-        plan.obstacles.append(f"{server.place} has a database {given.to!r} already; choose another name")
-    if plan.obstacles:
-        raise Invalid({"to": " ".join(sentence(text) for text in plan.obstacles)})
+    _refuse_obstacles(server, found, record, given, _roles(point, given))
+    if given.in_place:
+        _require_safety(point, given)
     asked = given.model_dump(exclude={"point_id", "copy_id"}) | {"database": record.name}
     with write() as session:
         job = jobs.add_job(
             session, kind="restore", trigger=trigger, config_id=point.config_id,
-            parameters={"copy_id": given.copy_id} if given.copy_id is not None else {},
+            parameters=_parameters(session, point, given, trigger),
         )  # fmt: skip
         session.add(
             Restore(
@@ -99,6 +101,44 @@ def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
             )
         )  # fmt: skip
         return job
+
+
+def safety_job_of(job: Job) -> int | None:
+    """Return the backup that must have ended well before a restore in place touches anything."""
+    return job.parameters.get("safety_job")
+
+
+def _parameters(session: Session, point: Point, given: DatabaseRestoreInput, trigger: str) -> dict[str, int]:
+    chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
+    if not given.in_place or point.config is None:
+        return chosen
+    return {**chosen, "safety_job": jobs.add_backup(session, point.config.id, trigger).id}
+
+
+def _refuse_obstacles(
+    server: Server, found: Manifest, record: Database, given: DatabaseRestoreInput, roles: bytes
+) -> None:
+    plan = _look(lambda: plan_restore(server, found, record, given.to, given.options, roles))
+    if plan.taken and not given.in_place:
+        plan.obstacles.append(f"{server.place} has a database {given.to!r} already; choose another name")
+    if given.in_place and not plan.taken:
+        plan.obstacles.append(
+            f"{server.place} has no database {given.to!r} to replace; restore it to a new one of that name"
+        )
+    if plan.obstacles:
+        raise Invalid({"to": " ".join(sentence(text) for text in plan.obstacles)})
+
+
+def _require_safety(point: Point, given: DatabaseRestoreInput) -> None:
+    """Refuse a restore in place of what a backup of the point's config would not dump."""
+    config = point.config
+    source = config_source.source_of(config) if config is not None and config.deleted_at is None else None
+    if not isinstance(source, DatabaseSource) or given.server_config_id:
+        raise Invalid({"to": "In place works on the point's own server, while its config is there."})
+    is_dumped = given.to in source.databases if source.which == "chosen" else given.to not in source.exclude
+    if not is_dumped:
+        text = f"The config does not back up {given.to!r}, so no safety dump can be made of it."
+        raise Invalid({"to": f"{text} Restore to a new database instead."})
 
 
 def input_of(row: Restore, copy_id: int | None) -> DatabaseRestoreInput:
@@ -142,6 +182,13 @@ def server_for(point: Point, config_id: str | None) -> Server:
     if config is None or not isinstance(source, DatabaseSource):
         raise NotFound("No config says which server this goes to.", "Make one of type database.")
     return server_of(source, config_source.password_of(config))
+
+
+def servers(point: Point) -> list[tuple[str, str]]:
+    """Return where a point may be restored to: id of a config ("" for the point's own), words for people."""
+    found = [("", f"{point.config.source['host']}, where it came from")] if point.config else []
+    others = [each for each in configs.list_all() if each.type == "database" and each.id != point.config_id]
+    return found + [(each.id, f"{each.source['host']}, the server of {each.name}") for each in others]
 
 
 def _choose(found: Manifest, name: str) -> Database:

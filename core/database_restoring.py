@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
-from core import attempts, database_restores, restores, words
-from core.attempts import Attempt
+from core import attempts, database_restores, jobs, points, restores, words
+from core.attempts import Attempt, Waiting
 from core.database_restores import DatabaseRestoreInput
-from core.db import db
+from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
 from core.errors import Refused
 from core.models import Restore
@@ -25,7 +25,7 @@ from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from sources.postgres.compare import TableResult
-from sources.postgres.restore import Dump, RestoreResult, restore_to_new
+from sources.postgres.restore import Dump, RestoreResult, restore_in_place, restore_to_new
 from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST
 
@@ -42,6 +42,7 @@ class _Task:
 
 def perform_database_restore(attempt: Attempt) -> Outcome:
     """Do the restore that `attempt` claimed, end the job, and return how. Raises as they do."""
+    _require_safety_dump(attempt)
     task = _task(attempt)
     source, repo = open_copy(attempt, task.copy_ids)
     try:
@@ -55,6 +56,26 @@ def perform_database_restore(attempt: Attempt) -> Outcome:
     outcome.summary += source.told
     attempts.finish(attempt, outcome, lambda session: _write(session, task, source, result, size))
     return outcome
+
+
+def _require_safety_dump(attempt: Attempt) -> None:
+    """Go on only with a good point of the database that is replaced. Raises Waiting, Refused."""
+    job = attempts.current(attempt)
+    safety_id = database_restores.safety_job_of(job)
+    if safety_id is None:
+        return
+    safety = jobs.get(safety_id)
+    if not safety.ended:
+        raise Waiting(f"the safety dump is not there yet: job {safety_id} is {safety.status}")
+    name = restores.of_job(job.id).database["to"]
+    made = points.of_job(safety_id)
+    found = database_restores.manifest_of(made) if made is not None else None
+    if made is None or found is None or found.find(name) is None:
+        raise Refused(
+            f"The safety dump of {name} was not made: job {safety_id} is {safety.status}.",
+            "Nothing was touched. Mend what that job names, or restore to a new database.",
+        )
+    attempt.log.add("info", f"The safety dump is point {made.id}, of job {safety_id}.")
 
 
 def _task(attempt: Attempt) -> _Task:
@@ -86,8 +107,15 @@ def _restore(
     content = _reporting(attempt, read_file(repo, node), node.size)
     dump = Dump(found, record, content, _roles(repo, snapshot))
     attempt.log.add("info", f"Restoring {record.name} to {task.given.to} on {task.server.place}.")
-    result = restore_to_new(task.server, dump, task.given.to, task.given.options, attempt.check)
-    return result, node.size
+    return _put_back(attempt, task, dump), node.size
+
+
+def _put_back(attempt: Attempt, task: _Task, dump: Dump) -> RestoreResult:
+    given = task.given
+    if given.in_place:
+        now = utc_now()
+        return restore_in_place(task.server, dump, given.to, given.options, now=now, waiting=attempt.check)
+    return restore_to_new(task.server, dump, given.to, given.options, attempt.check)
 
 
 def _reporting(attempt: Attempt, content: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -153,10 +181,10 @@ def _judge(task: _Task, result: RestoreResult) -> Outcome:
     place = f"{task.given.to} on {task.server.place}"
     tables = words.count(len(result.tables), "table")
     if not result.rows_agree:
-        left = "was dropped again" if result.dropped else f"stands as {result.database}"
+        left = "what was restored was dropped" if result.dropped else f"it stands as {result.database}"
         return Outcome(
-            "failed", f"The rows of {task.given.database} do not agree with the dump's; it {left}.",
-            "The log names the tables. The backup itself was not changed.",
+            "failed", f"The rows of {task.given.database} do not agree with the dump's; {left}.",
+            f"{_untouched(task)}The log names the tables. The backup itself was not changed.",
             "Look at the errors in the log, mend what they name on the server, and restore again.",
         )  # fmt: skip
     if not result.complete or not result.in_place:
@@ -164,7 +192,8 @@ def _judge(task: _Task, result: RestoreResult) -> Outcome:
             "failed",
             f"{words.count(len(result.errors), 'statement')} failed; the data stands as {result.database}, "
             f"not as {task.given.to}.",
-            "No table is known to lack rows, but something else is missing: an index, a right, a function.",
+            f"{_untouched(task)}No table is known to lack rows, but something else is missing: an index, a "
+            "right, a function.",
             "Look at the log. Take it as it is with ALTER DATABASE … RENAME TO …, or drop it, mend what the "
             "errors name, and restore again.",
         )
@@ -172,14 +201,23 @@ def _judge(task: _Task, result: RestoreResult) -> Outcome:
         return Outcome(
             "warning", f"Restored {task.given.database} to {place}: {tables}, not all of them proven.",
             "Nothing failed. The rows of some tables were not counted, in the dump or now, so that they "
-            "agree is not known.",
+            f"agree is not known.{_kept(result)}",
             "Look at the data before you rely on it.",
         )  # fmt: skip
     rows = words.count(sum(table.found or 0 for table in result.tables), "row")
     return Outcome(
         "completed", f"Restored {task.given.database} to {place}: {tables}, {rows}.",
-        "No statement failed, and each table has the rows that were counted in the dump's own snapshot.",
+        "No statement failed, and each table has the rows that were counted in the dump's own snapshot."
+        + _kept(result),
     )  # fmt: skip
+
+
+def _untouched(task: _Task) -> str:
+    return f"The database {task.given.to} was not touched. " if task.given.in_place else ""
+
+
+def _kept(result: RestoreResult) -> str:
+    return f" The database before is kept as {result.previous} until you drop it." if result.previous else ""
 
 
 def _write(session: Session, task: _Task, source: RestoreSource, result: RestoreResult, size: int) -> None:

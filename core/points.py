@@ -109,6 +109,11 @@ def latest(config_id: str, now: datetime | None = None) -> Point | None:
     return db.session.scalar(query.order_by(Point.taken_at.desc(), Point.id.desc()).limit(1))
 
 
+def of_job(job_id: int) -> Point | None:
+    """Return the good point that a job made, if it did."""
+    return db.session.scalar(select(Point).where(Point.job_id == job_id, Point.copies.any(live())).limit(1))
+
+
 def why_gone(job_id: int) -> str:
     """Return what became of the point that a job made, to follow "the point"; "" if it counts."""
     made = db.session.scalars(select(Point).where(Point.job_id == job_id)).all()

@@ -132,6 +132,11 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 @click.option("--to-database", metavar="NAME", help="The new database to restore a dump into.")
 @click.option("--database", "dumped", default="", metavar="NAME", help="Which database of the point.")
 @click.option("--server-of", metavar="CONFIG", help="Restore to this config's server, not the point's own.")
+@click.option(
+    "--in-place",
+    is_flag=True,
+    help="Replace the database of that name, after a safety dump; the old one is kept under another name.",
+)
 @click.option("--no-owners", is_flag=True, help="Without owners, rights and roles: all is the user's.")
 @click.option(
     "--include", multiple=True, metavar="PATH", help="Only this file or folder, as it was backed up."
@@ -149,6 +154,7 @@ def restore(
     to_database: str | None,
     dumped: str,
     server_of: str | None,
+    in_place: bool,
     no_owners: bool,
     include: Sequence[str],
     conflict: str,
@@ -162,14 +168,27 @@ def restore(
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
     found = _find_point(point, config_name, "database" if to_database else None)
     if to_database is not None:
-        given_database = {
+        given = {
             "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
-            "server_config_id": _find_config(server_of).id if server_of else None,
+            "in_place": in_place, "server_config_id": _find_config(server_of).id if server_of else None,
         }  # fmt: skip
-        job = database_restores.create(database_restores.validate(given_database), "command")
+        job = database_restores.create(database_restores.validate(given), "command")
+        _make_safety_dump(job, max_wait, quiet=as_json)
     else:
         job = restores.create(_files_wanted(found, str(target), include, conflict), "command")
     _answer([job.id], max_wait, as_json)
+
+
+def _make_safety_dump(job: Job, max_wait: int, *, quiet: bool) -> None:
+    """Follow the backup that a restore in place waits for, if it is one."""
+    safety_id = database_restores.safety_job_of(job)
+    if safety_id is None:
+        return
+    if nodes.worker_lives():
+        tasks.enqueue([safety_id])
+    ended = follow(safety_id, max_wait, quiet=quiet)
+    if not quiet:
+        output.ended(ended)
 
 
 def _files_wanted(point: Point, target: str, include: Sequence[str], conflict: str) -> restores.RestoreInput:

@@ -26,6 +26,23 @@ COMPRESSIONS = (
     ("off", "None"),
 )
 
+TYPES = (("files", "Files"), ("database", "Database"))
+SSL_MODES = (
+    ("prefer", "If the server has it"),
+    ("require", "Always, without verifying"),
+    ("verify-ca", "Always, verify the certificate"),
+    ("verify-full", "Always, verify certificate and name"),
+    ("disable", "Never"),
+)
+# What a preview needs: a message about any other field does not keep it back.
+SOURCE_FIELDS = {
+    "files": ("paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system",
+              "exclude_larger_than"),
+    "database": ("url", "host", "port", "user", "password", "database", "ssl_mode", "ssl_root_cert",
+                 "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password"),
+}  # fmt: skip
+
+_TLS = ("ssl_mode", "ssl_root_cert", "ssl_cert", "ssl_key")
 _LINES = ("paths", "exclude", "iexclude", "exclude_if_present")
 _TICKS = ("exclude_caches", "one_file_system")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
@@ -35,6 +52,9 @@ def from_input(data: Mapping[str, Any]) -> Form:
     """Return a form filled with a config as core describes it (`configs.offered`, or an input dumped)."""
     source = data.get("source", {})
     values: dict[str, Any] = {name: data.get(name, "") for name in ("name", "timezone", "compression")}
+    values["type"] = data.get("type", "files")
+    if values["type"] == "database":
+        values |= _database_values(source)
     values |= {name: "\n".join(source.get(name, ())) for name in _LINES}
     values |= {name: "yes" if source.get(name) else "" for name in _TICKS}
     values["exclude_larger_than"] = source.get("exclude_larger_than", "")
@@ -47,6 +67,7 @@ def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
     return configs.parse(
         {
             "name": form.value("name"),
+            "type": form.value("type") or "files",
             "enabled": enabled,
             "source": _source(form),
             "cron": cron_of(form),
@@ -73,7 +94,26 @@ def cron_of(form: Form) -> str:
     return f"{minute} {hour} {day} * {weekday}"
 
 
+def _database_values(source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the connection's fields; never its password."""
+    values = {"port": 5432, "user": "postgres", "database": "postgres", "ssl_mode": "prefer", "which": "all"}
+    names = (*values, "host", *_TLS)
+    values |= {name: source[name] for name in names if name in source}
+    return values | {"databases": "\n".join(source.get("databases", ()))}
+
+
+def _database_source(form: Form) -> dict[str, Any]:
+    """Return the connection; no password where a stored one stays."""
+    names = ("url", "host", "port", "user", "database", "which", *_TLS)
+    source: dict[str, Any] = {name: form.value(name).strip() for name in names if form.value(name).strip()}
+    source |= {name: form.lines(name) for name in ("databases", "exclude")}
+    stays = form.value("config_id") and not form.value("no_password") and not form.value("password")
+    return source if stays else {**source, "password": form.value("password")}
+
+
 def _source(form: Form) -> dict[str, Any]:
+    if form.value("type") == "database":
+        return _database_source(form)
     source: dict[str, Any] = {name: form.lines(name) for name in _LINES}
     source |= {name: bool(form.value(name)) for name in _TICKS}
     return source | {"exclude_larger_than": form.value("exclude_larger_than")}

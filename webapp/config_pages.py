@@ -12,13 +12,13 @@ from flask.typing import ResponseReturnValue
 from core import alerts, configs, copying, jobs, nodes, points, recovery, retention, states
 from core.errors import Invalid
 from core.models import Alert, Config, Point
+from core.source_database import DatabasePreview
 from webapp import config_form, config_words, folders, formats, progress, timeline
 from webapp.forms import Form
 
 POINTS_AT_ONCE = 20
 
 list_folders = folders.list_folders
-missing = folders.missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,22 +145,29 @@ def preview_of(form: Form) -> object:
         data = config_form.to_input(form)
     except Invalid as error:
         # A preview needs no name and no schedule yet, only what to read.
-        if error.fields.keys() & {
-            "paths",
-            "exclude",
-            "iexclude",
-            "exclude_if_present",
-            "exclude_larger_than",
-        }:
+        if error.fields.keys() & set(config_form.SOURCE_FIELDS.get(form.value("type") or "files", ("type",))):
             raise
         data = config_form.to_input(_with_defaults(form))
-    return configs.preview(data)
+    return configs.preview(data, config_id=form.value("config_id") or None)
+
+
+def trouble_with(config: Config) -> str:
+    """Say in a sentence what would keep a backup of a config from working now; empty if nothing is known."""
+    if config.type != "database":
+        return folders.missing(config.source["paths"])
+    try:
+        found = configs.preview(configs.to_input(config), config_id=config.id)
+    except Invalid as error:
+        return f"It is saved, but the test failed. {error.message}"
+    if isinstance(found, DatabasePreview) and found.stops:
+        return "It is saved, but a backup would fail: its user may not read everything. Test it under Change."
+    return ""
 
 
 def _with_defaults(form: Form) -> Form:
-    offered = config_form.from_input(configs.offered())
-    names = ("paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system")
-    typed = {name: form.value(name) for name in (*names, "exclude_larger_than")}
+    kind = form.value("type") or "files"
+    offered = config_form.from_input(configs.offered(kind))
+    typed = {name: form.value(name) for name in (*config_form.SOURCE_FIELDS[kind], "config_id")}
     return Form(offered.all() | typed)
 
 

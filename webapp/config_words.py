@@ -44,7 +44,7 @@ class Summary:
 def summarise(form: Form, config: Config | None = None) -> Summary:
     """Say what a form means; with the `config` it changes, also which of its points would go."""
     zone = form.value("timezone") or "UTC"
-    summary = Summary(form.lines("paths"), _rules(form), "", _targets(form), zone)
+    summary = Summary(_what(form), _rules(form), "", _targets(form), zone)
     try:
         cron = schedules.validate(config_form.cron_of(form), zone)
         summary.schedule = cron_words.describe(cron, zone)
@@ -54,6 +54,14 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     if config is not None:
         summary.removal = _removal(form, config)
     return summary
+
+
+def _what(form: Form) -> list[str]:
+    if form.value("type") != "database":
+        return form.lines("paths")
+    where = f" on {form.value('host')}" if form.value("host") else ""
+    chosen = form.value("which") == "chosen"
+    return [name + where for name in form.lines("databases")] if chosen else [f"all databases{where}"]
 
 
 def what_of(config: Config, most: int | None = None) -> str:

@@ -39,7 +39,7 @@ def index() -> ResponseReturnValue:
 @access.allow("admin")
 def new() -> ResponseReturnValue:
     """Show the form of a new config, filled with what is usual."""
-    return config_pages.form_page(config_form.from_input(configs.offered()))
+    return config_pages.form_page(config_form.from_input(configs.offered(request.args.get("type", "files"))))
 
 
 @blueprint.post("")
@@ -137,7 +137,7 @@ def update(config_id: str) -> ResponseReturnValue:
 def summary() -> ResponseReturnValue:
     """Return what the form says so far, in words."""
     form = forms.sent()
-    return answers.fragment("configs/_summary.html", summary=config_pages.summary_of(form))
+    return answers.fragment("configs/_summary.html", summary=config_pages.summary_of(form), form=form)
 
 
 @blueprint.post("/destinations")
@@ -228,9 +228,9 @@ def delete(config_id: str) -> ResponseReturnValue:
 
 
 def _saved(config: Config, message: str) -> ResponseReturnValue:
-    """Go to a config's page; a folder that is not there may be saved, but not silently."""
-    if missing := config_pages.missing(config.source.get("paths", [])):
-        flash(missing, "warn")
+    """Go to a config's page; what cannot be read now may be saved, but not silently."""
+    if trouble := config_pages.trouble_with(config):
+        flash(trouble, "warn")
     return answers.see_other(url_for("configs.show", config_id=config.id), message)
 
 

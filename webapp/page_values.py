@@ -48,6 +48,8 @@ def register(app: Flask) -> None:
         log_page_url=_log_page_url,
         SETUP_STEPS=setup.STEPS,
         root_token=tokens.token_from_path(b"/"),
+        config_types=config_form.TYPES,
+        database_ssl_modes=config_form.SSL_MODES,
         config_schedules=config_form.SCHEDULES,
         config_weekdays=config_form.WEEKDAYS,
         config_compressions=config_form.COMPRESSIONS,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import points, restores, tokens
-from core.errors import Invalid, NotFound
+from core import database_restores, points, restores, tokens
+from core.errors import Conflict, Invalid, NotFound, Refused
 from jobs import tasks
 from webapp import access, answers, formats, forms
 
@@ -34,6 +34,9 @@ def new() -> ResponseReturnValue:
             url, "Tick at least one file or folder, then restore what is selected.", "warn"
         )
     given = {name: values.get(name, "") for name in ("point_id", "copy_id")}
+    point = points.get(_point_id(given["point_id"]))
+    if not chosen and values.get("as") != "files" and database_restores.is_of_databases(point):
+        return _database_page(forms.Form({**given, "owners": "yes", "where": "new"}), 200)
     form = forms.Form({**given, "conflict": "keep"})
     return _form_page(form, chosen, 200)
 
@@ -53,6 +56,42 @@ def create() -> ResponseReturnValue:
         return _form_page(form.refuse(error), form.values("path"), 422)
     tasks.enqueue([job.id])
     return answers.see_other(url_for("jobs.show", job_id=job.id))
+
+
+@blueprint.post("/database")
+@access.allow("admin")
+def create_database() -> ResponseReturnValue:
+    """Start a restore into a new database and go to its page."""
+    form = forms.sent()
+    names = ("point_id", "copy_id", "database", "to", "server_config_id")
+    given = {**{name: form.value(name).strip() for name in names}, "owners": bool(form.value("owners"))}
+    given["in_place"] = form.value("where") == "in_place"
+    given["to"] = given["database"] if given["in_place"] else given["to"] or f"{given['database']}_restored"
+    try:
+        job = database_restores.create(database_restores.validate(given))
+    except (Invalid, Refused, Conflict) as error:
+        return _database_page(form.refuse(error, "to"), 422)
+    safety_id = database_restores.safety_job_of(job)
+    tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
+    return answers.see_other(url_for("jobs.show", job_id=job.id))
+
+
+def _database_page(form: forms.Form, status: int) -> ResponseReturnValue:
+    point = points.get(_point_id(form.value("point_id")))
+    formats.use_zone_of(point.config)
+    copy_id = _point_id(form.value("copy_id")) or None
+    manifest = database_restores.manifest_of(point, copy_id)
+    largest = max(manifest.databases, key=lambda each: each.dump_bytes, default=None)
+    form = form.changed({"database": form.value("database") or (largest.name if largest else "")})
+    page = render_template(
+        "restores/database.html",
+        form=form,
+        point=point,
+        manifest=manifest,
+        servers=database_restores.servers(point),
+        choices=points.choices(point),
+    )
+    return page, status
 
 
 def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseReturnValue:

@@ -245,3 +245,43 @@ def test_the_files_of_a_point_can_be_browsed(shop: str, config: Config) -> None:
     back_up(config.id)
     rows = {row.name for row in browse.list_dir(latest(config))}
     assert rows == {"databases", "globals.sql", "manifest.json"}
+
+
+def test_in_place_the_old_database_is_dumped_first_and_kept_aside(
+    postgres: Cluster, shop: str, config: Config
+) -> None:
+    back_up(config.id)
+    postgres.run("DELETE FROM articles WHERE id > 10", database=shop)
+    given = {"point_id": latest(config).id, "to": shop, "in_place": True}
+    job = database_restores.create(database_restores.validate(given))
+    assert run(job).phase == "waiting"  # nothing is touched before the safety dump
+    assert postgres.ask("SELECT count(*) FROM articles", shop) == [(10,)]
+    safety = run(jobs.get(database_restores.safety_job_of(job) or 0))
+    assert safety.status == "completed"
+    jobs.hasten(job.id)
+    ended = run(jobs.get(job.id))
+    assert ended.status == "completed", ended.summary + log_of(ended)
+    assert postgres.ask("SELECT count(*) FROM articles", shop) == [(500,)]
+    previous = restores.of_job(job.id).database["result"]["previous"]
+    assert previous in ended.meaning
+    assert postgres.ask("SELECT count(*) FROM articles", previous) == [(10,)]
+    postgres.drop(previous)
+    assert f"Dumped {shop}: 2 tables, 10 rows" in log_of(safety)
+
+
+def test_without_a_good_safety_dump_nothing_is_touched(postgres: Cluster, shop: str, config: Config) -> None:
+    back_up(config.id)
+    given = {"point_id": latest(config).id, "to": shop, "in_place": True}
+    job = database_restores.create(database_restores.validate(given))
+    jobs.request_cancel(database_restores.safety_job_of(job) or 0)
+    ended = run(jobs.get(job.id))
+    assert (ended.status, "safety dump" in ended.summary) == ("failed", True)
+    assert postgres.ask(f"SELECT datname FROM pg_database WHERE datname LIKE '{shop}%'") == [(shop,)]
+
+
+def test_in_place_of_what_is_not_there_or_not_backed_up_is_refused(shop: str, config: Config) -> None:
+    back_up(config.id)
+    with pytest.raises(Invalid, match="no database"):
+        restore(latest(config), f"{shop}_new", in_place=True)
+    with pytest.raises(Invalid, match="no safety dump"):
+        restore(latest(config), "postgres", in_place=True)

@@ -51,6 +51,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "restores.index": ("viewer", "/restores"),
     "restores.new": ("admin", "/restores/new?point_id={point_id}"),
     "restores.create": ("admin", "/restores"),
+    "restores.create_database": ("admin", "/restores/database"),
     "alerts.index": ("viewer", "/alerts"),
     "alerts.acknowledge": ("operator", "/alerts/{alert_id}/acknowledge"),
     "alerts.resolve": ("operator", "/alerts/{alert_id}/resolve"),
@@ -94,6 +95,7 @@ PASSED = (200, 302, 303, 409, 422)
 # Forms whose empty input would do something to the person who sends it.
 FORMS = {
     "restores.create": {"point_id": "1"},
+    "restores.create_database": {"point_id": "1", "database": "x"},
     "settings.set_role": {"role": "viewer"},
     "settings.set_password": {"password": "another good password"},
 }
