@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, words
+from core import alerts, points, words
 from core.db import db, utc_now, write
 from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord
 from core.readback import Limits, read_back, reject, rejected
@@ -85,8 +85,8 @@ def _note_lost(record_id: str, missing: set[int], stored: Mapping[bytes, Snapsho
             new_id = moved.get(copy.snapshot_id)
             if copy.id not in missing:
                 copy.lost_at = None if copy.snapshot_id in present else copy.lost_at
-            elif new_id is not None and not _is_known(session, record_id, new_id):
-                copy.snapshot_id, copy.lost_at = new_id, None  # `restic tag` or `rewrite` stored it anew
+            elif new_id is not None and points.is_there(copy) and not _is_known(session, record_id, new_id):
+                copy.snapshot_id = new_id  # `restic tag` or `rewrite` stored it anew
             elif copy.trashed_at is not None:
                 copy.forgotten_at = copy.forgotten_at or utc_now()
             elif copy.lost_at is None:
@@ -215,11 +215,19 @@ def add_point(
 
 
 def add_copy(session: Session, point: Point, record_id: str, snapshot_id: bytes, bytes_added: int) -> Copy:
-    """Add the row of a copy that was read back. `bytes_added`: what it added to the repository, as stored."""
-    copy = Copy(
-        point_id=point.id, repository_id=record_id, snapshot_id=snapshot_id.hex(), bytes_added=bytes_added
-    )
-    session.add(copy)
+    """Add the row of a copy that was read back. `bytes_added`: what it added to the repository, as stored.
+
+    A row that this snapshot has already, as one that was forgotten and came back, counts again.
+    """
+    known = select(Copy).where(Copy.repository_id == record_id, Copy.snapshot_id == snapshot_id.hex())
+    copy = session.scalar(known.where(Copy.point_id == point.id))
+    if copy is None:
+        copy = Copy(
+            point_id=point.id, repository_id=record_id, snapshot_id=snapshot_id.hex(), bytes_added=bytes_added
+        )
+        session.add(copy)
+    copy.trashed_at, copy.trash_reason = None, ""
+    copy.forgotten_at = copy.lost_at = copy.damaged_at = None
     session.flush()
     return copy
 

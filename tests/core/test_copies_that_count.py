@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
-from core import copy_job, jobs, points
-from core.models import Config, Job
+from core import configs, copy_job, copying, jobs, points, providers, storage_edit, storages
+from core.db import utc_now, write
+from core.models import Config, Copy, Job
+from core.reconcile import reconcile
 from tests.core.making import back_up, run
 from tests.core.test_copying import copy_jobs, two
 
@@ -51,3 +54,39 @@ def test_a_copy_that_cannot_be_read_once_more_counts_no_longer(
     assert len(points.list_for(two.id)[0].copies) == 1
     run(jobs.create_retention("manual"))
     assert len(points.list_for(two.id)[0].copies) == 1  # nor is it adopted after
+
+
+def test_a_look_at_a_new_place_while_it_is_filled_does_not_disturb(
+    two: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(two.id)
+    run(copy_jobs()[0])
+    shutil.rmtree(tmp_path / "backups")
+    storage = storages.get_repository(two.destinations[0].repository_id).storage
+    storage_id, repository_id = storage.id, two.destinations[0].repository_id
+    form = providers.to_form(storage) | {"path": str(tmp_path / "fresh")}
+    (queued,) = storage_edit.replace_lost(storage_id, providers.parse(form, storage))
+    real = copy_job.read_back
+
+    def read_back_while_another_looks(*given: Any) -> Any:
+        other = storages.open_repository(storages.get_repository(repository_id))
+        reconcile(other, storages.get_repository(repository_id))
+        other.close()
+        return real(*given)
+
+    monkeypatch.setattr(copy_job, "read_back", read_back_while_another_looks)
+    job = run(queued)
+    assert (job.status, job.counts.get("copied")) == ("completed", 1), job.detail
+    copies = points.list_for(two.id)[0].copies
+    assert sorted(points.is_live(copy) for copy in copies) == [False, True, True]
+
+
+def test_a_forgotten_snapshot_that_came_back_counts_again(two: Config, tmp_path: Path) -> None:
+    back_up(two.id)
+    run(copy_jobs()[0])
+    with write() as session:
+        there = session.scalars(select(Copy).order_by(Copy.id)).all()[1]
+        there.trashed_at = there.forgotten_at = utc_now()  # the disk was put back as it was before
+    job = run(copying.sync(configs.get(two.id).destinations[1].id))
+    assert job.status == "completed", job.summary
+    assert [points.is_live(copy) for copy in points.list_for(two.id)[0].copies] == [True, True]
