@@ -17,7 +17,9 @@ from core import (
     job_alerts,
     jobs,
     outcomes,
+    points,
     pruning,
+    restores,
     restoring,
     storage_usage,
     storages,
@@ -99,13 +101,18 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
 
 
 def _used_by(attempt: Attempt) -> Sequence[Storage]:
-    """Return the storages that a job may use."""
+    """Return the storages that may be behind an error of a job: no other that happens to be away is."""
     db.session.rollback()
     job = attempts.current(attempt)
+    record = db.session.get(RepositoryRecord, job.repository_id or "")
+    if record is not None:
+        return [record.storage]
+    if job.kind == "restore":
+        point, chosen = restores.of_job(job.id).point, job.parameters.get("copy_id")
+        return [copy.repository.storage for copy in points.in_order(point) if chosen in (None, copy.id)][:1]
     if job.config is not None:
         return [each.repository.storage for each in job.config.destinations]
-    record = db.session.get(RepositoryRecord, job.repository_id or "")
-    return [record.storage] if record is not None else storages.list_all()
+    return storages.list_all()
 
 
 def _behind(error: Exception, used: Sequence[Storage]) -> Exception:

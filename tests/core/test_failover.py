@@ -154,3 +154,16 @@ def test_a_warning_of_failover_does_not_say_that_things_were_left_out(two: Confi
     job = back_up(two.id)
     assert job.problems == 0
     assert jobs.log_lines(job.id, problems_only=True).items[0].level == "warning"
+
+
+def test_damage_on_one_storage_is_not_explained_by_another_that_is_away(two: Config, tmp_path: Path) -> None:
+    point = points.latest(two.id)
+    assert point is not None
+    pull(tmp_path, "second")
+    for index in (tmp_path / "backups" / "repository" / "index").iterdir():
+        index.write_bytes(b"no index" * 20)
+    again = back_up(two.id)
+    assert (again.status, "damaged" in again.summary) == ("failed", True), again.summary
+    given = restores.RestoreInput(point_id=point.id, target_path=str(tmp_path / "out"), include=[])
+    restored = run(restores.create(given))
+    assert (restored.status, "damaged" in restored.summary) == ("failed", True), restored.summary
