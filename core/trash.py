@@ -59,20 +59,15 @@ def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, 
 
     Return how many, and the name of the storage if that should have been done a day ago and could not.
     """
-    # Of every config, also of deleted ones and of those that this run is not about.
-    for config_id in {copy.point.config_id for copy in _due(repository_id)}:
-        if config_id is not None:
-            rescue(config_id)
-    _rescue_what_was_lost_elsewhere(repository_id)
-    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
-    db.session.rollback()
-    if not snapshot_ids:
+    if not _to_forget(repository_id):
         return 0, []
     remove_dead_locks(repo)
     if lock_holders.are_all_ours(repo):
         attempt.log.add("info", "The trash is emptied by a later run: another job is using the repository.")
         return 0, _tell_full(repository_id)
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
+        # Again: a copy that held the repository until now may have taken some out.
+        snapshot_ids = _to_forget(repository_id)
         attempt.report(Progress("forgetting", 0, len(snapshot_ids)))
         forget(repo, [bytes.fromhex(name) for name in snapshot_ids], lock)
         with write() as session:
@@ -81,6 +76,18 @@ def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, 
                     copy.forgotten_at = utc_now()
     alerts.resolve(f"trash:{repository_id}")
     return len(snapshot_ids), []
+
+
+def _to_forget(repository_id: str) -> list[str]:
+    """Return the snapshots that may go, after whatever is needed was taken out of the trash."""
+    # Of every config, also of deleted ones and of those that this run is not about.
+    for config_id in {copy.point.config_id for copy in _due(repository_id)}:
+        if config_id is not None:
+            rescue(config_id)
+    _rescue_what_was_lost_elsewhere(repository_id)
+    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
+    db.session.rollback()
+    return snapshot_ids
 
 
 def _rescue_what_was_lost_elsewhere(repository_id: str) -> None:

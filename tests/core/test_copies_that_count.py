@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from core import configs, copy_job, copying, jobs, points, providers, storage_edit, storages
+from core import configs, copy_job, copying, jobs, points, providers, retention, storage_edit, storages, trash
 from core.db import utc_now, write
 from core.models import Config, Copy, Job
 from core.reconcile import reconcile
@@ -90,3 +91,33 @@ def test_a_forgotten_snapshot_that_came_back_counts_again(two: Config, tmp_path:
     job = run(copying.sync(configs.get(two.id).destinations[1].id))
     assert job.status == "completed", job.summary
     assert [points.is_live(copy) for copy in points.list_for(two.id)[0].copies] == [True, True]
+
+
+def throw_away(config_id: str, repository_id: str) -> int:
+    """Let the oldest point's copy on a repository lie in the trash for long enough; return the copy."""
+    copy = points.live_copy_on(points.list_for(config_id)[-1], repository_id)
+    assert copy is not None
+    with write() as session:
+        session.get_one(Copy, copy.id).trashed_at = utc_now() - retention.TRASH_FOR - timedelta(hours=1)
+    return copy.id
+
+
+def test_what_is_taken_out_of_the_trash_at_the_last_moment_is_not_forgotten(
+    two: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_id, repository_id = two.id, two.destinations[0].repository_id
+    back_up(config_id)
+    back_up(config_id)
+    copy_id = throw_away(config_id, repository_id)
+
+    def take_out(_: object) -> None:
+        """Do, before the lock is there, what a copy does that held it until then."""
+        with write() as session:
+            session.get_one(Copy, copy_id).trashed_at = None
+
+    monkeypatch.setattr(trash, "remove_dead_locks", take_out)
+    job = run(jobs.create_retention("manual"))
+    assert (job.status, job.counts["removed"]) == ("completed", 0)
+    repo = storages.open_repository(storages.get_repository(repository_id))
+    assert len(list(repo.files.list("snapshots"))) == 2
+    repo.close()
