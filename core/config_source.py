@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from core import secrets, source_database, source_files
+from core import secrets, source_config, source_database, source_files
 from core.errors import Invalid
 from core.models import Config
+from core.source_config import ConfigSource
 from core.source_database import DatabasePreview, DatabaseSource
-from core.source_files import FilesSource
+from core.source_files import FilesSource, TreeSource
 from repository.entries import Source, SourceUnavailable
 from sources.postgres.source import PostgresSource
 from sources.preview import Preview
 from sources.preview import preview as preview_tree
 
-AnySource = Annotated[FilesSource | DatabaseSource, Field(discriminator="type")]
+OneSource = FilesSource | ConfigSource | DatabaseSource
+AnySource = Annotated[OneSource, Field(discriminator="type")]
 
-_ADAPTER: TypeAdapter[FilesSource | DatabaseSource] = TypeAdapter(AnySource)
+_ADAPTER: TypeAdapter[OneSource] = TypeAdapter(AnySource)
+_MODELS: Mapping[str, type[FilesSource] | type[ConfigSource] | type[DatabaseSource]] = {
+    "files": FilesSource,
+    "config": ConfigSource,
+    "database": DatabaseSource,
+}
 _SEALED_IN = {"table": "configs", "column": "secrets_sealed"}
 
 
-def source_of(config: Config) -> FilesSource | DatabaseSource:
+def source_of(config: Config) -> OneSource:
     """Return what a config reads; a password is not part of it."""
     return _ADAPTER.validate_python({**config.source, "type": config.type})
 
 
-def as_stored(config: Config) -> FilesSource | DatabaseSource:
+def as_stored(config: Config) -> OneSource:
     """Return the same unchecked, to be shown and corrected."""
-    model = DatabaseSource if config.type == "database" else FilesSource
-    return model.model_construct(**config.source)
+    return _MODELS[config.type].model_construct(**config.source)
 
 
-def document(source: FilesSource | DatabaseSource) -> dict[str, object]:
+def document(source: OneSource) -> dict[str, object]:
     """Return the source as it is stored, without its type and its secrets."""
     return source.model_dump(exclude={"type"})
 
 
-def check(source: FilesSource | DatabaseSource) -> None:
+def check(source: OneSource) -> None:
     """Raise Invalid, by field, for what a backup could never read."""
-    if isinstance(source, FilesSource):
+    if isinstance(source, TreeSource):
         source_files.check_paths(source)
 
 
-def keep_secrets(config: Config, source: FilesSource | DatabaseSource) -> None:
+def keep_secrets(config: Config, source: OneSource) -> None:
     """Seal a new password into the config's row, which has its id; a stored one stays if none is given.
 
     Raises Invalid where that one was for another server or user.
@@ -68,34 +74,36 @@ def password_of(config: Config) -> str:
     return secrets.unseal(sealed, row=config.id, **_SEALED_IN) if sealed else ""
 
 
-def open_source(
-    source: FilesSource | DatabaseSource, password: str = "", waiting: Callable[[], None] = lambda: None
-) -> Source:
+def open_source(source: OneSource, password: str = "", waiting: Callable[[], None] = lambda: None) -> Source:
     """Return what is to be read; `waiting` is called while a server is waited for, and may raise."""
     if isinstance(source, DatabaseSource):
         return source_database.open_source(source, password, waiting)
+    if isinstance(source, ConfigSource):
+        return source_config.open_source(source)
     return source_files.open_source(source)
 
 
-def countable(source: FilesSource | DatabaseSource) -> Source | None:
+def countable(source: OneSource) -> Source | None:
     """Return the same to be counted beside a backup; None where only reading tells how much there is."""
-    return source_files.open_source(source) if isinstance(source, FilesSource) else None
+    return source_files.open_source(source) if isinstance(source, TreeSource) else None
 
 
-def excludes(source: FilesSource | DatabaseSource) -> list[str]:
+def excludes(source: OneSource) -> list[str]:
     """Return the patterns that a snapshot names."""
-    return [*source.exclude, *source.iexclude] if isinstance(source, FilesSource) else []
+    return [*source.exclude, *source.iexclude] if isinstance(source, TreeSource) else []
 
 
-def what(source: FilesSource | DatabaseSource) -> str:
+def what(source: OneSource) -> str:
     """Say in short what is backed up."""
-    return ", ".join(source.paths) if isinstance(source, FilesSource) else source_database.what(source)
+    if isinstance(source, ConfigSource):
+        return source_config.what(source)
+    return ", ".join(source.paths) if isinstance(source, TreeSource) else source_database.what(source)
 
 
-def plan(source: FilesSource | DatabaseSource) -> list[str]:
+def plan(source: OneSource) -> list[str]:
     """Say, a line each, what a backup is going to read, and what never."""
     lines = [f"Backing up {what(source)}."]
-    if isinstance(source, FilesSource):
+    if isinstance(source, TreeSource):
         left_out = source_files.left_out_below(source)
         return lines + [f"Left out, as always: {place} ({reason})." for place, reason in left_out]
     return lines + ([source_database.NOT_ACROSS] if source.which == "all" or source.databases[1:] else [])
@@ -106,9 +114,7 @@ def told(opened: Source) -> list[str]:
     return source_database.told(opened.manifest) if isinstance(opened, PostgresSource) else []
 
 
-def preview(
-    source: FilesSource | DatabaseSource, password: str = "", limit_s: float = 5.0
-) -> Preview | DatabasePreview:
+def preview(source: OneSource, password: str = "", limit_s: float = 5.0) -> Preview | DatabasePreview:
     """Return what a backup would read. Raises Invalid if a path is missing or a server lets nobody in."""
     try:
         if isinstance(source, DatabaseSource):

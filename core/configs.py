@@ -26,6 +26,7 @@ from core.models import Config, Job
 from core.models.job import PENDING
 from core.retention_rules import RetentionRule as RetentionRule
 from core.retention_rules import blank_is_none
+from core.source_config import offered_paths
 from core.source_database import DatabasePreview
 from sources.preview import Preview
 
@@ -36,6 +37,7 @@ DEFAULT_DAYS = 14
 _OFFERED: Mapping[str, tuple[str, str, int, Mapping[str, Any]]] = {
     "files": ("Daily Files", DEFAULT_CRON, DEFAULT_DAYS, {}),
     "database": ("Daily Database", "0 2 * * *", 30, {"host": "localhost"}),
+    "config": ("Weekly Configuration", "0 4 * * 0", 90, {}),
 }
 # The field that a sentence about a whole source goes to, by type.
 _MAIN_FIELD = {"database": "host"}
@@ -52,7 +54,7 @@ class ConfigInput(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
     name: str = Field(min_length=1, max_length=LONGEST_NAME)
-    type: Literal["files", "database"] = "files"
+    type: Literal["files", "database", "config"] = "files"
     enabled: bool = True
     source: AnySource
     cron: str = ""
@@ -100,7 +102,8 @@ def parse(data: Mapping[str, Any]) -> ConfigInput:
 def offered(kind: str = "files") -> dict[str, Any]:
     """Return what a new config of a type is proposed to be: product.md's, with the environment's values."""
     settings = app_state.settings()
-    name, cron, days, source = _OFFERED["database" if kind == "database" else "files"]
+    kind = kind if kind in _OFFERED else "files"
+    name, cron, days, source = _OFFERED[kind]
     no_rule_given = settings.retention_days is None and settings.max_backups is None
     rule = {
         "days": days if no_rule_given else settings.retention_days,
@@ -108,15 +111,21 @@ def offered(kind: str = "files") -> dict[str, Any]:
     }
     return {
         "name": name,
-        "type": kind if kind in _OFFERED else "files",
+        "type": kind,
         "enabled": True,
-        "source": dict(source) if kind == "database" else {"paths": list(settings.backup_paths)},
+        "source": {**source, **_offered_paths(kind)},
         "cron": cron,
         "timezone": settings.timezone,
         "retention": rule,
         "destinations": destinations.offered(rule),
         "compression": settings.compression or "auto",
     }
+
+
+def _offered_paths(kind: str) -> dict[str, list[str]]:
+    if kind == "database":
+        return {}
+    return {"paths": list(app_state.settings().backup_paths if kind == "files" else offered_paths())}
 
 
 def create(data: ConfigInput) -> Config:

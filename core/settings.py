@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -92,6 +92,11 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         timezone=_timezone(given),
         not_used=tuple(name for name in LATER if given.get(name) or given.get(f"{name}_FILE")),
     )
+
+
+def variables(names: Iterable[str]) -> dict[str, str | None]:
+    """Return variables of this process for a backup of its environment; None for one that is not set."""
+    return {name: os.environ.get(name) for name in names}
 
 
 def _text(given: Mapping[str, str], name: str) -> str:

@@ -51,12 +51,11 @@ Paths = Annotated[
 ]
 
 
-class FilesSource(BaseModel):
+class TreeSource(BaseModel):
     """Trees on this machine, and restic's rules for what is left out. Lists may come as lines of text."""
 
     model_config = ConfigDict(extra="forbid")
 
-    type: Literal["files"] = "files"
     paths: Paths = Field(min_length=1)
     exclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(exclude=tuple(lines))))] = []
     iexclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(iexclude=tuple(lines))))] = []
@@ -68,12 +67,18 @@ class FilesSource(BaseModel):
     one_file_system: bool = False
 
 
-def open_source(source: FilesSource) -> LocalSource:
+class FilesSource(TreeSource):
+    """Trees, and nothing else."""
+
+    type: Literal["files"] = "files"
+
+
+def open_source(source: TreeSource) -> LocalSource:
     """Return the tree to read, with the rules and with all that is always left out."""
     return LocalSource(source.paths, rules=rules_of(source), always_excluded=always_excluded(source.paths))
 
 
-def rules_of(source: FilesSource) -> Rules:
+def rules_of(source: TreeSource) -> Rules:
     """Return the source's rules in the form that the matcher takes."""
     return Rules(
         exclude=tuple(source.exclude),
@@ -85,7 +90,7 @@ def rules_of(source: FilesSource) -> Rules:
     )
 
 
-def check_paths(source: FilesSource) -> None:
+def check_paths(source: TreeSource) -> None:
     """Raise Invalid, by field, for a path that a backup would leave out, or store as a mere link."""
     excluded = [(os.path.realpath(place), reason) for place, reason in always_excluded(source.paths)]
     for path in source.paths:
@@ -101,7 +106,7 @@ def check_paths(source: FilesSource) -> None:
             raise Invalid({"paths": text})
 
 
-def left_out_below(source: FilesSource) -> list[tuple[str, str]]:
+def left_out_below(source: TreeSource) -> list[tuple[str, str]]:
     """Return those of the places always left out that lie below the source's paths, with the reasons."""
     tops = [os.path.join(os.path.realpath(path), "") for path in source.paths]
     return [

@@ -65,6 +65,17 @@ def database(config_name: str | None, wait: bool, max_wait: int, as_json: bool) 
     _run_configs(_wanted("database", config_name), False, wait, max_wait, as_json)
 
 
+@backup.command("config")
+@_CONFIG
+@_WAIT
+@_MAX_WAIT
+@_JSON
+def configuration(config_name: str | None, wait: bool, max_wait: int, as_json: bool) -> None:
+    """Back up all enabled configs of type config."""
+    prepare()
+    _run_configs(_wanted("config", config_name), False, wait, max_wait, as_json)
+
+
 @backup.command("all")
 @_ALLOW_EMPTY
 @_WAIT

@@ -26,7 +26,7 @@ COMPRESSIONS = (
     ("off", "None"),
 )
 
-TYPES = (("files", "Files"), ("database", "Database"))
+TYPES = (("files", "Files"), ("database", "Database"), ("config", "Configuration"))
 SSL_MODES = (
     ("prefer", "If the server has it"),
     ("require", "Always, without verifying"),
@@ -35,9 +35,13 @@ SSL_MODES = (
     ("disable", "Never"),
 )
 # What a preview needs: a message about any other field does not keep it back.
+_TREE_FIELDS = (
+    "paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system",
+    "exclude_larger_than",
+)  # fmt: skip
 SOURCE_FIELDS = {
-    "files": ("paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system",
-              "exclude_larger_than"),
+    "files": _TREE_FIELDS,
+    "config": (*_TREE_FIELDS, "variables", "units", "packages", "services"),
     "database": ("url", "host", "port", "user", "password", "database", "ssl_mode", "ssl_root_cert",
                  "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password"),
 }  # fmt: skip
@@ -45,6 +49,8 @@ SOURCE_FIELDS = {
 _TLS = ("ssl_mode", "ssl_root_cert", "ssl_cert", "ssl_key")
 _LINES = ("paths", "exclude", "iexclude", "exclude_if_present")
 _TICKS = ("exclude_caches", "one_file_system")
+_CONFIG_LINES = ("variables", "units")
+_CONFIG_TICKS = ("packages", "services")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)\Z")
 
 
@@ -55,8 +61,9 @@ def from_input(data: Mapping[str, Any]) -> Form:
     values["type"] = data.get("type", "files")
     if values["type"] == "database":
         values |= _database_values(source)
-    values |= {name: "\n".join(source.get(name, ())) for name in _LINES}
+    values |= {name: "\n".join(source.get(name, ())) for name in (*_LINES, *_CONFIG_LINES)}
     values |= {name: "yes" if source.get(name) else "" for name in _TICKS}
+    values |= {name: "yes" if source.get(name, True) else "" for name in _CONFIG_TICKS}
     values["exclude_larger_than"] = source.get("exclude_larger_than", "")
     values["full_read_days"] = data.get("full_read_days", 7)
     return Form(values | destination_form.values_of(data) | _schedule_values(data.get("cron", "")))
@@ -116,6 +123,9 @@ def _source(form: Form) -> dict[str, Any]:
         return _database_source(form)
     source: dict[str, Any] = {name: form.lines(name) for name in _LINES}
     source |= {name: bool(form.value(name)) for name in _TICKS}
+    if form.value("type") == "config":
+        source |= {name: form.lines(name) for name in _CONFIG_LINES}
+        source |= {name: bool(form.value(name)) for name in _CONFIG_TICKS}
     return source | {"exclude_larger_than": form.value("exclude_larger_than")}
 
 

@@ -12,7 +12,7 @@ from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
 from core.models import Config
-from core.source_files import FilesSource
+from core.source_files import TreeSource
 from webapp import config_form, destination_form, formats
 from webapp.forms import Form
 
@@ -67,14 +67,14 @@ def _what(form: Form) -> list[str]:
 def what_of(config: Config, most: int | None = None) -> str:
     """Say what a config backs up; of its folders, `most` by name."""
     source = config_source.as_stored(config)
-    if most is not None and isinstance(source, FilesSource):
+    if most is not None and isinstance(source, TreeSource):
         return formats.listing(source.paths, most)
     return config_source.what(source)
 
 
 def type_icon(config: Config) -> str:
     """Return the icon of a config's type."""
-    return "server" if config.type == "database" else "folder"
+    return {"database": "server", "config": "file-cog"}.get(config.type, "folder")
 
 
 def kept_by(config: Config) -> str:
