@@ -78,22 +78,33 @@ def seal(key: MasterKey, plaintext: Buffer) -> bytes:
 
 def unseal(key: MasterKey, sealed: Buffer) -> bytes:
     """Check the tag, then decrypt. Raises Damaged if it is too short, was altered, or is of another key."""
+    authenticate(key, sealed)
+    return decrypt(key, sealed)
+
+
+def authenticate(key: MasterKey, sealed: Buffer) -> None:
+    """Check the tag alone, for an eighth of what decrypting costs. Raises Damaged as `unseal` does."""
     view = memoryview(sealed)
     if len(view) < OVERHEAD:
         raise Damaged(f"sealed data is {len(view)} bytes, shorter than the {OVERHEAD} that sealing adds")
     iv = bytes(view[:IV_BYTES])
     if iv == _ZERO_IV:
         raise Damaged("sealed data starts with an IV of zeros, which no writer makes")
-    contexts = _contexts(key)
-    ciphertext = view[IV_BYTES:-TAG_BYTES]
+    tag_key = key.mac_r + _contexts(key).ecb.update(iv)
     try:
-        Poly1305.verify_tag(key.mac_r + contexts.ecb.update(iv), ciphertext, bytes(view[-TAG_BYTES:]))
+        Poly1305.verify_tag(tag_key, view[IV_BYTES:-TAG_BYTES], bytes(view[-TAG_BYTES:]))
     except InvalidSignature as err:
         raise Damaged(
             "sealed data fails its authentication tag: altered, or sealed with another key"
         ) from err
-    contexts.ctr.reset_nonce(iv)
-    plaintext: bytes = contexts.ctr.update(ciphertext)
+
+
+def decrypt(key: MasterKey, sealed: Buffer) -> bytes:
+    """Decrypt without a look at the tag: only where that is checked as well."""
+    view = memoryview(sealed)
+    contexts = _contexts(key)
+    contexts.ctr.reset_nonce(bytes(view[:IV_BYTES]))
+    plaintext: bytes = contexts.ctr.update(view[IV_BYTES:-TAG_BYTES])
     return plaintext
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repository.crypto import MasterKey, seal, unseal
+from repository.crypto import MasterKey, authenticate, seal, unseal
 from repository.errors import Damaged
 from repository.ids import hash_bytes
 from repository.packfile import (
@@ -64,7 +64,8 @@ class Packer:
     def finish(self, key: MasterKey) -> FinishedPack:
         """Append the header and return the pack. The packer must not be used any more.
 
-        The header is parsed back before anyone stores it: raises Damaged if it does not say what was added.
+        Before anyone stores it, its header is parsed back and each blob's tag is checked: raises Damaged if
+        they are not what was added.
         """
         header = seal(key, encode_header(self._blobs))
         buffer = self._buffer or SharedBuffer()
@@ -72,7 +73,18 @@ class Packer:
         data = buffer.view()
         if read_header(key, data) != self._blobs:
             raise Damaged("a pack header does not read back as it was written; nothing was stored")
-        return FinishedPack(hash_bytes(data), data, self._blobs, buffer)
+        pack_id = hash_bytes(data)
+        self._check_blobs(key, data)  # after hashing: what changes before either is noticed
+        return FinishedPack(pack_id, data, self._blobs, buffer)
+
+    def _check_blobs(self, key: MasterKey, data: memoryview) -> None:
+        try:
+            for blob in self._blobs:
+                authenticate(key, data[blob.offset : blob.offset + blob.length])
+        except Damaged as error:
+            raise Damaged(
+                "a pack is not what was put into it, and was not stored; check this machine's memory"
+            ) from error
 
 
 def read_header(key: MasterKey, pack: bytes | memoryview) -> list[PackedBlob]:

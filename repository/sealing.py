@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from repository.compression import Mode, compress_blob, decompress_blob
-from repository.crypto import MasterKey, seal, unseal
+from repository.crypto import MasterKey, decrypt, seal, unseal
 from repository.errors import Damaged
 from repository.ids import hash_bytes
 from repository.packfile import BlobType
@@ -59,8 +59,11 @@ class BlobSealer:
         return compress_blob(data, self.compression)
 
     def _check(self, sealed: bytes, data: bytes, *, compressed: bool) -> None:
-        """Open what was just sealed: bad memory and library faults are found while the data is still here."""
-        plain = unseal(self.key, sealed)
+        """Open what was just sealed: bad memory and library faults are found while the data is still here.
+
+        Its tag is checked when it lies in its pack, which finds what happened to it there, too.
+        """
+        plain = decrypt(self.key, sealed)
         if compressed:
             plain = decompress_blob(plain, len(data))
         if plain != data:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from repository import sealing
 from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir
+from repository.shared_buffer import SharedBuffer
 from sources.local import LocalSource
 
 
@@ -72,6 +73,19 @@ class BadMemory(Meddling):
     def meddle(self, path: str) -> None:
         seal = sealing.seal
         sealing.seal = lambda key, data: seal(key, bytes([data[0] ^ 1]) + data[1:])  # type: ignore[assignment]
+
+
+class BadBuffer(Meddling):
+    """Makes the process flip a bit of what lies in a pack already."""
+
+    def meddle(self, path: str) -> None:
+        append = SharedBuffer.append
+
+        def flip(buffer: SharedBuffer, data: bytes) -> None:
+            append(buffer, data)
+            buffer._map[20] ^= 1
+
+        SharedBuffer.append = flip  # type: ignore[method-assign]
 
 
 class Hanging(Meddling):

@@ -40,6 +40,15 @@ def test_a_header_that_does_not_say_what_was_added_is_never_stored(monkeypatch: 
         filled().finish(KEY)
 
 
+@pytest.mark.parametrize("at", [0, 20, 331, 332, 995])  # iv, content and tag of the first and last
+def test_a_bit_that_flips_while_a_pack_fills_keeps_it_from_being_stored(at: int) -> None:
+    pack = filled()
+    assert pack._buffer is not None
+    pack._buffer._map[at] ^= 1
+    with pytest.raises(Damaged, match="memory"):
+        pack.finish(KEY)
+
+
 @pytest.mark.parametrize("cut", [1, 40, 200])
 def test_a_pack_with_a_byte_too_many_or_too_few_is_damaged(cut: int) -> None:
     data = bytes(filled().finish(KEY).data)

@@ -280,6 +280,8 @@ def test_a_workers_own_errors_reach_the_caller(tree: Path) -> None:
         meddle(meddling.Raising(tree, "5/15"))
     with pytest.raises(Damaged):
         meddle(meddling.BadMemory(tree, "5/15"))
+    with pytest.raises(Damaged, match="check this machine's memory"):
+        meddle(meddling.BadBuffer(tree, "5/15"))
     assert children() == []
 
 
