@@ -14,6 +14,7 @@ from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
 from core.errors import HoldfastError, Unreachable
 from core.lock_holders import Holder
+from core.lost_packs import tell_lost_packs
 from core.models import Copy, Destination, Point, Restore
 from core.outcomes import Outcome
 from core.readback import Limits, read_back, reject
@@ -198,7 +199,9 @@ def _copy_some(
         waiting.remove(snapshot_id)
 
     try:
-        copy(source, repo, left, locks, run.report, stored)
+        lost = copy(source, repo, left, locks, run.report, stored).lost_packs
+        tell_lost_packs(run.attempt.log, run.record_id, lost)
+        db.session.rollback()
     except _SPOILT as error:
         if not waiting:
             raise

@@ -10,6 +10,7 @@ from repository.commit import commit_snapshot
 from repository.errors import BlobNotFound
 from repository.index import Location
 from repository.locks import Lock
+from repository.lost_packs import LostPack, drop_lost_packs
 from repository.packfile import BlobType
 from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
@@ -34,12 +35,17 @@ OnStored = Callable[[bytes, bytes, int], None]
 
 @dataclass(slots=True)
 class CopyResult:
-    """What a copy did, as (id in the source, id in the destination); `skipped` were there before."""
+    """What a copy did, as (id in the source, id in the destination); `skipped` were there before.
+
+    `lost_packs` are those that the destination had lost before; what these snapshots need of them is stored
+    anew.
+    """
 
     copied: list[tuple[bytes, bytes]] = field(default_factory=list)
     skipped: list[tuple[bytes, bytes]] = field(default_factory=list)
     blobs_added: int = 0
     bytes_added: int = 0  # as stored
+    lost_packs: list[LostPack] = field(default_factory=list)
 
 
 def copy(
@@ -52,7 +58,8 @@ def copy(
 ) -> CopyResult:
     """Copy these snapshots, in this order, under a lock on each repository that the caller holds (shared).
 
-    A snapshot that the destination has already is skipped, and so is every blob. `on_stored` is called after
+    A snapshot that the destination has already is skipped, and so is every blob, unless the storage has lost
+    its pack: the packs are listed first. `on_stored` is called after
     each, with its id in the source and in the destination and the stored bytes it added. Raises
     SnapshotNotFound, Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress` (called
     from several threads, also before each write): snapshots copied before are there then, and the next run
@@ -65,6 +72,9 @@ def copy(
     source.load_index()
     destination.load_index()
     run = _Run(source, destination, locks, progress)
+    run.result.lost_packs = drop_lost_packs(destination)
+    for pack in run.result.lost_packs:
+        logger.warning("the destination lost data, which is not relied on: %s", pack)
     try:
         for snapshot_id, snapshot in wanted:
             twin = known.find(snapshot_id, snapshot)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from core import (
     jobs,
     points,
     recovery,
+    restores,
     retention,
     states,
     storage_setup,
@@ -406,3 +408,30 @@ def test_a_clock_that_was_ahead_when_a_copy_ended_does_not_keep_gaps_open(two: C
         second = two.destinations[1].repository_id
         session.execute(update(Copy).where(Copy.repository_id == second).values(lost_at=utc_now()))
     assert copying.tick(utc_now().replace(minute=10)) != []
+
+
+def test_what_the_destination_has_lost_meanwhile_is_copied_again_and_told(
+    two: Config, tmp_path: Path
+) -> None:
+    """Its index names a pack that somebody, or a rule of the bucket, has removed: not to be relied on."""
+    back_up(two.id)
+    run(copy_jobs()[0])
+    lost = [path for path in (tmp_path / "second" / "repository" / "data").rglob("*") if path.is_file()]
+    for number in range(300):  # many more pieces than a sample reads back
+        (tmp_path / "tree" / f"{number}.bin").write_bytes(os.urandom(1000))
+    back_up(two.id)
+    run(copy_jobs()[-1])
+    for path in lost:
+        path.unlink()
+    (tmp_path / "tree" / "new.txt").write_text("new")
+    back_up(two.id)
+    assert run(copy_jobs()[-1]).status == "completed"
+    assert [alert.kind for alert in alerts.list_open()] == ["corruption"]
+    point = points.latest(two.id)
+    assert point is not None
+    there = next(copy for copy in point.copies if copy.repository.storage.name == "second")
+    given = restores.RestoreInput(
+        point_id=point.id, target_path=str(tmp_path / "out"), copy_id=there.id, include=[]
+    )
+    restored = run(restores.create(given))
+    assert restored.status == "completed", restored.summary
