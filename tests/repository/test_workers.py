@@ -104,8 +104,11 @@ def test_folders_that_workers_read_faster_than_they_are_taken_do_not_nest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A parent with a slow storage always finds the next batch done."""
-    deep = tmp_path / "tree" / "folder" / Path(*["d"] * 200)
-    deep.mkdir(parents=True)
+    deep = tmp_path / "tree" / "folder"
+    for _ in range(150):
+        deep = deep / "d"
+        deep.mkdir(parents=True)
+        (deep.parent / "e").mkdir()  # found while "d" is on its way
     (tmp_path / "tree" / "!first").write_text("starts the workers")
     (deep / "end").write_text("down here")
     expected = make_backup(new_repo(), "tree", cwd=tmp_path, workers=0).result.tree
