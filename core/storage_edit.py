@@ -92,10 +92,30 @@ def why_not_delete(storage_id: str) -> list[str]:
         number = words.count(len(found.only_copies), "point")
         newest = f"the newest is {name}, {words.moment(point.taken_at, zone)}"
         reasons.append(f"It holds the only copy of {number}; {newest}.")
+    elif away := _whole_only_away(storage_id):
+        names = sorted({other.name for other in away})
+        reasons.append(
+            f"It holds points whose other copies are all on {' and '.join(names)}, which cannot be reached."
+        )
     job = storage_jobs.using(storages.get(storage_id))
     if job is not None:
         reasons.append(f"Job {job.id} is using it.")
     return reasons
+
+
+def _whole_only_away(storage_id: str) -> list[Storage]:
+    """Return the storages out of reach that hold all other copies of a point that is also here."""
+    ids = _repository_ids(storages.get(storage_id))
+    others = Copy.repository_id.not_in(ids) & points.live()
+    answers = Copy.repository.has(RepositoryRecord.storage.has(Storage.unreachable_since.is_(None)))
+    here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
+    query = select(Point).where(here, ~Point.copies.any(others & answers), Point.config_id.is_not(None))
+    return [
+        copy.repository.storage
+        for point in db.session.scalars(query)
+        for copy in point.copies
+        if copy.repository_id not in ids and points.is_live(copy)
+    ]
 
 
 def delete(storage_id: str) -> None:

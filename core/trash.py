@@ -85,7 +85,7 @@ def _to_forget(repository_id: str) -> list[str]:
         if config_id is not None:
             rescue(config_id)
     _rescue_what_was_lost_elsewhere(repository_id)
-    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id)]
+    snapshot_ids = [copy.snapshot_id for copy in _due(repository_id) if not _is_all_that_answers(copy)]
     db.session.rollback()
     return snapshot_ids
 
@@ -107,6 +107,12 @@ def _should_have_stayed_elsewhere(point: Point) -> bool:
     return not points.is_good(point) and any(copy.trashed_at is None for copy in gone)
 
 
+def _is_all_that_answers(copy: Copy) -> bool:
+    """Tell whether all that was to stay is on storages that do not answer: who knows what is left there."""
+    live = [other for other in copy.point.copies if points.is_live(other)]
+    return bool(live) and all(other.repository.storage.unreachable_since is not None for other in live)
+
+
 def _due(repository_id: str) -> Sequence[Copy]:
     query = select(Copy).where(
         Copy.repository_id == repository_id,
@@ -120,7 +126,8 @@ def _due(repository_id: str) -> Sequence[Copy]:
 def _tell_full(repository_id: str) -> list[str]:
     """Alert if the trash should have been emptied a day ago; return the name of its storage then."""
     long_ago = utc_now() - retention.TRASH_FOR - MAY_WAIT
-    late = [copy for copy in _due(repository_id) if copy.trashed_at and copy.trashed_at <= long_ago]
+    may_go = [copy for copy in _due(repository_id) if not _is_all_that_answers(copy)]
+    late = [copy for copy in may_go if copy.trashed_at and copy.trashed_at <= long_ago]
     if not late:
         return []
     storage = storages.get_repository(repository_id).storage

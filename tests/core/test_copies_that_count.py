@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import select
 
 from core import configs, copy_job, copying, jobs, points, providers, retention, storage_edit, storages, trash
-from core.db import utc_now, write
+from core.db import db, utc_now, write
 from core.models import Config, Copy, Job
 from core.reconcile import reconcile
 from tests.core.making import back_up, run
@@ -121,3 +121,36 @@ def test_what_is_taken_out_of_the_trash_at_the_last_moment_is_not_forgotten(
     repo = storages.open_repository(storages.get_repository(repository_id))
     assert len(list(repo.files.list("snapshots"))) == 2
     repo.close()
+
+
+def test_what_lies_in_the_trash_stays_while_its_other_copy_is_out_of_reach(
+    two: Config, tmp_path: Path
+) -> None:
+    back_up(two.id)
+    back_up(two.id)
+    run(copy_jobs()[0])
+    copy_id = throw_away(two.id, two.destinations[0].repository_id)
+    (tmp_path / "second").rename(tmp_path / "away")
+    storages.check_all()
+    run(jobs.create_retention("manual"))
+    with write() as session:
+        assert session.get_one(Copy, copy_id).forgotten_at is None
+    (tmp_path / "away").rename(tmp_path / "second")
+    storages.check_all()
+    assert run(jobs.create_retention("manual")).counts["removed"] == 1
+
+
+def test_a_storage_whose_points_are_else_only_out_of_reach_is_not_deleted(
+    two: Config, tmp_path: Path
+) -> None:
+    back_up(two.id)
+    run(copy_jobs()[0])
+    second_id = two.destinations[1].repository.storage_id
+    data = configs.to_input(configs.get(two.id))
+    configs.update(two.id, data.model_copy(update={"destinations": data.destinations[:1]}))
+    assert storage_edit.why_not_delete(second_id) == []
+    (tmp_path / "backups").rename(tmp_path / "away")
+    storages.check_all()
+    db.session.rollback()  # as a request begins
+    (reason,) = storage_edit.why_not_delete(second_id)
+    assert "all on Local disk, which cannot be reached" in reason
