@@ -125,7 +125,9 @@ def offered(kind: str = "files") -> dict[str, Any]:
 def _offered_paths(kind: str) -> dict[str, list[str]]:
     if kind == "database":
         return {}
-    return {"paths": list(app_state.settings().backup_paths if kind == "files" else offered_paths())}
+    settings = app_state.settings()
+    given = settings.backup_paths if kind == "files" else settings.config_paths or offered_paths()
+    return {"paths": list(given)}
 
 
 def create(data: ConfigInput) -> Config:

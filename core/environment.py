@@ -1,4 +1,4 @@
-"""The default config as the environment gives it: made at first start, corrected until it has a point.
+"""The default configs as the environment gives them: made at first start, corrected until they have a point.
 
 After that the config counts, and where the environment says something else, a sentence says so.
 """
@@ -6,46 +6,84 @@ After that the config counts, and where the environment says something else, a s
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import configs, environment_s3, instance, words
+from core import config_source, configs, environment_s3, instance, words
+from core.configs import ConfigInput
 from core.db import db, write
 from core.errors import Invalid, Refused
 from core.models import Config, Point, Storage
+from core.outcomes import sentence
 from core.settings import Settings
+from core.source_database import DatabaseSource
+from sources.postgres.errors import BadConnection
+from sources.postgres.server import parse_url
 
 # What was made of it: {"config": its id, "paths": those last taken from the environment}.
 _APPLIED = "environment_applied"
 
 
 def check(settings: Settings) -> None:
-    """Raise Refused if BACKUP_PATHS would become a config now, or BACKUP_S3_BUCKET a storage, and cannot."""
-    if not _any_config(db.session()):
-        environment_s3.check(settings)
-    if settings.backup_paths and not _any_config(db.session()):
-        _refuse_missing(settings)
-        try:
-            configs.parse(configs.offered())
-        except Invalid as error:
-            raise Refused(f"BACKUP_PATHS cannot become a config. {error.message}") from error
+    """Raise Refused if a variable would become a config or a storage now, and cannot."""
+    if _any_config(db.session()):
+        return
+    environment_s3.check(settings)
+    _refuse_missing("BACKUP_PATHS", settings.backup_paths)
+    _refuse_missing("BACKUP_CONFIG_PATHS", settings.config_paths)
+    _defaults(settings)
 
 
 def apply(settings: Settings) -> None:
-    """Make the second storage, and Daily Files from BACKUP_PATHS, while there is no config; correct that
-    while it has no point. Raises Refused."""
+    """Make the second storage, and the default configs whose source is given, while there is no config;
+    correct Daily Files while it has no point. Raises Refused."""
     if not _any_config(db.session()):
         environment_s3.apply(settings)
-    if not settings.backup_paths:
-        return
-    data = configs.parse(configs.offered())
+        _make(settings)
+    if settings.backup_paths:
+        _correct(settings)
+
+
+def _make(settings: Settings) -> None:
+    wanted = _defaults(settings)
     with write() as session:
-        if not _any_config(session):
-            config = configs.insert(session, data)
-            _note(session, config, settings)
-    _correct(settings)
+        if _any_config(session):
+            return  # somebody was faster
+        made = {data.type: configs.insert(session, data) for data in wanted}
+        if "files" in made:
+            _note(session, made["files"], settings)
+
+
+def _defaults(settings: Settings) -> list[ConfigInput]:
+    """Return the default configs whose source the environment gives. Raises Refused, without a secret."""
+    given = (
+        ("BACKUP_PATHS", "files", settings.backup_paths),
+        ("SUPABASE_DB_URL", "database", settings.supabase_db_url),
+        ("BACKUP_CONFIG_PATHS", "config", settings.config_paths),
+    )
+    return [_default(name, kind, settings) for name, kind, value in given if value]
+
+
+def _default(name: str, kind: str, settings: Settings) -> ConfigInput:
+    offered = configs.offered(kind)
+    try:
+        if kind == "database":
+            offered["source"] = _database_of(settings.supabase_db_url or "")
+        return configs.parse(offered)
+    except Invalid as error:
+        raise Refused(f"{name} cannot become a config. {error.message}") from error
+
+
+def _database_of(url: str) -> dict[str, Any]:
+    """Return the source that a URL means: the one database that it names."""
+    try:
+        name = parse_url(url).database
+    except BadConnection as error:
+        raise Invalid({"url": sentence(str(error))}) from error
+    return {"url": url, "which": "chosen", "databases": [name]}
 
 
 def differences(settings: Settings) -> list[str]:
@@ -58,7 +96,36 @@ def differences(settings: Settings) -> list[str]:
     config = _default_config()
     if config is not None:
         sentences += _of_config(settings, config)
+    if _any_config(db.session()):
+        sentences += [*_of_database(settings), *_of_configuration(settings)]
     return sentences
+
+
+def _of_database(settings: Settings) -> Iterator[str]:
+    if not settings.supabase_db_url:
+        return
+    try:
+        server = parse_url(settings.supabase_db_url)
+    except BadConnection as error:
+        yield f"SUPABASE_DB_URL is not used: {sentence(str(error))}"
+        return
+    for config in configs.list_all():
+        source = config_source.source_of(config) if config.type == "database" else None
+        if isinstance(source, DatabaseSource) and source.place == (server.host, server.port, server.user):
+            if config_source.password_of(config) != server.password:
+                yield (
+                    f"SUPABASE_DB_URL has another password than the config {config.name}; the config counts. "
+                    "Change it on its page."
+                )
+            return
+    yield "SUPABASE_DB_URL names a server that no config backs up: make a config of type database for it."
+
+
+def _of_configuration(settings: Settings) -> Iterator[str]:
+    paths = list(settings.config_paths)
+    stored = [config.source["paths"] for config in configs.list_all() if config.type == "config"]
+    if paths and paths not in stored:
+        yield "BACKUP_CONFIG_PATHS differs from what the configs of type config back up; these count."
 
 
 def _correct(settings: Settings) -> None:
@@ -68,7 +135,7 @@ def _correct(settings: Settings) -> None:
     if config is None or paths == (instance.get(_APPLIED) or {}).get("paths") or _has_point(config):
         return
     if paths != config.source["paths"]:
-        _refuse_missing(settings)
+        _refuse_missing("BACKUP_PATHS", settings.backup_paths)
         data = configs.to_input(config)
         source = data.source.model_copy(update={"paths": paths})
         configs.update(config.id, data.model_copy(update={"source": source}))
@@ -80,11 +147,11 @@ def _note(session: Session, config: Config, settings: Settings) -> None:
     instance.set_in(session, _APPLIED, {"config": config.id, "paths": list(settings.backup_paths)})
 
 
-def _refuse_missing(settings: Settings) -> None:
-    for path in settings.backup_paths:
+def _refuse_missing(name: str, paths: Sequence[str]) -> None:
+    for path in paths:
         if not os.path.lexists(path):
             raise Refused(
-                f"BACKUP_PATHS names {path}, which does not exist, so nothing was saved.",
+                f"{name} names {path}, which does not exist, so nothing was saved.",
                 "Correct it: absolute paths, separated by colons.",
             )
 

@@ -14,11 +14,7 @@ from core import words
 PROJECT_DIR = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHORTEST_SECRET = 32
 # Named in product.md, arriving with later versions: accepted, not used, and said so.
-LATER = (
-    "SUPABASE_DB_URL",
-    "BACKUP_CONFIG_PATHS",
-    "HUEY_URL",
-)
+LATER = ("HUEY_URL",)
 
 Compression = Literal["off", "auto", "max"]
 
@@ -49,6 +45,8 @@ class Settings:
     max_backups: int | None = None
     compression: Compression | None = None
     backup_paths: tuple[str, ...] = ()
+    config_paths: tuple[str, ...] = ()
+    supabase_db_url: str | None = field(default=None, repr=False)
     s3_bucket: str = ""
     s3_endpoint: str = ""
     s3_prefix: str = "backups/"
@@ -82,6 +80,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         max_backups=_number(given, "BACKUP_MAX_BACKUPS", 1, 100000),
         compression=_compression(given),
         backup_paths=_paths(given, "BACKUP_PATHS"),
+        config_paths=_paths(given, "BACKUP_CONFIG_PATHS"),
+        supabase_db_url=_secret(given, "SUPABASE_DB_URL"),
         s3_bucket=(_secret(given, "BACKUP_S3_BUCKET") or "").strip(),
         s3_endpoint=(_secret(given, "BACKUP_S3_ENDPOINT") or "").strip(),
         s3_prefix=(_secret(given, "BACKUP_S3_PREFIX") or "backups/").strip(),

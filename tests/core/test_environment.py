@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import app_state, configs, setup, storages
+from core import app_state, config_source, configs, setup, storages
 from core.errors import Refused
 from core.settings import PROJECT_DIR, load
 from storage_adapters.s3 import S3Settings
@@ -159,3 +159,59 @@ def test_after_first_start_the_variables_of_the_bucket_may_go_or_be_wrong(
     (note,) = begin(**given | {"BACKUP_S3_ENDPOINT": "ftp://x"})
     assert note.startswith("BACKUP_S3_ENDPOINT cannot be used")
     assert note.endswith("was made of it earlier, and counts.")
+
+
+def test_each_source_that_is_given_makes_its_default_config(begin: Begin, tmp_path: Path) -> None:
+    tree, etc = make_tree(tmp_path / "tree"), make_tree(tmp_path / "etc")
+    url = "postgresql://backup:hush-hush@db.example:6543/shop?sslmode=require"
+    given = {
+        "BACKUP_PATHS": str(tree),
+        "BACKUP_CONFIG_PATHS": str(etc),
+        "SUPABASE_DB_URL": url,
+    }
+    assert begin(**given) == []
+    made = {config.name: config for config in configs.list_all()}
+    facts = {
+        name: (each.type, each.enabled, each.cron, each.retention["days"]) for name, each in made.items()
+    }
+    assert facts == {
+        "Daily Database": ("database", True, "0 2 * * *", 30),
+        "Daily Files": ("files", True, "0 3 * * *", 14),
+        "Weekly Configuration": ("config", True, "0 4 * * 0", 90),
+    }
+    database = made["Daily Database"]
+    assert (database.source["host"], database.source["databases"]) == ("db.example", ["shop"])
+    assert config_source.password_of(database) == "hush-hush"
+    assert made["Weekly Configuration"].source["paths"] == [str(etc)]
+    assert begin(**given) == []
+    assert len(configs.list_all()) == 3
+
+
+def test_a_url_that_cannot_be_is_refused_without_its_password(begin: Begin) -> None:
+    with pytest.raises(Refused, match="SUPABASE_DB_URL cannot become a config") as caught:
+        begin(SUPABASE_DB_URL="postgresql://u:hush-hush@h:port/d")
+    assert (
+        "hush-hush" not in f"{caught.value!r} {caught.value.__cause__!r} {caught.value.__cause__.__cause__!r}"
+    )
+    with pytest.raises(Refused, match="BACKUP_CONFIG_PATHS names /no/such"):
+        begin(BACKUP_CONFIG_PATHS="/no/such")
+    assert configs.list_all() == []
+    assert storages.list_all() == []
+
+
+def test_what_comes_after_first_start_is_said_and_not_used(begin: Begin, tmp_path: Path) -> None:
+    tree = str(make_tree(tmp_path / "tree"))
+    begin(BACKUP_PATHS=tree)
+    url = "postgresql://u:hush-hush@h/d"
+    one, two = begin(BACKUP_PATHS=tree, SUPABASE_DB_URL=url, BACKUP_CONFIG_PATHS="/etc")
+    assert "no config backs up" in one
+    assert two.startswith("BACKUP_CONFIG_PATHS differs")
+    assert len(configs.list_all()) == 1
+
+
+def test_a_changed_password_in_the_url_is_said(begin: Begin) -> None:
+    begin(SUPABASE_DB_URL="postgresql://u:hush-hush@h/d")
+    (note,) = begin(SUPABASE_DB_URL="postgresql://u:another@h/d")
+    assert begin(SUPABASE_DB_URL="nonsense")[0].startswith("SUPABASE_DB_URL is not used")
+    assert "another password than the config Daily Database" in note
+    assert "hush" not in note

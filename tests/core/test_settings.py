@@ -120,11 +120,15 @@ def test_secrets_are_not_in_the_repr() -> None:
 
 
 def test_variables_of_later_versions_are_noted_by_name() -> None:
-    given = {
-        "SUPABASE_DB_URL_FILE": "/run/secrets/database",
-        "BACKUP_CONFIG_PATHS": "/etc",
-    }
-    assert load(given).not_used == ("SUPABASE_DB_URL", "BACKUP_CONFIG_PATHS")
+    assert load({"HUEY_URL": "redis://:hush-hush@host"}).not_used == ("HUEY_URL",)
+
+
+def test_the_url_of_the_database_may_stand_in_a_file_and_shows_nowhere(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:hush-hush@h/d\n")
+    settings = load({"SUPABASE_DB_URL_FILE": str(tmp_path / "url"), "BACKUP_CONFIG_PATHS": "/etc:/opt/a"})
+    assert settings.supabase_db_url == "postgresql://u:hush-hush@h/d"
+    assert settings.config_paths == ("/etc", "/opt/a")
+    assert "hush-hush" not in repr(settings)
 
 
 def test_the_keys_of_the_bucket_may_stand_in_files_and_show_nowhere(tmp_path: Path) -> None:

@@ -365,9 +365,9 @@ def test_encryption_off_is_refused(context: Flask, environ: dict[str, str]) -> N
 
 
 def test_what_is_not_used_yet_is_said(context: Flask, environ: dict[str, str]) -> None:
-    with_environment(environ, BACKUP_CONFIG_PATHS="/etc", SUPABASE_DB_URL="postgres://u:hush-hush@h/d")
+    with_environment(environ, HUEY_URL="redis://:hush-hush@h/0")
     (note,) = setup.apply_environment(app_state.settings())
-    assert "BACKUP_CONFIG_PATHS" in note
+    assert "HUEY_URL" in note
     assert "hush-hush" not in note
     assert setup.notes() == [note]
     with_environment(environ)
