@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import click
 
@@ -17,8 +18,10 @@ from core import (
     jobs,
     nodes,
     points,
+    pruning,
     restores,
     states,
+    storages,
 )
 from core.errors import Conflict, NotFound, Refused
 from core.models import Config, Job, Point
@@ -90,19 +93,23 @@ def every(allow_empty: bool, wait: bool, max_wait: int, as_json: bool) -> None:
 @backup.command("cleanup")
 @_CONFIG
 @click.option("--confirm", is_flag=True, help="Remove points even if more than half of them go at once.")
+@click.option("--prune", is_flag=True, help="Then free what no point needs any more, however little that is.")
 @click.option(
     "--accept-clock", is_flag=True, help="The clock is right, although it was set by a day or more."
 )
 @_MAX_WAIT
 @_JSON
-def clean(config_name: str | None, confirm: bool, accept_clock: bool, max_wait: int, as_json: bool) -> None:
+def clean(
+    config_name: str | None, confirm: bool, prune: bool, accept_clock: bool, max_wait: int, as_json: bool
+) -> None:
     """Apply retention: move points to the trash, empty it of what lies there for seven days."""
     if accept_clock:
         clock.accept()
         clock_watch.watch()
-    config_id = _find_config(config_name).id if config_name else None
-    job = jobs.create_retention("command", config_id, confirmed=confirm)
-    _answer([job.id], max_wait, as_json)
+    config = _find_config(config_name) if config_name else None
+    job = jobs.create_retention("command", config.id if config else None, confirmed=confirm)
+    wanted = [job.id]
+    _answer(chain(wanted, _prunes(config)) if prune else wanted, max_wait, as_json)
 
 
 @backup.command("sync")
@@ -255,17 +262,32 @@ def _start(config: Config, allow_empty: bool, *, take_queued: bool) -> int | Non
         return None
 
 
-def _answer(job_ids: Sequence[int], max_wait: int, as_json: bool, *, refused: bool = False) -> None:
+def _prunes(config: Config | None) -> Iterator[int]:
+    """Make the prunes of all repositories, or of a config's, one after the other, as they are asked for."""
+    found = [row.repository_id for row in config.destinations] if config else None
+    for repository_id in found or [record.id for record in storages.list_repositories()]:
+        begun = pruning.pending(repository_id)
+        if begun is not None and begun.status == "running":
+            yield begun.id  # one that began by itself may leave a little
+        yield pruning.create(repository_id, "command").id
+
+
+def _answer(job_ids: Iterable[int], max_wait: int, as_json: bool, *, refused: bool = False) -> None:
     """Follow the jobs to their end, print what came of them, and exit with the worst code."""
-    if nodes.worker_lives():
+    works = nodes.worker_lives()
+    if works and isinstance(job_ids, Sequence):
         tasks.enqueue(job_ids)
     ended: list[Job] = []
     for job_id in job_ids:
+        if works:
+            tasks.enqueue([job_id])
         ended.append(follow(job_id, max_wait, quiet=as_json))
         if not as_json:
             output.ended(ended[-1])
     if as_json:
         output.ended_as_json([jobs.get(job.id) for job in ended])
+    for job_id in [] if works else pruning.queued_ids():
+        follow(job_id, 0, quiet=True)
     sys.exit(1 if refused else worst(job.status for job in ended))
 
 

@@ -43,6 +43,14 @@ _LABELS: dict[str, tuple[str, Callable[[int], str]]] = {
     "trashed": ("Points moved to the trash", formats.count),
     "removed": ("Points removed from the trash", formats.count),
     "lost": ("Points that another program removed", formats.count),
+    "bytes_freed": ("Freed on the storage", formats.size),
+    "packs_deleted": ("Packs deleted", formats.count),
+    "packs_written": ("Packs written, of what others held that is needed", formats.count),
+    "bytes_repacked": ("Copied to new packs", formats.size),
+    "bytes_before": ("Stored content before", formats.size),
+    "bytes_used": ("Stored content in use", formats.size),
+    "bytes_unused": ("Unused content kept for now", formats.size),
+    "bytes_left": ("Left for another run", formats.size),
 }
 
 
@@ -60,7 +68,7 @@ def files(job: Job) -> str:
     goes on, how far it is."""
     if job.kind == "copy" and job.started_at is not None:
         return formats.count(job.files_done, "point")
-    if job.kind == "retention" or job.started_at is None:
+    if job.kind in ("retention", "prune") or job.started_at is None:
         return ""
     if not job.ended:
         return formats.count(job.files_done)

@@ -10,7 +10,7 @@ from core.models import Job, Storage
 
 
 def target(job: Job) -> Storage | None:
-    """Return the storage that a backup went to, or that a copy fills; None if there is none any more."""
+    """Return the storage that a backup went to, a copy fills, or a prune frees; None if it is gone."""
     try:
         return storages.get_repository(job.repository_id).storage if job.repository_id else None
     except NotFound:
@@ -18,7 +18,10 @@ def target(job: Job) -> Storage | None:
 
 
 def title(job: Job) -> str:
-    """Say what a job is: "Backup of Wiki", "Copy of Wiki to Bucket"."""
+    """Say what a job is: "Backup of Wiki", "Copy of Wiki to Bucket", "Prune of Bucket"."""
+    if job.kind == "prune":
+        freed = target(job)
+        return f"Prune of {freed.name}" if freed else "Prune"
     whose = f" of {job.config.name}" if job.config else ""
     filled = target(job) if job.kind == "copy" else None
     return f"{job.kind.capitalize()}{whose}" + (f" to {filled.name}" if filled else "")

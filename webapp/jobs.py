@@ -16,7 +16,7 @@ from webapp import access, answers, config_pages, formats, job_words, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
-KINDS = ("backup", "copy", "restore", "retention")
+KINDS = ("backup", "copy", "restore", "retention", "prune")
 
 
 @blueprint.get("")

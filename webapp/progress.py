@@ -23,6 +23,10 @@ _PHASES = {
     "restoring": "Writing files",
     "verifying": "Checking what was written",
     "removing": "Removing old points",
+    "looking": "Looking for what points need",
+    "deciding": "Looking for what nothing needs",
+    "repacking": "Copying what is still needed",
+    "deleting": "Deleting what nothing needs",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import configs, providers, storage_edit, storage_setup, storage_usage, storages
+from core import configs, providers, pruning, storage_edit, storage_setup, storage_usage, storages
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
 from webapp import charts, storage_form
@@ -65,6 +65,8 @@ def show_page(storage: Storage) -> ResponseReturnValue:
         chart=_chart(storage),
         by_config=storage_usage.by_config(storage),
         places={one.id: providers.restic_place(storage, one.prefix) for one in storage.repositories},
+        prunes=[(one, pruning.last(one.id), pruning.pending(one.id)) for one in storage.repositories],
+        pays_from=pruning.PAYS_FROM,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import storage_edit, storage_setup, storages
+from core import pruning, storage_edit, storage_setup, storages
 from core.errors import HoldfastError, Unreachable
 from jobs import tasks
 from webapp import access, answers, forms, storage_form, storage_pages
@@ -74,6 +74,17 @@ def test(storage_id: str) -> ResponseReturnValue:
         card = storage_pages.card_of(storages.get(storage_id))
         return answers.fragment("storages/_card.html", card=card, tested=sentence, tone=tone)
     return answers.see_other(url_for("storages.index"), sentence, tone)
+
+
+@blueprint.post("/<storage_id>/compact")
+@access.allow("admin")
+def compact(storage_id: str) -> ResponseReturnValue:
+    """Free what no point needs, however little that is."""
+    queued = [pruning.create(each.id, "manual").id for each in storages.get(storage_id).repositories]
+    tasks.enqueue(queued)
+    if len(queued) == 1:
+        return answers.see_other(url_for("jobs.show", job_id=queued[0]))
+    return answers.see_other(url_for("storages.show", storage_id=storage_id))
 
 
 @blueprint.get("/<storage_id>/edit")

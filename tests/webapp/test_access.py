@@ -70,6 +70,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "storages.confirm_replace": ("admin", "/storages/{storage_id}/replace"),
     "storages.replace": ("admin", "/storages/{storage_id}/replace"),
     "storages.test": ("operator", "/storages/{storage_id}/test"),
+    "storages.compact": ("admin", "/storages/{storage_id}/compact"),
     "settings.index": ("viewer", "/settings"),
     "settings.password": ("viewer", "/settings/password"),
     "settings.add_user": ("admin", "/settings/users"),
