@@ -10,7 +10,7 @@ from core import attempts, clock, jobs, lock_holders, points, storages, words
 from core.attempts import Attempt, Waiting
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
-from core.errors import Conflict, NotFound
+from core.errors import Conflict, NotFound, Refused
 from core.models import Copy, Job, RepositoryRecord
 from core.models.job import PENDING
 from core.outcomes import Outcome
@@ -28,6 +28,9 @@ TRY_AGAIN_AFTER = timedelta(hours=1)
 # Backups wait while a prune copies what is still needed, so one run copies no more than this, in bytes.
 COPY_AT_MOST = 8 << 30
 COPY_AT_MOST_FAR = 1 << 30
+# Snapshots that others have removed can be made anew as long as their packs are there: for so long no prune
+# takes those by itself.
+LOST_FOR = timedelta(days=30)
 AUTOMATIC = "retention"  # the trigger of those that begin by themselves
 _GOOD = ("completed", "warning")
 
@@ -63,8 +66,13 @@ def follow(now: datetime | None = None) -> list[int]:
 
 
 def is_due(record: RepositoryRecord, now: datetime) -> bool:
-    """Tell whether points have left a repository since the last prune, and that was not just now."""
+    """Tell whether points have left a repository since the last prune, and that was not just now.
+
+    Not while points were lost there lately: they left by nobody's rule.
+    """
     if record.storage.unreachable_since is not None or pending(record.id) is not None:
+        return False
+    if _has_lost(record.id, now):
         return False
     newest = db.session.scalar(_prunes(record.id).order_by(Job.id.desc()).limit(1))
     if newest is not None and newest.ended_at is not None:
@@ -103,7 +111,7 @@ def perform_prune(attempt: Attempt) -> Outcome:
     name, automatic = record.storage.name, job.trigger == AUTOMATIC
     repo = storages.open_repository(record)
     try:
-        result = _prune(attempt, repo, automatic=automatic)
+        result = _prune(attempt, repo, record.id, automatic=automatic)
     finally:
         repo.close()
     outcome = _outcome(name, result)
@@ -117,12 +125,13 @@ def put_off(reason: str) -> Outcome:
     return Outcome("cancelled", reason, meaning)
 
 
-def _prune(attempt: Attempt, repo: Repository, *, automatic: bool) -> PruneResult:
+def _prune(attempt: Attempt, repo: Repository, record_id: str, *, automatic: bool) -> PruneResult:
     remove_dead_locks(repo)
     if lock_holders.are_all_ours(repo):
         raise Waiting("another job of Holdfast is using the repository")
     options = PruneOptions(max_repack_bytes=COPY_AT_MOST_FAR if is_far(repo.storage) else COPY_AT_MOST)
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
+        _refuse_if_lost(repo, record_id, automatic=automatic)
         return prune(
             repo, options, lock, attempt.report,
             is_worth=lambda expected: not automatic or _unused_share(expected) >= PAYS_FROM,
@@ -133,6 +142,35 @@ def _unused_share(expected: PruneResult) -> float:
     """Return which part of what is stored no point needs, before a prune."""
     unused = expected.bytes_freed + expected.bytes_unused
     return unused / expected.bytes_before if expected.bytes_before else 0.0
+
+
+def _refuse_if_lost(repo: Repository, record_id: str, *, automatic: bool) -> None:
+    """Raise Refused if points that should be there are not: a storage that lists no snapshots for once, or
+    somebody who removed them, must not be the end of the data, too."""
+    listed = {file.id.hex() for file in repo.files.list("snapshots")}
+    there = select(Copy.snapshot_id).where(
+        Copy.repository_id == record_id, Copy.forgotten_at.is_(None), Copy.lost_at.is_(None)
+    )
+    missing = [name for name in db.session.scalars(there) if name not in listed]
+    db.session.rollback()
+    if missing:
+        number = words.count(len(missing), "point")
+        raise Refused(
+            f"The snapshots of {number} that should be there are not listed, so nothing was deleted.",
+            "Run a clean-up: it notes what is lost. Find out who removed them.",
+        )
+    if automatic and _has_lost(record_id, utc_now()):
+        raise Refused(
+            "Points were removed there by another program lately, so nothing is deleted by itself.",
+            "Find out who removed them: `restic recover` can bring them back. “Compact now” deletes what no "
+            "point needs any more.",
+        )
+
+
+def _has_lost(repository_id: str, now: datetime) -> bool:
+    """Tell whether points were lost there lately."""
+    lost = select(Copy.id).where(Copy.repository_id == repository_id, Copy.lost_at > now - LOST_FOR)
+    return db.session.scalar(lost.limit(1)) is not None
 
 
 def _has_left(repository_id: str, done: Job | None) -> bool:

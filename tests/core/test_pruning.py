@@ -14,6 +14,7 @@ from core import (
     clock,
     job_kinds,
     jobs,
+    points,
     pruning,
     retention,
     storage_usage,
@@ -246,3 +247,37 @@ def test_cancelled_on_the_way_it_has_lost_nothing(config: Config, repository: Pa
     assert (job.status, "as good as before" in job.meaning) == ("cancelled", True)
     assert "no errors" in restic(repository, "check")
     assert not list((repository / "locks").iterdir())
+
+
+def packs(repository: Path) -> int:
+    """Return how many packs a repository has."""
+    return sum(1 for path in (repository / "data").rglob("*") if path.is_file())
+
+
+def test_what_others_removed_is_not_deleted_for_ever_by_itself(
+    config: Config, repository: Path, tmp_path: Path
+) -> None:
+    """A storage that lists no snapshots for once looks the same: the data must outlive that."""
+    before = packs(repository)
+    (repository / "snapshots").rename(tmp_path / "aside")
+    assert run(jobs.create_retention("schedule")).status == "warning"
+    assert jobs.list_jobs(kind="prune").total == 0
+    queued = pruning.create(storages.list_repositories()[0].id, pruning.AUTOMATIC)
+    ended = run(queued)
+    assert (ended.status, "by another program" in ended.summary) == ("failed", True), ended.summary
+    assert packs(repository) == before
+    (tmp_path / "aside").rename(repository / "snapshots")
+    restic(repository, "check", "--read-data")
+    assert run(jobs.create_retention("schedule")).status == "completed"
+    (config_point,) = points.good_points(config.id)
+    assert points.is_good(config_point)
+
+
+def test_nobody_compacts_what_has_lost_points_that_nobody_noticed(
+    config: Config, repository: Path, tmp_path: Path
+) -> None:
+    before = packs(repository)
+    (repository / "snapshots").rename(tmp_path / "aside")
+    ended = run(pruning.create(storages.list_repositories()[0].id, "manual"))
+    assert (ended.status, "should be there" in ended.summary) == ("failed", True), ended.summary
+    assert packs(repository) == before
