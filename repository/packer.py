@@ -34,12 +34,17 @@ class FinishedPack:
 
 
 class Packer:
-    """One pack being filled with blobs of one type."""
+    """One pack being filled with blobs of one type, in an empty `buffer` or one of its own."""
 
-    def __init__(self, blob_type: BlobType, target_bytes: int = PACK_TARGET_BYTES) -> None:
+    def __init__(
+        self,
+        blob_type: BlobType,
+        target_bytes: int = PACK_TARGET_BYTES,
+        buffer: SharedBuffer | None = None,
+    ) -> None:
         self.type: BlobType = blob_type
         self._target_bytes = target_bytes
-        self._buffer: SharedBuffer | None = None
+        self._buffer = buffer
         self._size = 0
         self._blobs: list[PackedBlob] = []
 

@@ -33,6 +33,18 @@ class SharedBuffer:
         """Return the bytes as they are in memory. They stay there as long as there is a view."""
         return memoryview(self._map)[: self._size]
 
+    def clear(self) -> bool:
+        """Empty it but keep its memory, unless a view of it is left; tell whether it was emptied.
+
+        Not after the descriptor was handed on: whoever has it sees what comes next.
+        """
+        try:
+            self._map.resize(len(self._map))  # Python lets nobody change the size of what is seen
+        except BufferError:
+            return False
+        self._size = 0
+        return True
+
     def __del__(self) -> None:
         if self.fd >= 0:
             os.close(self.fd)

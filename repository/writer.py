@@ -20,6 +20,7 @@ from repository.index import Index
 from repository.packer import FinishedPack, Packer
 from repository.packfile import BlobType, PackedBlob
 from repository.sealing import BlobSealer
+from repository.shared_buffer import SharedBuffer
 from repository.stored import require_stored
 from storage_adapters.base import parallel_calls
 
@@ -67,6 +68,7 @@ class BlobWriter:
         self._pool = ThreadPoolExecutor(uploads, "upload")
         self._uploads: list[Future[None]] = []
         self._error: BaseException | None = None
+        self._buffers: list[SharedBuffer] = []  # of packs that are stored: new memory has to be zeroed first
         self._unsaved: dict[bytes, list[PackedBlob]] = {}
         self._unsaved_since = 0.0
         self._owed = 0  # blobs that were claimed for packs made elsewhere and did not come yet
@@ -157,7 +159,8 @@ class BlobWriter:
 
     def _take(self, blob_type: BlobType) -> Packer:
         packer = self._packers[blob_type]
-        self._packers[blob_type] = Packer(blob_type)
+        buffer = self._buffers.pop() if self._buffers and blob_type == "data" else None
+        self._packers[blob_type] = Packer(blob_type, buffer=buffer)
         return packer
 
     def _submit(self, finish: Callable[[], FinishedPack]) -> None:
@@ -181,12 +184,19 @@ class BlobWriter:
     def _upload(self, finish: Callable[[], FinishedPack]) -> None:
         try:
             if self._error is None:
-                self._store(finish())
+                self._reuse(self._store(finish()))
         except BaseException as error:
             self._error = self._error or error
             raise
 
-    def _store(self, pack: FinishedPack) -> None:
+    def _reuse(self, buffer: SharedBuffer | None) -> None:
+        """Keep the memory of a stored pack for another, unless the storage still looks at it."""
+        if buffer is not None and buffer.clear():
+            with self._mutex:
+                self._buffers.append(buffer)
+
+    def _store(self, pack: FinishedPack) -> SharedBuffer | None:
+        """Store a pack and list it; return the memory that it was in, if it was made here."""
         self._options.guard()
         name = pack_key(pack.id)
         self._files.storage.put(name, pack.data)
@@ -200,6 +210,7 @@ class BlobWriter:
             self._unsaved[pack.id] = pack.blobs
             if self._index_is_due():
                 self._save_index()
+        return pack.buffer
 
     def _index_is_due(self) -> bool:
         count = sum(map(len, self._unsaved.values()))

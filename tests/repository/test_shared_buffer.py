@@ -37,3 +37,15 @@ def test_less_than_was_said_is_noticed() -> None:
     os.ftruncate(buffer.fd, 10)
     with pytest.raises(ValueError, match="greater than file size"):
         open_shared(os.dup(buffer.fd), 11)
+
+
+def test_it_is_cleared_only_when_nobody_sees_its_bytes() -> None:
+    buffer = SharedBuffer()
+    buffer.append(b"the first pack")
+    view = buffer.view()
+    assert not buffer.clear()
+    assert view == b"the first pack"
+    del view
+    assert buffer.clear()
+    buffer.append(b"second")
+    assert buffer.view() == b"second"
