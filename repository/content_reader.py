@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from repository.chunker import Chunker
+from repository.chunker import Chunk, Chunker
 from repository.entries import Entry, OpenFile, Problem, Source
 
 # Slices, so that a slow source is heard of (and can be cancelled) before a large buffer is full.
@@ -62,7 +62,7 @@ class ContentReader(Generic[T]):
         self,
         source: Source,
         chunker: Chunker,
-        take: Callable[[bytes], T],
+        take: Callable[[Chunk], T],
         on_read: Callable[[bytes, int], None],
     ) -> None:
         self._source = source

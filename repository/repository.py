@@ -178,7 +178,7 @@ class Repository:
         if writer is not None:
             writer.stop()
 
-    def save_blob(self, blob_type: BlobType, data: bytes) -> SavedBlob:
+    def save_blob(self, blob_type: BlobType, data: bytes | memoryview) -> SavedBlob:
         """Store a blob unless it is known; returns (id, is_new, stored_bytes)."""
         return self._writing().save(blob_type, data)
 

@@ -32,7 +32,7 @@ class BlobSealer:
     compression: Mode = "auto"
     self_check: bool = True
 
-    def seal(self, blob_type: BlobType, data: bytes) -> tuple[bytes, int | None]:
+    def seal(self, blob_type: BlobType, data: bytes | memoryview) -> tuple[bytes, int | None]:
         """Return the sealed blob, and the length of `data` if it was compressed. Raises Damaged."""
         frame = self._compress(blob_type, data)
         sealed = seal(self.key, data if frame is None else frame)
@@ -47,7 +47,7 @@ class BlobSealer:
             self._check(sealed, frame, compressed=False)
         return sealed
 
-    def _compress(self, blob_type: BlobType, data: bytes) -> bytes | None:
+    def _compress(self, blob_type: BlobType, data: bytes | memoryview) -> bytes | None:
         """Return the frame to store, or None to store the data as it is.
 
         Tree blobs are compressed in every mode, as restic has it: it would repack others at the next prune.
@@ -58,7 +58,7 @@ class BlobSealer:
             return compress_blob(data, "auto" if self.compression == "off" else self.compression, always=True)
         return compress_blob(data, self.compression)
 
-    def _check(self, sealed: bytes, data: bytes, *, compressed: bool) -> None:
+    def _check(self, sealed: bytes, data: bytes | memoryview, *, compressed: bool) -> None:
         """Open what was just sealed: bad memory and library faults are found while the data is still here.
 
         Its tag is checked when it lies in its pack, which finds what happened to it there, too.
@@ -66,5 +66,6 @@ class BlobSealer:
         plain = decrypt(self.key, sealed)
         if compressed:
             plain = decompress_blob(plain, len(data))
-        if plain != data:
+        # Not `!=`: that looks at a view byte by byte, thirty times as slow.
+        if len(plain) != len(data) or not plain.startswith(data):
             raise Damaged("a blob does not read back as it was written; check this machine's memory")

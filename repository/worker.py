@@ -16,7 +16,7 @@ from datetime import UTC, tzinfo
 from typing import Literal, NamedTuple
 
 from repository.child import become_child
-from repository.chunker import Chunker
+from repository.chunker import Chunk, Chunker
 from repository.collector import rare_collections
 from repository.content_reader import ContentReader, Reading
 from repository.dir_reader import DirReader
@@ -96,7 +96,7 @@ class _Chunk:
 
     id: bytes
     length: int
-    data: bytes | None
+    data: Chunk | None
     stored_bytes: int = 0
 
 
@@ -155,7 +155,7 @@ class Worker:
             sum(chunk.stored_bytes for chunk in new),
         )
 
-    def _take(self, data: bytes) -> _Chunk:
+    def _take(self, data: Chunk) -> _Chunk:
         chunk = _Chunk(hash_bytes(data), len(data), data)
         self._held.append(chunk)
         self._held_bytes += len(data)
@@ -174,7 +174,7 @@ class Worker:
                 self._pack(chunk, chunk.data or b"")
             chunk.data = None
 
-    def _pack(self, chunk: _Chunk, data: bytes) -> None:
+    def _pack(self, chunk: _Chunk, data: Chunk) -> None:
         sealed, uncompressed_length = self._sealer.seal("data", data)
         self._packer.add(chunk.id, sealed, uncompressed_length)
         chunk.stored_bytes = len(sealed)

@@ -74,7 +74,7 @@ class BlobWriter:
         self._owed = 0  # blobs that were claimed for packs made elsewhere and did not come yet
         self.written: dict[str, int] = {}  # what this writer stored: key -> size in bytes
 
-    def save(self, blob_type: BlobType, data: bytes) -> SavedBlob:
+    def save(self, blob_type: BlobType, data: bytes | memoryview) -> SavedBlob:
         """Store a blob unless it is known. It is durable, and in an index, only after `flush`."""
         self._raise_error()
         blob_id = hash_bytes(data)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pyfastcdc
 import pytest
 
-from repository.chunker import CHUNK_SIZES, Chunker, cut_seed
+from repository.chunker import CHUNK_SIZES, Chunk, Chunker, cut_seed
 from repository.errors import RepositoryError
 
 POLYNOMIAL = "3DA3358B4DC173".lower()
@@ -40,7 +40,7 @@ def reader(data: bytes, sizes: Callable[[], int]) -> Callable[[memoryview], int]
 
 
 def cut(data: bytes, polynomial: str = POLYNOMIAL, sizes: Callable[[], int] = lambda: 2**30) -> list[bytes]:
-    return list(Chunker(polynomial).cut(reader(data, sizes)))
+    return list(map(bytes, Chunker(polynomial).cut(reader(data, sizes))))
 
 
 def test_golden_cuts() -> None:
@@ -85,10 +85,46 @@ def test_an_insertion_changes_only_chunks_near_it() -> None:
 
 def test_two_files_may_be_cut_side_by_side() -> None:
     chunker = Chunker(POLYNOMIAL)
-    one: Iterator[bytes] = chunker.cut(reader(SAMPLE, lambda: 2**30))
+    one: Iterator[Chunk] = chunker.cut(reader(SAMPLE, lambda: 2**30))
     first = next(one)
     assert list(chunker.cut(reader(b"another file", lambda: 5))) == [b"another file"]
     assert [first, *one] == cut(SAMPLE)
+
+
+def test_two_large_files_may_be_cut_side_by_side() -> None:
+    chunker, data = Chunker(POLYNOMIAL), SAMPLE * 3
+    pairs = zip(
+        chunker.cut(reader(data, lambda: 2**30)), chunker.cut(reader(data, lambda: 70_000)), strict=True
+    )
+    kept = [(one, other) for one, other in pairs]
+    assert [bytes(one) for one, _ in kept] == [bytes(other) for _, other in kept] == cut(data)
+
+
+def test_cuts_are_those_of_the_library_over_the_whole() -> None:
+    """Blocks and comparisons are only there for speed: borders of blocks and repeats change no cut."""
+    zeros, most = bytes(20 * 2**20 + 1), CHUNK_SIZES.maximum
+    data = zeros + SAMPLE + zeros[: most + 5] + SAMPLE[1:] + b"x" * (2 * most) + zeros + SAMPLE[:777_777]
+    cutter = pyfastcdc.FastCDC(
+        CHUNK_SIZES.average,
+        min_size=CHUNK_SIZES.minimum,
+        max_size=most,
+        normalized_chunking=CHUNK_SIZES.normalization,
+        seed=cut_seed(POLYNOMIAL),
+    )
+    assert [len(chunk) for chunk in cut(data)] == [chunk.length for chunk in cutter.cut_buf(data)]
+    assert b"".join(cut(data)) == data
+
+
+def test_chunks_of_a_large_file_keep_their_content_while_it_is_read_on() -> None:
+    data = sample(40 * 2**20)
+    chunks = list(Chunker(POLYNOMIAL).cut(reader(data, lambda: 2**30)))
+    assert b"".join(chunks) == data
+
+
+def test_a_longest_chunk_that_repeats_is_the_same_object() -> None:
+    chunks = list(Chunker(POLYNOMIAL).cut(reader(bytes(40 * 2**20), lambda: 2**30)))
+    assert len(chunks) == 5
+    assert all(chunk is chunks[0] for chunk in chunks)
 
 
 def test_the_slow_fallback_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
