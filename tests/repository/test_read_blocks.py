@@ -15,7 +15,8 @@ def test_a_block_is_used_again_when_its_last_view_is_gone() -> None:
     view.release()
     kept = memoryview(second)
     third = blocks.take()
-    assert third is not first and third is not second
+    assert third is not first
+    assert third is not second
     del third
     part.release()
     assert blocks.take() is first
