@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import alerts, attempts, clock, jobs, points, retention, storages, trash, words
+from core import alerts, attempts, clock, jobs, points, providers, retention, storages, trash, words
 from core.attempts import Attempt
 from core.db import db, utc_now
-from core.errors import HoldfastError
+from core.errors import HoldfastError, Unreachable
 from core.models import Config, Copy, Destination, Job, Point
 from core.outcomes import Outcome
 from core.reconcile import reconcile
@@ -29,6 +29,7 @@ class _Done:
     lost: int = 0
     braked: list[str] = field(default_factory=list)
     full: list[str] = field(default_factory=list)  # storages whose trash should have been emptied long ago
+    away: dict[str, Unreachable] = field(default_factory=dict)  # by storage
 
 
 def create_daily(now: datetime | None = None) -> Job | None:
@@ -50,13 +51,16 @@ def perform_retention(attempt: Attempt) -> Outcome:
     job = attempts.current(attempt)
     confirmed = bool(job.parameters.get("confirmed"))
     done = _Done()
+    places = _places(job.config_id)
     errors = [
         error
-        for repository_id, config_ids in _places(job.config_id).items()
+        for repository_id, config_ids in places.items()
         if (error := _try_repository(attempt, repository_id, config_ids, confirmed, done))
     ]
     if errors:  # a lock is waited for only if nothing worse happened
         raise min(errors, key=lambda error: isinstance(error, Locked))
+    if done.away and len(done.away) == len(places):
+        raise next(iter(done.away.values()))
     outcome = _outcome(done)
     attempts.finish(attempt, outcome)
     return outcome
@@ -78,12 +82,18 @@ def _places(config_id: str | None) -> dict[str, list[str]]:
 def _try_repository(
     attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
 ) -> Exception | None:
-    """Clean one repository; return what kept it from that, so that one dead storage stops no other."""
+    """Clean one repository; return what kept it from that, so that one dead storage stops no other.
+
+    That a storage is out of reach is noted in `done`: it has an alert of its own, and a later run cleans it.
+    """
     attempt.check()
     try:
         _clean_repository(attempt, repository_id, config_ids, confirmed, done)
     except Cancelled:
         raise
+    except Unreachable as error:
+        attempt.log.add("warning", error.message)
+        done.away[storages.get_repository(repository_id).storage.name] = error
     except (HoldfastError, RepositoryError, StorageError) as error:
         attempt.log.add("error", str(error))
         return error
@@ -94,6 +104,9 @@ def _clean_repository(
     attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
 ) -> None:
     record = storages.get_repository(repository_id)
+    if record.storage.unreachable_since is not None:
+        # A quick look: to try for as long as with one that is expected to answer would hold up all others.
+        storages.open_adapter(record.storage, providers.QUICK).close()
     repo = storages.open_repository(record)
     try:
         attempt.report(Progress("looking"))
@@ -179,6 +192,8 @@ def _outcome(done: _Done) -> Outcome:
         f"{words.count(done.trashed, 'point')} went to the trash, "
         f"{words.count(done.removed, 'point')} left it after seven days."
     )
+    if done.away:
+        summary += f" Nothing was looked at on {' and '.join(done.away)}, which cannot be reached."
     meaning = (
         "What is in the trash can still be restored. The space of what left it is freed by a prune, which "
         "begins by itself when it pays."
@@ -205,5 +220,10 @@ def _outcome(done: _Done) -> Outcome:
             "warning", f"{summary} {words.count(done.lost, 'point')} were removed by another program.",
             "These cannot be restored any more.", "Find out who removes snapshots from the repository.",
             counts=counts,
+        )  # fmt: skip
+    if done.away:
+        return Outcome(
+            "warning", summary, "What is there stays as it is until a later run.",
+            "Connect the storage; nothing else has to be done.", counts=counts,
         )  # fmt: skip
     return Outcome("completed", summary, meaning, counts=counts)

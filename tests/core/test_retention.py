@@ -17,6 +17,7 @@ from core import (
     clock,
     clock_watch,
     configs,
+    job_alerts,
     jobs,
     points,
     retention,
@@ -280,10 +281,19 @@ def test_one_dead_storage_does_not_starve_the_others(many: str, tmp_path: Path) 
     set_rule(many, max_backups=6)
     storage_setup.create_local("Second", str(tmp_path / "second"), "another password")
     (tmp_path / "second").rename(tmp_path / "away")
-    job = clean(None)
-    assert job.status == "failed"
-    assert "Second" in job.summary
-    assert len(points.good_points(many)) == 6
+    for _ in range(2):
+        job = clean(None)
+        assert (job.status, job.problems) == ("warning", 0)
+        assert "Nothing was looked at on Second, which cannot be reached." in job.summary
+        assert len(points.good_points(many)) == 6
+        job_alerts.tell(job.id)
+        assert [alert.kind for alert in alerts.list_open()] == ["unreachable"]
+
+
+def test_a_run_that_reached_no_storage_failed(many: str, tmp_path: Path) -> None:
+    (tmp_path / "backups").rename(tmp_path / "away")
+    job = clean(many)
+    assert (job.status, "Local disk" in job.summary) == ("failed", True)
 
 
 def test_the_daily_run_is_made_once(many: str) -> None:
