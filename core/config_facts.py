@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from core import points, schedules
+from core import objectives, points, schedules
 from core.db import UtcDateTime, db, utc_now
 from core.models import Config, Job, Point, ScheduledRun
+from core.objectives import Measured
 
 Cell = Literal["good", "warning", "failed", "missed", "none"]
 
@@ -43,6 +44,7 @@ class Facts:
     good_points: int
     source_bytes: int | None
     stored_bytes: int
+    restore_time: Measured | None = None
 
 
 def strip(config: Config, days: int = 30, now: datetime | None = None) -> list[Day]:
@@ -74,6 +76,7 @@ def facts(config: Config, now: datetime | None = None) -> Facts:
         good_points=good_points,
         source_bytes=last_good.bytes if last_good else None,
         stored_bytes=int(stored_bytes),
+        restore_time=objectives.latest(config),
     )
 
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, request, url_for
 
-from core import alerts, cron_words, jobs, points, restores, storages, tokens
+from core import alerts, cron_words, jobs, objectives, points, restores, storages, tokens
 from core.models import Config, Job, Point
 from core.retention_rules import TIERS
 from webapp import config_form, config_pages, config_words, destination_form, sessions, setup, wording
@@ -48,6 +48,7 @@ def register(app: Flask) -> None:
         log_page_url=_log_page_url,
         SETUP_STEPS=setup.STEPS,
         root_token=tokens.token_from_path(b"/"),
+        restore_objective=lambda config: objectives.RTO[config.type],
         config_types=config_form.TYPES,
         database_ssl_modes=config_form.SSL_MODES,
         config_schedules=config_form.SCHEDULES,
@@ -65,6 +66,7 @@ def register(app: Flask) -> None:
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],
     )
     app.add_template_filter(cron_words.describe, "in_words")
+    app.add_template_filter(objectives.measured_by, "restore_time")
     app.add_template_filter(config_words.what_of, "what_of")
     app.add_template_filter(config_words.type_icon, "type_icon")
     app.add_template_filter(_point_look, "point_look")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from core import browse, config_source, configs, database_restores, jobs, points, restores
+from core import browse, config_source, configs, database_restores, jobs, points, restores, states
 from core.db import db
 from core.errors import Invalid, Refused
 from core.models import Config, Job, Point
@@ -285,3 +286,21 @@ def test_in_place_of_what_is_not_there_or_not_backed_up_is_refused(shop: str, co
         restore(latest(config), f"{shop}_new", in_place=True)
     with pytest.raises(Invalid, match="no safety dump"):
         restore(latest(config), "postgres", in_place=True)
+
+
+def test_the_time_of_a_restore_is_held_against_the_objective(
+    postgres: Cluster, shop: str, config: Config, tmp_path: Path
+) -> None:
+    back_up(config.id)
+    assert states.facts(config).restore_time is None
+    point = latest(config)
+    as_files = {"point_id": point.id, "target_path": str(tmp_path / "out")}
+    assert run(restores.create(restores.validate(as_files))).status == "completed"
+    assert states.facts(config).restore_time is None  # files of dumps are no database yet
+    job = restore(point, f"{shop}_new")
+    measured = states.facts(config).restore_time
+    assert measured is not None
+    assert (measured.job_id, measured.objective, measured.met) == (job.id, timedelta(hours=1), True)
+    assert job.started_at is not None
+    assert job.ended_at is not None
+    assert measured.took == job.ended_at - job.started_at
