@@ -29,7 +29,7 @@ class Pipe:
         """Wait for the next message."""
         return pickle.loads(self.receive_bytes())  # noqa: S301 - from our own child or parent
 
-    def send_bytes(self, data: bytes | bytearray) -> None:
+    def send_bytes(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes as they are."""
         try:
             self._socket.sendall(_LENGTH.pack(len(data)))

@@ -9,11 +9,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from repository.data_packs import DataPacks, Group, Take
 from repository.errors import BlobNotFound, Damaged
-from repository.files import pack_key
 from repository.index import Location
 from repository.repository import Repository
-from storage_adapters.errors import ObjectNotFound, ObjectTruncated
 
 READERS = 4
 BATCHES = 3  # read ahead, or being used
@@ -73,9 +72,15 @@ class Prefetch(Generic[Mark]):
     Memory is bounded by BATCHES times BATCH_BYTES, plus one blob each.
     """
 
-    def __init__(self, repo: Repository, items: Iterator[tuple[Mark, Sequence[bytes]]]) -> None:
+    def __init__(
+        self,
+        repo: Repository,
+        items: Iterator[tuple[Mark, Sequence[bytes]]],
+        packs: DataPacks | None = None,
+    ) -> None:
         self._repo = repo
         self._items = items
+        self._packs = packs or DataPacks(repo)
         self._rest: Iterator[bytes] = iter(())  # blobs of the last item that are in no batch yet
         self._pool = ThreadPoolExecutor(READERS, "fetch")
         self._zeros: dict[bytes, int] = {}  # blobs of nothing but zeros that were met, with their length
@@ -102,6 +107,7 @@ class Prefetch(Generic[Mark]):
 
     def close(self) -> None:
         """Stop reading ahead."""
+        self._packs.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _next(self, *, may_advance: bool) -> _Marked[Mark] | _Pending:
@@ -138,6 +144,7 @@ class Prefetch(Generic[Mark]):
         if item is None:
             return None
         mark, blobs = item
+        self._packs.want(blobs)
         self._rest = iter(blobs)
         return _Marked(mark)
 
@@ -146,7 +153,7 @@ class Prefetch(Generic[Mark]):
     ) -> deque[_Marked[Mark] | _Pending]:
         reads: dict[bytes, _Read] = {}
         for group in group_reads(wanted):
-            read = _Read(self._pool.submit(read_group, self._repo, group))
+            read = _Read(self._pool.submit(_read_group, self._repo, group, self._packs.ask(group)))
             reads.update((blob, read) for blob, _ in group)
         return deque(
             _Pending(item, reads.get(item), self._zeros.get(item, 0)) if isinstance(item, bytes) else item
@@ -160,9 +167,6 @@ def _is_zeros(content: bytes) -> bool:
     return large and content == bytes(len(content))
 
 
-Group = list[tuple[bytes, Location]]
-
-
 def group_reads(wanted: dict[bytes, Location]) -> list[Group]:
     """Return the blobs in groups that one read of a pack fetches each."""
     groups: list[Group] = []
@@ -174,24 +178,15 @@ def group_reads(wanted: dict[bytes, Location]) -> list[Group]:
     return groups
 
 
-def read_group(repo: Repository, group: Group) -> dict[bytes, Outcome]:
-    """Read blobs that lie side by side in one pack. One that cannot be read is looked for elsewhere."""
+def _read_group(repo: Repository, group: Group, take: Take) -> dict[bytes, Outcome]:
+    """Open blobs that lie side by side in one pack. One that cannot be read is looked for elsewhere."""
     first = group[0][1]
-    view = memoryview(read_sealed(repo, group))
+    view = memoryview(take())
     outcomes: dict[bytes, Outcome] = {}
     for blob, location in group:
         start = location.offset - first.offset
         outcomes[blob] = _open(repo, blob, view[start : start + location.length], location)
     return outcomes
-
-
-def read_sealed(repo: Repository, group: Group) -> bytes:
-    """Return the bytes from the first blob of a group to its last; empty if the pack has not all of them."""
-    first, last = group[0][1], group[-1][1]
-    length = last.offset + last.length - first.offset
-    with suppress(ObjectNotFound, ObjectTruncated):
-        return repo.storage.get(pack_key(first.pack), first.offset, length)
-    return b""
 
 
 def _open(repo: Repository, blob: bytes, sealed: memoryview, location: Location) -> Outcome:

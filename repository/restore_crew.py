@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from repository.child import Child
+from repository.data_packs import DataPacks, Group
 from repository.entries import entry_values
 from repository.errors import WorkerFailed
 from repository.index import Location
-from repository.prefetch import READERS, Group, group_reads, read_sealed
+from repository.prefetch import READERS, group_reads
 from repository.repository import Repository
 from repository.restore_plan import Action, LeaveDir, WriteFile
 from repository.restore_worker import Failed, Order, SealedBlob, Setup, Written
@@ -73,7 +74,7 @@ class _Read(NamedTuple):
     """Sealed blobs on their way from a pack."""
 
     blobs: list[SealedBlob]
-    content: Future[bytes]
+    content: Future[bytes | memoryview]
 
 
 class _Batch(NamedTuple):
@@ -92,12 +93,14 @@ class RestoreCrew:
     def __init__(
         self,
         repo: Repository,
+        packs: DataPacks,
         setup: Setup,
         workers: int,
         on_written: Callable[[list[WriteFile], Written], None],
         on_leave: Callable[[LeaveDir], None],
     ) -> None:
         self._repo = repo
+        self._packs = packs
         self._setup = setup
         self._workers = workers
         self._on_written = on_written
@@ -160,7 +163,7 @@ class RestoreCrew:
                 if blob not in wanted and (locations := self._repo.index.lookup("data", blob)):
                     wanted[blob] = locations[0]
         return [
-            _Read(_places(group), self._readers.submit(read_sealed, self._repo, group))
+            _Read(_places(group), self._readers.submit(self._packs.ask(group)))
             for group in group_reads(wanted)
         ]
 

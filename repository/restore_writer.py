@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from repository.allocator import reuse_large_blocks
 from repository.collector import rare_collections
+from repository.data_packs import DataPacks
 from repository.entries import Entry, Problem, Target, TargetError, TargetFull
 from repository.errors import BlobNotFound, Damaged
 from repository.prefetch import Prefetch
@@ -63,6 +64,7 @@ class RestoreWriter:
         self._told: set[str] = set()  # problems that are told once
         self._written: set[bytes] = set()  # files with several names, that links may be made to
         self._blocked: list[bytes] = []  # folders that could not be made
+        self._packs = DataPacks(repo)
         self._crew = self._new_crew(options)
         self._stream: Prefetch[_Step] | None = None
 
@@ -70,7 +72,7 @@ class RestoreWriter:
         """Do everything, each folder before what is in it. Raises TargetFull, WorkerFailed."""
         steps: Iterator[_Step] = in_batches(actions) if self._crew else actions
         reuse_large_blocks()
-        self._stream = Prefetch(self._repo, _with_blobs(steps))
+        self._stream = Prefetch(self._repo, self._with_blobs(steps), self._packs)
         with rare_collections():
             for step in self._stream:
                 self._tell(step.path)
@@ -80,6 +82,7 @@ class RestoreWriter:
 
     def close(self) -> None:
         """Stop the threads and processes, whatever they are at."""
+        self._packs.close()
         if self._crew:
             self._crew.stop()
         if self._stream:
@@ -91,7 +94,7 @@ class RestoreWriter:
         if not workers or not getattr(self._target, "splittable", False):
             return None
         setup = Setup(self._target, self._repo.key, options.verify)
-        return RestoreCrew(self._repo, setup, workers, self._settle, self._leave_dir)
+        return RestoreCrew(self._repo, self._packs, setup, workers, self._settle, self._leave_dir)
 
     def _step(self, step: _Step, stream: Prefetch[_Step]) -> None:
         if isinstance(step, FileBatch):
@@ -210,6 +213,12 @@ class RestoreWriter:
         """Return the path in the snapshot: problems name that, wherever things are put."""
         return join(self._root, path[1:]) if self._root != b"/" else path
 
+    def _with_blobs(self, steps: Iterator[_Step]) -> Iterator[tuple[_Step, Sequence[bytes]]]:
+        for step in steps:
+            for file in step.files if isinstance(step, FileBatch) else ():
+                self._packs.want(file.content)
+            yield step, step.content if isinstance(step, WriteFile) else ()
+
     def _wait(self) -> None:
         self._tell(b"")
 
@@ -217,11 +226,6 @@ class RestoreWriter:
         result = self._result
         done = result.files + result.others + result.failed
         self._progress(Progress("restoring", done, None, result.bytes, None, 0, path))
-
-
-def _with_blobs(steps: Iterator[_Step]) -> Iterator[tuple[_Step, Sequence[bytes]]]:
-    for step in steps:
-        yield step, step.content if isinstance(step, WriteFile) else ()
 
 
 class _Counted:

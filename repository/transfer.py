@@ -9,12 +9,13 @@ from contextlib import suppress
 
 from repository.compression import decompress_blob
 from repository.crypto import unseal
+from repository.data_packs import Group
 from repository.errors import Damaged
 from repository.files import pack_key
 from repository.ids import hash_bytes
 from repository.index import Location
 from repository.packfile import BlobType
-from repository.prefetch import Group, group_reads
+from repository.prefetch import group_reads
 from repository.repository import Repository
 from repository.writer import BlobWriter
 from storage_adapters.errors import ObjectNotFound, ObjectTruncated
