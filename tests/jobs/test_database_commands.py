@@ -57,3 +57,17 @@ def test_without_a_config_of_the_type_a_sentence_and_1(flask: Run, install: Flas
     done = flask("backup", "database", "--wait")
     assert done.returncode == 1
     assert "no enabled config of type database" in done.stderr
+
+
+def test_in_place_the_safety_dump_comes_first(flask: Run, postgres: Cluster, shop: str) -> None:
+    assert flask("backup", "database", "--wait").returncode == 0
+    postgres.run("DELETE FROM t WHERE id > 3", database=shop)
+    done = flask("backup", "restore", "1", "--to-database", shop, "--in-place")
+    assert done.returncode == 0, done.stderr + done.stdout
+    safety, restored = done.stdout.strip().split("\n")[0], done.stdout
+    assert safety.startswith("Shop: completed. Stored")
+    assert "1 table, 70 rows" in restored
+    assert postgres.ask("SELECT count(*) FROM t", shop) == [(70,)]
+    ((kept,),) = postgres.ask(f"SELECT datname FROM pg_database WHERE datname LIKE '{shop}_before_%'")
+    assert postgres.ask("SELECT count(*) FROM t", kept) == [(3,)]
+    postgres.drop(kept)
