@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
 from core import providers, storages
+from core.errors import Unreachable
 from core.models import RepositoryRecord
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -37,13 +39,21 @@ class Opened:
 
 
 _opened: dict[str, Opened] = {}
+_failures: dict[str, tuple[float, Unreachable]] = {}  # when, by time.monotonic(), and what
 _mutexes: dict[str, threading.Lock] = {}
 _mutex = threading.Lock()
 
 
 def get(record: RepositoryRecord) -> Opened:
-    """Return the repository, opened now if it is not yet. Raises as storages.open_repository."""
+    """Return the repository, opened now if it is not yet. Raises as storages.open_repository.
+
+    Whoever waited while another found the storage out of reach is told so at once, not after as long again.
+    """
+    asked_at = time.monotonic()
     with _mutex_of(record):
+        failed_at, failure = _failures.get(record.id, (asked_at, None))
+        if failure is not None and failed_at > asked_at:
+            raise Unreachable(failure.message, failure.advice)
         return _opened.get(record.id) or _open(record)
 
 
@@ -62,10 +72,17 @@ def forget_all() -> None:
     """Drop every open repository (after their rows changed, and between tests)."""
     with _mutex:
         _opened.clear()
+        _failures.clear()
 
 
 def _open(record: RepositoryRecord) -> Opened:
-    repo = storages.open_repository(record, policy=providers.QUICK)  # somebody waits, or has another copy
+    try:
+        # Quick: somebody waits, or has another copy.
+        repo = storages.open_repository(record, policy=providers.QUICK)
+    except Unreachable as error:
+        _failures[record.id] = time.monotonic(), Unreachable(error.message, error.advice)
+        raise
+    _failures.pop(record.id, None)
     try:
         repo.load_index()
     except BaseException:
