@@ -76,14 +76,16 @@ class BadMemory(Meddling):
 
 
 class BadBuffer(Meddling):
-    """Makes the process flip a bit of what lies in a pack already."""
+    """Makes the process flip a bit of what lies in a pack already, once: twice would put it right."""
 
     def meddle(self, path: str) -> None:
         append = SharedBuffer.append
 
         def flip(buffer: SharedBuffer, data: bytes) -> None:
+            SharedBuffer.append = append  # type: ignore[method-assign]
             append(buffer, data)
             buffer._map[20] ^= 1
+            SharedBuffer.append = append  # type: ignore[method-assign]
 
         SharedBuffer.append = flip  # type: ignore[method-assign]
 

@@ -279,6 +279,7 @@ def test_what_a_worker_cannot_read_is_reported_and_left_out(tree: Path) -> None:
 
 
 def test_a_workers_own_errors_reach_the_caller(tree: Path) -> None:
+    (tree / "5" / "15").write_bytes(b"a content of its own, so that there is something to seal")
     with pytest.raises(WorkerFailed, match="ZeroDivisionError: an error nobody thought of"):
         meddle(meddling.Raising(tree, "5/15"))
     with pytest.raises(Damaged):
