@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import socket
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -89,9 +91,19 @@ class Snapshot:
         """End the transaction, and the counting if that still goes on."""
         self._stopped = True
         if self._thread is not None and self._thread.is_alive():
-            self._session.cancel_safe(timeout=5)
-            self._thread.join()
+            self._stop_counting(self._thread)
         self._session.close()
+
+    def _stop_counting(self, thread: threading.Thread) -> None:
+        try:
+            self._session.cancel_safe(timeout=5)
+        except psycopg.Error:  # the server takes no call any more: let the thread see an end
+            with (
+                suppress(OSError, psycopg.Error),
+                socket.socket(fileno=os.dup(self._session.fileno())) as line,
+            ):
+                line.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
     def _export(self) -> None:
         if not self._options.count_rows:
