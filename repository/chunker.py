@@ -31,7 +31,7 @@ CHUNK_SIZES = ChunkSizes(minimum=512 * 1024, average=1024 * 1024, maximum=8 * 10
 
 
 # What is left over at the end of a block is copied: the larger the block, the less that is.
-_BLOCK_BYTES = 2 * CHUNK_SIZES.maximum
+_BLOCK_BYTES = CHUNK_SIZES.maximum * 3 // 2
 
 
 class Chunker:
@@ -93,6 +93,7 @@ class Chunker:
                 longest = longest if longest.startswith(chunk) else bytes(chunk)
                 yield longest
             is_first = False
+        self._blocks.keep_one()  # the next large file may be far away
 
     def _chunk_length(self, data: memoryview, longest: bytes) -> int:
         """Return where the first chunk of `data` ends, as far as it is known: it may go on behind the end.

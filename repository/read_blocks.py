@@ -18,6 +18,10 @@ class ReadBlocks:
             self._blocks.append(free)
         return free
 
+    def keep_one(self) -> None:
+        """Let go of all blocks but one; what is still seen of them stays as it is."""
+        del self._blocks[1:]
+
 
 def _is_free(block: bytearray) -> bool:
     try:

@@ -30,3 +30,15 @@ def test_what_is_seen_is_not_altered_by_looking_for_a_free_block() -> None:
     view = memoryview(block)
     blocks.take()
     assert bytes(view) == b"abcd"
+
+
+def test_only_one_block_is_kept_when_asked_and_what_is_seen_stays() -> None:
+    blocks = ReadBlocks(4)
+    views = [memoryview(blocks.take()) for _ in range(3)]
+    for number, view in enumerate(views):
+        view[:] = b"%d" % number * 4
+    blocks.keep_one()
+    assert [bytes(view) for view in views] == [b"0000", b"1111", b"2222"]
+    first = views[0].obj
+    del views, view
+    assert blocks.take() is first
