@@ -28,6 +28,7 @@ from repository.gotext import (
 )
 from repository.ids import is_hex_id
 from repository.jsontext import MAX_INT, Fields, JsonObject, load
+from repository.tree_json import CommonNode, parse_common
 
 EMPTY_TREE_ID = bytes.fromhex("ac08ce34ba4f8123618661bef2425f7028ffb9ac740578a3ee88684d2523fee8")
 TREE_START = b'{"nodes":['
@@ -145,6 +146,9 @@ def decode_tree(data: bytes) -> list[Node]:
 
     Names are not judged: one may be empty, `..` or hold a slash; whoever writes to a disk refuses those.
     """
+    common = parse_common(data)
+    if common is not None:
+        return list(map(_common_node, common))
     return [_decode_node(value) for value in Fields(load(data, "a tree"), "a tree").items("nodes")]
 
 
@@ -278,6 +282,7 @@ _COMMON = frozenset(
         *("device_id", "size", "links", "content", "subtree"),
     )
 )
+_OPTIONAL = _COMMON - {"name", "type"}
 _KNOWN = _COMMON | {
     *("linktarget", "linktarget_raw", "extended_attributes", "generic_attributes", "device", "error")
 }
@@ -292,29 +297,36 @@ def _decode_node(value: Any) -> Node:
     name, kind, user, group = get("name"), get("type"), get("user", ""), get("group", "")
     if not (type(name) is type(kind) is type(user) is type(group) is str):
         raise Damaged("a node in a tree lacks its name or type, or one of its names is not a string")
-    mtime = _time(get("mtime"))
+    rest = {key: value[key] for key in _OPTIONAL if key in value}
+    node = _common_node(CommonNode(name, kind, **rest))
+    if not _COMMON.issuperset(value):
+        _decode_special(node, Fields(value, _WHAT))
+    return node
+
+
+def _common_node(raw: CommonNode) -> Node:
+    """Return the node of these fields, each checked; of numbers and ids not even the type is sure."""
+    mtime = _time(raw.mtime)
     node = Node(
-        name=unquote_name(name),
-        type=kind,
-        mode=get("mode", 0),
-        mtime=mtime,
-        atime=mtime if get("atime") == mtime else _time(get("atime")),
-        ctime=_time(get("ctime")),
-        uid=get("uid", 0),
-        gid=get("gid", 0),
-        user=user,
-        group=group,
-        inode=get("inode", 0),
-        device_id=get("device_id", 0),
-        size=get("size", 0),
-        links=get("links", 0),
-        content=_decode_content(get("content")),
-        subtree=_decode_id(get("subtree")),
+        unquote_name(raw.name),
+        raw.type,
+        raw.mode,
+        mtime,
+        mtime if raw.atime == raw.mtime else _time(raw.atime),
+        _time(raw.ctime),
+        raw.uid,
+        raw.gid,
+        raw.user,
+        raw.group,
+        raw.inode,
+        raw.device_id,
+        raw.size,
+        raw.links,
+        content=_decode_content(raw.content),
+        subtree=_decode_id(raw.subtree),
     )
     _check_numbers((node.mode, node.uid, node.gid), _MAX_32)
     _check_numbers((node.inode, node.device_id, node.size, node.links), MAX_INT)
-    if not _COMMON.issuperset(value):
-        _decode_special(node, Fields(value, _WHAT))
     return node
 
 

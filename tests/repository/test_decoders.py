@@ -24,6 +24,7 @@ from repository import (
     packfile,
     tree,
     tree_cache_file,
+    tree_json,
 )
 from repository.check_subset import ReadLog
 from repository.config import RepositoryConfig, new_config
@@ -85,6 +86,10 @@ DECODERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "packfile.read_trailer": (lambda data: packfile.read_trailer(data, 10_000), make_pack()),
     "snapshot.Snapshot.decode": (Snapshot.decode, Snapshot(TIME, PACK, ["/a"], hostname="h").encode()),
     "tree.decode_tree": (tree.decode_tree, tree.encode_tree([Node(b"a\xff", "dir", subtree=PACK)])),
+    "tree_json.parse_common": (
+        tree_json.parse_common,
+        tree.encode_tree([Node(b"a\xff", "dir", subtree=PACK), Node(b"b", "file", size=3, content=[BLOB])]),
+    ),
     "tree_cache_file.decode": (
         lambda data: tree_cache_file.decode(KEY, data),
         tree_cache_file.encode(KEY, CONTEXT, {}),

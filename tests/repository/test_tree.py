@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from repository import tree
 from repository.entries import Entry, Kind
 from repository.errors import Damaged
 from repository.gotext import ZERO_TIME, LocalZone, parse_time
@@ -348,3 +349,66 @@ def test_depth_of_unknown_values_is_bounded() -> None:
     deep = b"[" * 200 + b"]" * 200
     with pytest.raises(Damaged, match="deeper"):
         decode_tree(b'{"nodes":[{"name":"x","type":"file","new":' + deep + b"}]}")
+
+
+_PIECES = [
+    *(
+        b"1.0",
+        b"1e2",
+        b"-1",
+        b"-0",
+        b"01",
+        b"18446744073709551615",
+        b"18446744073709551616",
+        b"true",
+        b"null",
+    ),
+    *(
+        b'"x"',
+        b'""',
+        b'"\\ud800"',
+        b'"\\ud83d\\ude00"',
+        b'"\\u0000"',
+        b'"\xff"',
+        b'"\xc3\xa4"',
+        b'"\\x"',
+        b"[]",
+        b"{}",
+    ),
+    *(b'"%c"' % code for code in range(32)),
+    *(
+        b'["%s"]' % (b"a" * 64),
+        b'["%s"]' % (b"A" * 64),
+        b'"%s"' % (b"b" * 64),
+        b'"%s\\n"' % (b"b" * 64),
+        b"NaN",
+    ),
+    *(b'"2020-01-01T00:00:00Z"', b'"2020-01-01T00:00:00"', b"[1]", b"[null]", b"4294967296"),
+]
+
+
+@pytest.mark.parametrize("key", sorted({*tree._COMMON, "unknown"}))
+def test_the_fast_parser_says_what_the_exact_one_says(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or leaves it to that one."""
+
+    def outcome(data: bytes) -> object:
+        try:
+            return decode_tree(data)
+        except Damaged:
+            return Damaged
+
+    for piece in _PIECES:
+        node = b'{"name":"a","type":"file","%s":%s}' % (key.encode(), piece)
+        twice = b'{"name":"a","type":"file","%s":%s,"%s":0}' % (key.encode(), piece, key.encode())
+        for data in (
+            b'{"nodes":[%s]}',
+            b'{"nodes":[],"nodes":[%s]}',
+            b'{"nodes":[%s],"more":1}',
+            b"[%s]",
+            b'{"nodes":[%s]} x',
+        ):
+            for text in (data % node, data % twice):
+                fast = outcome(text)
+                with monkeypatch.context() as patch:
+                    patch.setattr(tree, "parse_common", lambda data: None)
+                    assert fast == outcome(text), text
