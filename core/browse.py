@@ -21,11 +21,11 @@ from repository.gotext import parse_time
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tree import Node, linktarget
-from storage_adapters.errors import ObjectNotFound
+from storage_adapters.errors import ObjectNotFound, StorageUnavailable
 
 T = TypeVar("T")
 
-_GONE = (BlobNotFound, ObjectNotFound, SnapshotNotFound)
+_GONE = (BlobNotFound, ObjectNotFound, SnapshotNotFound, StorageUnavailable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +93,13 @@ def _find_node(point: Point, copy_id: int | None, path: bytes) -> Node:
 def _read(point: Point, copy_id: int | None, use: Callable[[Repository, Snapshot], T], path: bytes) -> T:
     """Use the opened repository; if something is gone from it, open it anew once and try again."""
     copy, held = _held(point, copy_id)
-    snapshot_id = bytes.fromhex(copy.snapshot_id)
     try:
-        return use(held.repo, held.snapshot(snapshot_id))
+        return use(held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id)))
     except PathNotFound as error:
         raise NotFound(f"{printable(path)} is not in this point.") from error
     except _GONE:
-        held = opened.reload(copy.repository, held)
-    return use(held.repo, held.snapshot(snapshot_id))
+        copy, held = _anew(point, copy_id, copy, held)
+    return use(held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id)))
 
 
 def _download(
@@ -108,12 +107,19 @@ def _download(
 ) -> Iterator[bytes]:
     """Begin a stream; if its first piece is gone, a prune may have moved it: open anew once."""
     copy, held = _held(point, copy_id)
-    snapshot_id = bytes.fromhex(copy.snapshot_id)
     try:
-        return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
+        return Download(held.repo, partial(make, held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id))))
     except _GONE:
-        held = opened.reload(copy.repository, held)
-    return Download(held.repo, partial(make, held.repo, held.snapshot(snapshot_id)))
+        copy, held = _anew(point, copy_id, copy, held)
+    return Download(held.repo, partial(make, held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id))))
+
+
+def _anew(point: Point, copy_id: int | None, copy: Copy, stale: Opened) -> tuple[Copy, Opened]:
+    """Open the same copy anew; if its storage went away since it was opened, the next one."""
+    try:
+        return copy, opened.reload(copy.repository, stale)
+    except Unreachable:
+        return _held(point, copy_id)
 
 
 def _held(point: Point, copy_id: int | None) -> tuple[Copy, Opened]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable
 from datetime import timedelta
@@ -11,7 +12,20 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from core import configs, copy_job, copying, jobs, points, providers, retention, storage_edit, storages, trash
+from core import (
+    browse,
+    configs,
+    copy_job,
+    copying,
+    jobs,
+    opened,
+    points,
+    providers,
+    retention,
+    storage_edit,
+    storages,
+    trash,
+)
 from core.db import db, utc_now, write
 from core.models import Config, Copy, Job
 from core.reconcile import reconcile
@@ -154,3 +168,18 @@ def test_a_storage_whose_points_are_else_only_out_of_reach_is_not_deleted(
     db.session.rollback()  # as a request begins
     (reason,) = storage_edit.why_not_delete(second_id)
     assert "all on Local disk, which cannot be reached" in reason
+
+
+def test_looking_goes_on_at_the_other_copy_when_the_storage_dies_after_it_was_opened(
+    two: Config, tmp_path: Path
+) -> None:
+    back_up(two.id)
+    run(copy_jobs()[0])
+    opened.forget_all()
+    point = points.list_for(two.id)[0]
+    path = os.fsencode(tmp_path / "tree")
+    browse.list_dir(point)
+    (tmp_path / "backups").rename(tmp_path / "away")
+    assert [row.name for row in browse.list_dir(point, path)] == ["sub"]
+    assert b"".join(browse.read_file(point, path + b"/sub/1.txt")[1]).startswith(b"content 1")
+    opened.forget_all()
