@@ -12,6 +12,7 @@ from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
 from core.models import Config
+from core.source_database import DatabaseSource
 from core.source_files import TreeSource
 from webapp import config_form, destination_form, formats
 from webapp.forms import Form
@@ -65,10 +66,13 @@ def _what(form: Form) -> list[str]:
 
 
 def what_of(config: Config, most: int | None = None) -> str:
-    """Say what a config backs up; of its folders, `most` by name."""
+    """Say what a config backs up; of its folders or databases, `most` by name."""
     source = config_source.as_stored(config)
     if most is not None and isinstance(source, TreeSource):
         return formats.listing(source.paths, most)
+    if most is not None and isinstance(source, DatabaseSource):
+        names = formats.listing(source.databases, most) if source.which == "chosen" else "all databases"
+        return f"{names} on {source.host}"
     return config_source.what(source)
 
 
