@@ -82,12 +82,11 @@ class BadBuffer(Meddling):
         append = SharedBuffer.append
 
         def flip(buffer: SharedBuffer, data: bytes) -> None:
-            SharedBuffer.append = append  # type: ignore[method-assign]
+            SharedBuffer.append = append  # type: ignore[method-assign]  # once: a second flip would undo it
             append(buffer, data)
             buffer._map[20] ^= 1
-            SharedBuffer.append = append  # type: ignore[method-assign]
 
-        SharedBuffer.append = flip  # type: ignore[method-assign]
+        SharedBuffer.append = flip  # type: ignore[method-assign, assignment]
 
 
 class Hanging(Meddling):
