@@ -42,7 +42,9 @@ class _Run:
     todo: list[int]
     total: int = 0
     done: list[int] = field(default_factory=list)
+    taken_out: int = 0  # of the trash there
     bytes_added: int = 0
+    source: str = ""  # the name of the storage that is read from now
     sources: list[str] = field(default_factory=list)  # names of storages read from
     troubles: list[Exception] = field(default_factory=list)
     made: list[bytes] = field(default_factory=list)  # the snapshots there, the last one stored last
@@ -102,6 +104,7 @@ def _plan(run: _Run) -> None:
     back = [copy.id for point in missing if (copy := _in_trash(point, run.record_id))]
     kept = {point.id for point in missing if _in_trash(point, run.record_id)}
     run.todo = [point.id for point in missing if point.id not in kept]
+    run.taken_out = len(back)
     run.total = len(run.todo)
     if back:
         with write() as session:
@@ -164,7 +167,7 @@ def _copy_from(
     run: _Run, source: Repository, source_id: str, repo: Repository, lock: Lock, wanted: Mapping[bytes, int]
 ) -> None:
     """Copy from one place. What is spoilt there is left to the next; so is all, if the place goes away."""
-    name = storages.get_repository(source_id).storage.name
+    name = run.source = storages.get_repository(source_id).storage.name
     holder = Holder(db.engine)
     run.attempt.log.add("info", f"Copying {words.count(len(wanted), 'point')} from {name} to {run.name}.")
     db.session.rollback()
@@ -174,7 +177,6 @@ def _copy_from(
             left = [each for each in wanted if _loads(run, source, each)]
             while left:
                 left = _copy_some(run, source, repo, (source_lock, lock), wanted, left)
-        run.sources.append(name)
     except StorageError as error:
         if not _is_gone(source_id, error):
             raise
@@ -236,6 +238,7 @@ def _add_row(run: _Run, repo: Repository, point_id: int, new_id: bytes, bytes_ad
         add_copy(session, session.get_one(Point, point_id), run.record_id, new_id, bytes_added)
 
     attempts.write_also(run.attempt, add)
+    run.sources.append(run.source)
     run.todo.remove(point_id)
     run.done.append(point_id)
     run.bytes_added += bytes_added
@@ -302,7 +305,9 @@ def _outcome(run: _Run) -> Outcome:
     if not run.todo:
         meaning = "Every point that its rule keeps is there now; a sample of each new one was read back."
         summary = f"Copied {copied} to {run.name}, adding {words.size(run.bytes_added)}."
-        if not run.total:
+        if run.taken_out and not run.total:
+            summary = f"Took {words.count(run.taken_out, 'point')} out of the trash on {run.name}."
+        elif not run.total:
             summary = f"Nothing was missing on {run.name}."
         return Outcome("completed", summary, meaning, counts=counts)
     if not run.done and run.troubles:

@@ -183,3 +183,32 @@ def test_looking_goes_on_at_the_other_copy_when_the_storage_dies_after_it_was_op
     assert [row.name for row in browse.list_dir(point, path)] == ["sub"]
     assert b"".join(browse.read_file(point, path + b"/sub/1.txt")[1]).startswith(b"content 1")
     opened.forget_all()
+
+
+def test_a_source_that_goes_away_half_way_is_named_and_so_is_what_came_out_of_the_trash(
+    two: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back_up(two.id)
+    back_up(two.id)
+    real = copy_job._add_row
+
+    def add_and_unplug(*given: Any) -> None:
+        real(*given)
+        (tmp_path / "backups").rename(tmp_path / "away")
+
+    with monkeypatch.context() as fault:
+        fault.setattr(copy_job, "_add_row", add_and_unplug)
+        job = run(copy_jobs()[0])
+    assert (job.status, job.counts["copied"]) == ("warning", 1)
+    assert "copied 1 point from Local disk" in job.summary
+    (tmp_path / "away").rename(tmp_path / "backups")
+    storages.check_all()
+    with write() as session:
+        for copy in session.scalars(select(Copy)):
+            copy.trashed_at = utc_now() if copy.repository.storage.name == "second" else None
+    run(copying.sync(two.destinations[1].id))
+    with write() as session:
+        for copy in session.scalars(select(Copy)):
+            copy.trashed_at = utc_now() if copy.repository.storage.name == "second" else None
+    job = run(copying.sync(two.destinations[1].id))
+    assert job.summary == "Took 2 points out of the trash on second."
