@@ -34,10 +34,10 @@ def open_copy(attempt: Attempt, copy_ids: Sequence[int]) -> tuple[RestoreSource,
     first: Unreachable | None = None
     for number, copy_id in enumerate(copy_ids, 1):
         copy = db.session.get_one(Copy, copy_id)
-        # Only the last one is waited for: there are others.
-        policy = providers.QUICK if number < len(copy_ids) else None
         try:
-            repo = storages.open_repository(copy.repository, policy=policy)
+            if number < len(copy_ids):  # there are others: a quick look tells whether to wait for this one
+                storages.open_adapter(copy.repository.storage, providers.QUICK).close()
+            repo = storages.open_repository(copy.repository)
         except Unreachable as error:
             first = first or error
             attempt.log.add("warning", error.message)

@@ -22,6 +22,8 @@ from core import (
 from core.db import db, write
 from core.errors import Unreachable
 from core.models import Config, RepositoryRecord
+from storage_adapters.errors import TransientStorageError
+from storage_adapters.local import LocalAdapter
 from tests.core.making import back_up, make_storage, restic, run
 from tests.core.test_copying import add_disk, change, copy_jobs, first, make_config
 
@@ -111,6 +113,25 @@ def test_a_restore_reads_from_what_answers_and_says_so(two: Config, tmp_path: Pa
     copy = restores.of_job(job.id).copy
     assert copy is not None
     assert copy.repository.storage.name == "second"
+
+
+def test_a_short_fault_of_the_best_copy_does_not_end_a_restore(
+    two: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faults = [TransientStorageError("the connection broke")] * 3
+    true_get = LocalAdapter.get
+
+    def get(self: LocalAdapter, key: str, offset: int = 0, length: int | None = None) -> bytes:
+        if "/data/" in key and faults:
+            raise faults.pop()
+        return true_get(self, key, offset, length)
+
+    monkeypatch.setattr(LocalAdapter, "get", get)
+    point = points.latest(two.id)
+    assert point is not None
+    given = restores.validate({"point_id": point.id, "target_path": str(tmp_path / "out"), "copy_id": ""})
+    assert run(restores.create(given)).status == "completed"
+    assert faults == []
 
 
 def test_a_copy_that_was_chosen_is_the_one_read(two: Config, tmp_path: Path) -> None:
