@@ -1,13 +1,10 @@
-"""The database's schema, step by step (Alembic), run from the program: there is no alembic.ini."""
+"""The schema, step by step. Alembic is imported only where there is a step to take: it is slow to."""
 
 from __future__ import annotations
 
 import os
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
+from sqlalchemy import inspect, text
 from sqlalchemy.engine import Connection
 
 
@@ -15,21 +12,23 @@ class DatabaseTooNew(Exception):
     """The database was written by a newer version of the program; nothing was changed."""
 
 
-def alembic_config(connection: Connection) -> Config:
-    """Return Alembic's configuration for `connection`."""
-    config = Config()
-    config.set_main_option("script_location", os.path.dirname(os.path.abspath(__file__)).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    return config
-
-
 def upgrade(connection: Connection) -> None:
     """Bring the schema to the newest step, in one transaction. Raises DatabaseTooNew."""
-    config = alembic_config(connection)
-    scripts = ScriptDirectory.from_config(config)
-    current = MigrationContext.configure(connection).get_current_revision()
-    if current == scripts.get_current_head():
+    if current(connection) == newest():
         return
-    if current is not None and current not in {script.revision for script in scripts.walk_revisions()}:
-        raise DatabaseTooNew(f"the database is at step {current}, which this version does not know")
-    command.upgrade(config, "head")
+    from core.migrations import steps
+
+    steps.upgrade(connection)
+
+
+def newest() -> str:
+    """Return the newest step there is: the files of the steps begin with their numbers."""
+    folder = os.path.join(os.path.dirname(os.path.abspath(__file__)), "versions")
+    return max(name for name in os.listdir(folder) if name[:4].isdigit()).partition("_")[0]
+
+
+def current(connection: Connection) -> str | None:
+    """Return the step that the database is at; None if it is empty."""
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()

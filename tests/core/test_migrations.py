@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import OperationalError
 
 import core.models  # noqa: F401  (fills the metadata)
 from core import migrations
 from core.db import Base
+from core.migrations import steps
+from tests.conftest import PROJECT
 
 
 def fresh(tmp_path: Path) -> Engine:
@@ -40,10 +45,23 @@ def test_the_steps_lead_to_the_models(tmp_path: Path) -> None:
     engine.dispose()
 
 
+def test_the_newest_step_is_known_without_alembic(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    with engine.begin() as connection:
+        assert migrations.current(connection) is None
+        scripts = ScriptDirectory.from_config(steps.alembic_config(connection))
+        assert scripts.get_current_head() == migrations.newest()
+        migrations.upgrade(connection)
+        assert migrations.current(connection) == migrations.newest()
+    engine.dispose()
+    look = "import sys, jobs.run; sys.exit('alembic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False, cwd=PROJECT).returncode == 0
+
+
 def test_the_steps_keep_what_is_stored(tmp_path: Path) -> None:
     engine = fresh(tmp_path)
     with engine.begin() as connection:
-        command.upgrade(migrations.alembic_config(connection), "0001")
+        command.upgrade(steps.alembic_config(connection), "0001")
         connection.execute(
             text(
                 "INSERT INTO alerts (subject, kind, severity, what, meaning, advice, detail, count,"
@@ -64,7 +82,7 @@ def test_the_rule_of_a_config_moves_to_its_first_destination(tmp_path: Path) -> 
     engine = create_engine(f"sqlite:///{tmp_path}/test.db")
     at = "2026-01-01 00:00:00.000000"
     with engine.begin() as connection:
-        command.upgrade(migrations.alembic_config(connection), "0003")
+        command.upgrade(steps.alembic_config(connection), "0003")
         for line in (
             f"INSERT INTO storages VALUES ('s', 'Disk', 'local', '{{}}', 'm', '{at}', NULL, '', '{at}')",
             f"INSERT INTO repositories VALUES ('r', 's', 'repository/', 'x', 'p', 1, '{at}')",
@@ -87,7 +105,7 @@ def test_the_rule_of_a_config_moves_to_its_first_destination(tmp_path: Path) -> 
         assert connection.execute(text("SELECT bytes_added FROM copies")).scalar() == 77
     assert differences(engine) == []
     with engine.begin() as connection:
-        command.downgrade(migrations.alembic_config(connection), "0003")
+        command.downgrade(steps.alembic_config(connection), "0003")
         assert connection.execute(text("SELECT retention FROM configs")).scalar() == row[0]
     engine.dispose()
 
@@ -108,7 +126,7 @@ def test_the_steps_lead_back(tmp_path: Path) -> None:
     with engine.begin() as connection:
         migrations.upgrade(connection)
     with engine.begin() as connection:
-        command.downgrade(migrations.alembic_config(connection), "base")
+        command.downgrade(steps.alembic_config(connection), "base")
     with engine.connect() as connection:
         assert inspect(connection).get_table_names() == ["alembic_version"]
     engine.dispose()
