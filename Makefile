@@ -3,8 +3,10 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
-# A process a core; a file of tests stays in one, so what its tests share is made once. In order: long ones come early.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+# A process more than cores, for the waiting in tests; a file of tests stays in one, so what its tests share is made
+# once. In order: long ones come early.
+PYTEST = $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadfile \
+	--no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-slow lint types units prepare bench screenshots clean

@@ -37,7 +37,7 @@ def small_packs() -> Iterator[None]:
     """Let a small repository have many packs, and locks that wait for nobody."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("repository.locks.SETTLE_S", 0)
-        patch.setattr(Packer.__init__, "__defaults__", (SMALL_PACK,))
+        patch.setattr(Packer.__init__, "__defaults__", (SMALL_PACK, None))
         patch.setattr("repository.prune_plan.PACK_TARGET_BYTES", SMALL_PACK)
         patch.setattr("repository.copy._BATCH_BLOBS", 8)
         yield
