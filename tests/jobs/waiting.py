@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ def is_reading(job_id: int) -> bool:
 
 
 def running_pids() -> list[int]:
-    """Return the process ids of all jobs whose process is seen to run."""
+    """Return the process ids of all jobs whose process is seen to run; that of the tests is none of them."""
     db.session.rollback()
-    rows = db.session.scalars(select(Job).where(Job.pid.is_not(None)))
+    rows = db.session.scalars(select(Job).where(Job.pid.is_not(None), Job.pid != os.getpid()))
     return [job.pid for job in rows if job.pid is not None and processes.is_alive(job)]
