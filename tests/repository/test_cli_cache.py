@@ -57,9 +57,9 @@ def test_a_place_that_cannot_be_written_is_no_obstacle(place: Path, caplog: pyte
 def test_who_judges_the_storage_uses_none(place: Path, command: str) -> None:
     backup(place)
     backup(place)
-    (file,) = (place / "home" / "holdfast").glob("*/index/*/*")
-    before = file.stat().st_mtime_ns
     (stored, *_) = (place / "repo" / "index").iterdir()
+    (file,) = (place / "home" / "holdfast").glob(f"*/index/*/{stored.name}*")
+    before = file.stat().st_mtime_ns
     stored.chmod(0o600)
     stored.write_bytes(stored.read_bytes()[:-1])
     assert cli.main([command, "-q"]) == 1
