@@ -95,15 +95,17 @@ class Snapshot:
         self._session.close()
 
     def _stop_counting(self, thread: threading.Thread) -> None:
-        try:
-            self._session.cancel_safe(timeout=5)
-        except psycopg.Error:  # the server takes no call any more: let the thread see an end
-            with (
-                suppress(OSError, psycopg.Error),
-                socket.socket(fileno=os.dup(self._session.fileno())) as line,
-            ):
-                line.shutdown(socket.SHUT_RDWR)
-        thread.join()
+        """Cancel what it counts until it has ended: a cancel between two queries stops neither."""
+        while thread.is_alive():
+            try:
+                self._session.cancel_safe(timeout=5)
+            except psycopg.Error:  # the server takes no call any more: let the thread see an end
+                with suppress(OSError, psycopg.Error), self._line() as line:
+                    line.shutdown(socket.SHUT_RDWR)
+            thread.join(_LOOK_EVERY_S)
+
+    def _line(self) -> socket.socket:
+        return socket.socket(fileno=os.dup(self._session.fileno()))
 
     def _export(self) -> None:
         if not self._options.count_rows:
