@@ -182,7 +182,7 @@ def test_a_reader_that_goes_away_leaves_no_thread(repo: Repository, snapshot: Sn
     for stream in (stream_tar(repo, snapshot, b"/tree"), stream_zip(repo, snapshot, b"/tree")):
         next(stream)
         stream.close()  # type: ignore[attr-defined]
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 @pytest.mark.parametrize("name", [b"..", b"a/b", b"/abs"])
