@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 from repository.browse import list_dir
@@ -223,6 +224,22 @@ def test_a_locked_table_fails_after_the_time_allowed(postgres: Cluster, database
         session.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
         with pytest.raises(DumpFailed, match="stayed locked by somebody else"):
             back_up(postgres.tcp, [database], options=DumpOptions(lock_timeout_s=1))
+
+
+@pytest.mark.timeout(60)
+def test_a_cancel_that_comes_between_two_queries_is_repeated(
+    postgres: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_cancel, cancels = psycopg.Connection.cancel_safe, []
+
+    def cancel(self: psycopg.Connection[Any], **more: Any) -> None:
+        cancels.append(more)
+        if len(cancels) > 1:  # the first one meets no query
+            true_cancel(self, **more)
+
+    monkeypatch.setattr(psycopg.Connection, "cancel_safe", cancel)
+    test_a_locked_table_fails_after_the_time_allowed(postgres, database)
+    assert len(cancels) > 1
 
 
 def test_a_wrong_password_is_told_without_the_right_one(postgres: Cluster) -> None:
