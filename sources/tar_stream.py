@@ -7,40 +7,19 @@ is bounded.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+
+from sources.tar_member import Member, TarError, decimal, name_in, number, records_in
+
+__all__ = ["Member", "TarError", "TarStream"]
 
 _BLOCK = 512
-_READ_BYTES = 256 * 1024
+_READ_BYTES = 16 * 1024 * 1024  # all that is there: what is left behind is moved each time
 _MOST_HEADER_BYTES = 1024 * 1024  # of a long name or of pax records
 _MOST_EXTENTS = 1_000_000
 _ZERO_BLOCK = bytes(_BLOCK)
-_REGULAR = b"0\0" + b"7"
-
-
-class TarError(Exception):
-    """What comes is no tar archive, or it ends too soon; says where."""
-
-
-@dataclass(slots=True)
-class Member:
-    """One member. `kind` is the header's type letter, "0" for every regular file, also a sparse one.
-
-    `size` is what its content has when read here, with holes filled. Times are nanoseconds since the epoch.
-    """
-
-    name: bytes
-    kind: str
-    size: int
-    mode: int = 0
-    mtime_ns: int = 0
-    uid: int = 0
-    gid: int = 0
-    user: bytes = b""
-    group: bytes = b""
-    linkname: bytes = b""
-    device: tuple[int, int] = (0, 0)
-    xattrs: dict[bytes, bytes] = field(default_factory=dict)
+_ADLER = 65521  # what Adler-32 counts modulo
 
 
 class TarStream:
@@ -50,9 +29,10 @@ class TarStream:
         """Take what returns at most so many bytes, and b"" at the end."""
         self._read = read
         self._chunk = b""
+        self._view = memoryview(self._chunk)
         self._at = 0
         self._global: dict[bytes, bytes] = {}
-        self._extents: list[tuple[int, int]] = []  # (offset, length) of the member's data still to come
+        self._extents: list[tuple[int, int]] = []  # (offset, length) of data still to come, the last first
         self._place = 0  # in the member, as it is read
         self._size = 0
         self._packed_left = 0  # bytes of the member still in the archive, without padding
@@ -63,6 +43,11 @@ class TarStream:
         while (member := self._next()) is not None:
             yield member
 
+    @property
+    def place(self) -> int:
+        """How much of the member was read."""
+        return self._place
+
     def readinto(self, buffer: memoryview) -> int:
         """Fill `buffer` with the member's content, holes as zeros; return the count, 0 at its end."""
         filled = 0
@@ -71,6 +56,17 @@ class TarStream:
             self._place += count
             filled += count
         return filled
+
+    def content(self) -> bytes | bytearray:
+        """Return all of the member's content, of which nothing was read before."""
+        end = self._at + self._size
+        if self._packed_left == self._size and end <= len(self._chunk):
+            data = self._chunk[self._at : end]
+            self._at, self._place, self._packed_left = end, self._size, 0
+            return data
+        buffer = bytearray(self._size)
+        self.readinto(memoryview(buffer))
+        return buffer
 
     def finish(self) -> None:
         """Read on to the end of the archive, so that its sender can end, too."""
@@ -87,7 +83,8 @@ class TarStream:
             if kind in b"LKxgX":
                 self._extension(kind, header, records, sparse)
                 continue
-            return self._begin(header, {**self._global, **records}, sparse)
+            merged = {**self._global, **records} if self._global else records
+            return self._begin(header, merged, sparse)
         if records:
             raise TarError("the archive ends after an extended header")
         return None
@@ -97,15 +94,16 @@ class TarStream:
         header = self._exactly(_BLOCK)
         if header == _ZERO_BLOCK:
             return None
-        # The checksum counts its own field as eight spaces.
-        if sum(header) - sum(header[148:156]) + 256 != _number(header[148:156]):
+        # The checksum counts its own field as eight spaces. Adler-32 holds the sum of all bytes, plus one.
+        total = (zlib.adler32(header) & 0xFFFF) - 1 - sum(header[148:156]) + 256
+        if (total - number(header[148:156])) % _ADLER:
             raise TarError("a header's checksum is wrong: this is no tar archive, or it is damaged")
         return header
 
     def _extension(
         self, kind: bytes, header: bytes, records: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]
     ) -> None:
-        length = _number(header[124:136])
+        length = number(header[124:136])
         if not 0 <= length <= _MOST_HEADER_BYTES:
             raise TarError(f"a header of {length} bytes is more than any honest archive has")
         data = self._exactly(length + -length % _BLOCK)[:length]
@@ -114,20 +112,21 @@ class TarStream:
         elif kind == b"K":
             records[b"linkpath"] = data.rstrip(b"\0")
         elif kind == b"g":
-            self._global.update(_records(data))
+            self._global.update(records_in(data))
         else:
-            found = _records(data)
+            found = records_in(data)
             records.update(found)
             sparse += [record for record in found if record[0] in _SPARSE_0_0]
 
     def _begin(self, header: bytes, records: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]) -> Member:
         kind = header[156:157]
-        packed = _decimal(records[b"size"]) if b"size" in records else _number(header[124:136])
+        packed = decimal(records[b"size"]) if b"size" in records else number(header[124:136])
         if packed < 0:
             raise TarError("a member's size is negative")
         if kind not in b"0\x007S":
             packed = 0 if kind in b"123456" else packed
-        member = Member(_name(header, records), "0" if kind in b"0\x007S" else kind.decode("latin-1"), packed)
+        letter = "0" if kind in b"0\x007S" else kind.decode("latin-1")
+        member = Member(name_in(header, records), letter, packed, header, records)
         self._size, self._place = packed, 0
         self._packed_left, self._padding = packed, -packed % _BLOCK
         self._extents = [(0, packed)]
@@ -137,7 +136,6 @@ class TarStream:
             self._pax_sparse(records, sparse)
         self._extents.reverse()
         member.size = self._size
-        _describe(member, header, records)
         return member
 
     def _old_sparse(self, header: bytes) -> None:
@@ -149,31 +147,31 @@ class TarStream:
             extents += _extents_in(block, 0, 21)
             more = block[504] != 0
             _check_count(len(extents))
-        self._set_sparse(extents, _number(header[483:495]))
+        self._set_sparse(extents, number(header[483:495]))
 
     def _pax_sparse(self, records: dict[bytes, bytes], sparse: list[tuple[bytes, bytes]]) -> None:
         real = records.get(b"GNU.sparse.realsize") or records.get(b"GNU.sparse.size") or b"0"
         if records.get(b"GNU.sparse.major") == b"1":
             extents = self._sparse_1_0()
         elif b"GNU.sparse.map" in records:
-            numbers = [_decimal(text) for text in records[b"GNU.sparse.map"].split(b",") if text]
+            numbers = [decimal(text) for text in records[b"GNU.sparse.map"].split(b",") if text]
             extents = list(zip(numbers[::2], numbers[1::2], strict=False))
         else:
-            offsets = [_decimal(value) for key, value in sparse if key == b"GNU.sparse.offset"]
-            lengths = [_decimal(value) for key, value in sparse if key == b"GNU.sparse.numbytes"]
+            offsets = [decimal(value) for key, value in sparse if key == b"GNU.sparse.offset"]
+            lengths = [decimal(value) for key, value in sparse if key == b"GNU.sparse.numbytes"]
             extents = list(zip(offsets, lengths, strict=False))
-        self._set_sparse(extents, _decimal(real))
+        self._set_sparse(extents, decimal(real))
 
     def _sparse_1_0(self) -> list[tuple[int, int]]:
         """Take the map before the data: lines of decimal numbers, padded to whole blocks."""
         text = self._map_block()
         while b"\n" not in text:
             text += self._map_block()
-        count = _decimal(text.partition(b"\n")[0])
+        count = decimal(text.partition(b"\n")[0])
         _check_count(count)
         while text.count(b"\n") < 1 + 2 * count:
             text += self._map_block()
-        numbers = [_decimal(line) for line in text.split(b"\n")[1 : 1 + 2 * count]]
+        numbers = [decimal(line) for line in text.split(b"\n")[1 : 1 + 2 * count]]
         return list(zip(numbers[::2], numbers[1::2], strict=True))
 
     def _map_block(self) -> bytes:
@@ -215,15 +213,16 @@ class TarStream:
             left -= len(self._some(left))
         self._packed_left = self._padding = self._place = self._size = 0
 
-    def _some(self, most: int) -> bytes:
+    def _some(self, most: int) -> memoryview:
         """Return between 1 and `most` bytes. Raises TarError at the end of what comes."""
         if self._at == len(self._chunk):
             self._chunk, self._at = self._read(_READ_BYTES), 0
+            self._view = memoryview(self._chunk)
             if not self._chunk:
                 raise TarError("the archive ends in the middle")
         start = self._at
         self._at = min(len(self._chunk), start + most)
-        return self._chunk[start : self._at]
+        return self._view[start : self._at]
 
     def _exactly(self, count: int) -> bytes:
         start, end = self._at, self._at + count
@@ -240,92 +239,13 @@ class TarStream:
 _SPARSE_0_0 = (b"GNU.sparse.offset", b"GNU.sparse.numbytes")
 
 
-def _name(header: bytes, records: dict[bytes, bytes]) -> bytes:
-    name = records.get(b"GNU.sparse.name") or records.get(b"path")
-    if name is not None:
-        return name
-    name = _text(header[:100])
-    if header[257:263] == b"ustar\0" and header[345]:
-        return _text(header[345:500]) + b"/" + name
-    return name
-
-
-def _describe(member: Member, header: bytes, records: dict[bytes, bytes]) -> None:
-    member.mode = _number(header[100:108]) & 0o7777
-    member.uid = _decimal(records[b"uid"]) if b"uid" in records else _number(header[108:116])
-    member.gid = _decimal(records[b"gid"]) if b"gid" in records else _number(header[116:124])
-    member.user = records.get(b"uname", _text(header[265:297]))
-    member.group = records.get(b"gname", _text(header[297:329]))
-    member.linkname = records.get(b"linkpath", _text(header[157:257]))
-    mtime = records.get(b"mtime")
-    member.mtime_ns = _number(header[136:148]) * 10**9 if mtime is None else nanoseconds(mtime)
-    if member.kind in "34":
-        member.device = _number(header[329:337]), _number(header[337:345])
-    if records:
-        prefix = b"SCHILY.xattr."
-        member.xattrs = {
-            key[len(prefix) :]: value for key, value in records.items() if key.startswith(prefix)
-        }
-
-
-def nanoseconds(text: bytes) -> int:
-    """Return the time written as seconds with a fraction; of a negative time the fraction is taken away, too.
-
-    Raises TarError.
-    """
-    whole, _, fraction = text.partition(b".")
-    if fraction and not fraction.isdigit():
-        raise TarError(f"{text[:40]!r} is no time")
-    below = int((fraction + b"000000000")[:9])
-    return _decimal(whole or b"0") * 10**9 + (-below if whole.startswith(b"-") else below)
-
-
-def _text(field_: bytes) -> bytes:
-    return field_.partition(b"\0")[0]
-
-
-def _number(field_: bytes) -> int:
-    """Return a header's number: octal digits, or, with the top bit set, base 256."""
-    if field_[0] & 0x80:
-        value = int.from_bytes(field_, "big") & ~(0x80 << 8 * (len(field_) - 1))
-        return value - (1 << 8 * len(field_) - 1) if field_[0] & 0x40 else value
-    try:
-        return int(field_.strip(b" \0") or b"0", 8)
-    except ValueError as error:
-        raise TarError(f"{field_!r} is no number of a tar header") from error
-
-
-def _decimal(text: bytes) -> int:
-    if len(text) > 40:
-        raise TarError("a number in a pax header is too long")
-    try:
-        return int(text)
-    except ValueError as error:
-        raise TarError(f"{text!r} is no number of a pax header") from error
-
-
-def _records(data: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the records of a pax header: each is its own length, a space, key=value, a newline."""
-    found = []
-    at = 0
-    while at < len(data):
-        space = data.find(b" ", at, at + 20)
-        length = _decimal(data[at:space]) if space > at else 0
-        if length <= space - at + 1 or data[at + length - 1 : at + length] != b"\n":
-            raise TarError("a pax header is malformed")
-        key, _, value = data[space + 1 : at + length - 1].partition(b"=")
-        found.append((key, value))
-        at += length
-    return found
-
-
 def _extents_in(block: bytes, at: int, most: int) -> list[tuple[int, int]]:
     """Return the extents of an old GNU sparse header: pairs of numbers, 12 bytes each, until an empty one."""
     found = []
     for place in range(at, at + 24 * most, 24):
         if not block[place + 12]:
             break
-        found.append((_number(block[place : place + 12]), _number(block[place + 12 : place + 24])))
+        found.append((number(block[place : place + 12]), number(block[place + 12 : place + 24])))
     return found
 
 

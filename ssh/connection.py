@@ -35,13 +35,17 @@ PACKET_BYTES = 32 * 1024
 
 @dataclass(frozen=True, slots=True)
 class TimeLimits:
-    """Seconds to connect (each address), for the handshake, to log in, and without any answer later."""
+    """Seconds to connect (each address), for the handshake, to log in, and without any answer later.
+
+    `dead_s`: how long what is sent may stay unacknowledged. Every `keepalive_s` something is sent.
+    """
 
     connect_s: float = 15.0
     handshake_s: float = 15.0
     login_s: float = 30.0
     idle_s: float = 60.0
     keepalive_s: float = 20.0
+    dead_s: float = 60.0
 
 
 DEFAULT_LIMITS = TimeLimits()
@@ -189,7 +193,7 @@ def _dial(server: Server, limits: TimeLimits) -> socket.socket:
         raise Unreachable(f"no connection to {server.name}: {reason(error)}") from error
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     # Bytes that nobody acknowledges end the connection; else a send to a dead host hangs for 15 minutes.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.idle_s * 1000))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(limits.dead_s * 1000))
     return sock
 
 

@@ -68,6 +68,12 @@ class Process:
         return data
 
     @property
+    def alive(self) -> bool:
+        """Tell whether anything may still come of it, as far as this side knows."""
+        transport = self._channel.get_transport()
+        return not self._channel.closed and transport.is_active() and not self.ended
+
+    @property
     def ended(self) -> bool:
         """Tell whether it has ended by itself, as far as this side knows."""
         return self._channel.status_event.is_set() and self._channel.exit_status != -1

@@ -31,7 +31,8 @@ class Dialect:
     """How one kind of host is spoken to.
 
     `find` are the words before and after the places to look at. `status`, `follow` and `tar` are lines of
-    shell that take names, each ended by NUL, from their input; `$2` is `format`. `separator` ends each of the
+    shell that take names, each ended by NUL, from their input; `$2` is `format`, `$number` how many blocks a
+    record of the archive has. `separator` ends each of the
     three fields of a row; `translate` makes rows.FORMAT of them. From `code_of_failure` on, tar has failed.
     """
 
@@ -93,8 +94,10 @@ GNU = Dialect(
     find=((b"find",), (b"-printf", FORMAT)),
     status=b"""xargs -0 sh -c 'exec find "$@" -maxdepth 0 -printf "$0"' "$2" """,
     follow=b"""xargs -0 sh -c 'exec find -L "$@" -maxdepth 0 -printf "$0"' "$2" """,
-    tar=b"tar --create --file=- --format=gnu --sparse --absolute-names --hard-dereference --no-recursion "
-    b"--atime-preserve=system --quoting-style=escape --null --verbatim-files-from --files-from=-",
+    # Of the formats only pax tells each file's ctime.
+    tar=b"tar --create --file=- --format=posix --pax-option=delete=atime --numeric-owner --sparse "
+    b"--absolute-names --hard-dereference --no-recursion --atime-preserve=system --quoting-style=escape "
+    b'--blocking-factor="$number" --null --verbatim-files-from --files-from=-',
     format=FORMAT,
     separator=b"\0",
     translate=lambda fields: fields,

@@ -12,21 +12,19 @@ from repository.entries import Problem, SourceUnavailable
 from sources.globs import is_literal
 from sources.patterns import PatternList
 from sources.rules import Rules
+from sources.ssh.attributes import Attributes, Xattrs
 from sources.ssh.dialects import Dialect
 from sources.ssh.host import SshHost
 from sources.ssh.probe import Probe
+from sources.ssh.quoting import unescaped
 from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
 from sources.ssh.worker import Workers
+from ssh.connection import WINDOW_BYTES
 from ssh.process import Process
 
-Xattrs = tuple[tuple[bytes, bytes], ...]
-
-_READ_BYTES = 1024 * 1024
 _ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
 _COMPLAINT = re.compile(rb"(?:find: |stat: can't stat )('?)(.*)\1: ([^':]+)\Z", re.DOTALL)
-_ESCAPE = re.compile(rb"\\([0-7]{3}|.)", re.DOTALL)
-_LETTERS = {b"n": b"\n", b"t": b"\t", b"r": b"\r", b"a": b"\a", b"b": b"\b", b"f": b"\f", b"v": b"\v"}
 
 
 @dataclass(slots=True)
@@ -37,12 +35,20 @@ class HostListing:
     ways: dict[bytes, Row] = field(default_factory=dict)
     owners: Owners = field(default_factory=Owners)
     owners_text: bytes = b""
-    xattrs: dict[bytes, Xattrs] = field(default_factory=dict)
+    attributes: Attributes | None = None
+    single_attributes: dict[bytes, Xattrs] = field(default_factory=dict)  # of places asked for, and above
     devices: dict[bytes, int] = field(default_factory=dict)
     complaints: dict[bytes, str] = field(default_factory=dict)
     general: list[str] = field(default_factory=list)
     tag_problems: dict[bytes, list[Problem]] = field(default_factory=dict)
     _by_folder: dict[bytes, list[bytes]] = field(default_factory=dict)
+
+    def xattrs(self, folder: bytes, name: bytes) -> Xattrs:
+        """Return the extended attributes of what is in a directory (the root: b""). Raises Unreachable."""
+        single = self.single_attributes.get(folder + b"/" + name)
+        if single is not None or self.attributes is None:
+            return single or ()
+        return self.attributes.in_folder(folder).get(name, ())
 
     def complain(self, path: bytes, reason: str) -> None:
         """Note why a path could not be looked at."""
@@ -55,20 +61,33 @@ class HostListing:
 
 
 def list_host(
-    host: SshHost, workers: Workers, probe: Probe, tops: Sequence[bytes], rules: Rules, never: Iterable[bytes]
+    host: SshHost,
+    workers: Workers,
+    probe: Probe,
+    tops: Sequence[bytes],
+    rules: Rules,
+    never: Iterable[bytes],
+    *,
+    all_attributes: bool,
 ) -> HostListing:
     """List everything at and below these places; `never` are places to leave out.
 
-    Raises Unreachable; SourceUnavailable if what comes is no listing.
+    `all_attributes`: most folders will be looked into. Raises Unreachable; SourceUnavailable if what comes is
+    no listing.
     """
     where = _where(tops, rules, never)
     listing = HostListing(HostTree(tops, rules))
-    with ThreadPoolExecutor(1, "attributes") as beside:
-        attributes = beside.submit(_attributes, host, probe, where)
+    shown = where if "getfattr" in probe.tools else None
+    attributes = listing.attributes = Attributes(host, shown, all_at_once=all_attributes)
+    ways = sorted({way for top in tops for way in _ways_to(top)})
+    with ThreadPoolExecutor(3, "listing") as beside:
+        owners = beside.submit(_owners, host)
+        statuses = beside.submit(status_of, workers, ways, follow=True)
+        single = beside.submit(attributes.of, [*tops, *ways])
         _find(host, workers.dialect, where, listing)
-        listing.xattrs = attributes.result()
-    listing.ways = status_of(workers, [way for top in tops for way in _ways_to(top)], follow=True)
-    listing.owners_text, listing.owners = _owners(host)
+        listing.owners_text, listing.owners = owners.result()
+        listing.ways = statuses.result()
+        listing.single_attributes = single.result()
     listing.devices = _device_numbers(host, listing.tree.devices)
     return listing
 
@@ -129,7 +148,7 @@ def _find(host: SshHost, dialect: Dialect, where: Sequence[bytes], listing: Host
 
 def _take_all(process: Process, dialect: Dialect, tree: HostTree) -> None:
     rest = b""
-    while data := process.read(_READ_BYTES):
+    while data := process.read(WINDOW_BYTES):
         fields = (rest + data).split(dialect.separator)
         whole = (len(fields) - 1) // FIELDS * FIELDS
         tree.take(dialect.translate(fields[:whole]))
@@ -147,41 +166,6 @@ def _take_complaints(stderr: bytes, listing: HostListing) -> None:
             listing.complain(unescaped(found[2]), found[3].decode("ascii", "replace"))
         else:
             listing.general.append(os.fsdecode(line))
-
-
-def unescaped(text: bytes) -> bytes:
-    """Return the name that a GNU program shows with C's escapes."""
-    return _ESCAPE.sub(_meant, text) if b"\\" in text else text
-
-
-def _meant(found: re.Match[bytes]) -> bytes:
-    escape = found[1]
-    if len(escape) == 3:
-        return bytes([int(escape, 8) & 0xFF])
-    return _LETTERS.get(escape, escape)
-
-
-def _attributes(host: SshHost, probe: Probe, where: Sequence[bytes]) -> dict[bytes, Xattrs]:
-    """Return the extended attributes, ACLs among them, of everything but links. Raises Unreachable."""
-    if "getfattr" not in probe.tools:
-        return {}
-    show = [b"getfattr", b"-h", b"-d", b"-m", b"-", b"-e", b"hex", b"--absolute-names", b"--"]
-    command = [*_ENGLISH, b"find", *where, b"!", b"-type", b"l", b"-exec", *show, b"{}", b"+"]
-    return parse_attributes(host.run(command).stdout)
-
-
-def parse_attributes(text: bytes) -> dict[bytes, Xattrs]:
-    """Return what `getfattr -e hex` shows, by path."""
-    found: dict[bytes, Xattrs] = {}
-    same: dict[Xattrs, Xattrs] = {}  # whole trees often have the same label
-    for block in text.split(b"\n\n"):
-        lines = block.strip(b"\n").split(b"\n")
-        if not lines[0].startswith(b"# file: "):
-            continue
-        pairs = (line.partition(b"=0x") for line in lines[1:])
-        xattrs = tuple((name, bytes.fromhex(value.decode("ascii"))) for name, _, value in pairs)
-        found[unescaped(lines[0][8:])] = same.setdefault(xattrs, xattrs)
-    return found
 
 
 def _ways_to(top: bytes) -> list[bytes]:

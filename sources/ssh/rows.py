@@ -20,6 +20,7 @@ _KINDS: dict[bytes, Kind] = {
     b"s": "socket",
 }
 _MOST_BYTES = 300  # of the facts
+_NO_NAMES = (b"", b".", b"..")
 
 
 class Malformed(ValueError):
@@ -58,7 +59,7 @@ def check(facts: bytes, name: bytes) -> None:
     """Raise Malformed unless facts and name look as they must."""
     if len(facts) > _MOST_BYTES or facts.count(b" ") != 10 or facts[:1] not in _KINDS:
         raise Malformed(f"the host's listing has an odd line: {facts[:80]!r}")
-    if name in (b"", b".", b"..") or len(name) > 4096:
+    if name in _NO_NAMES or len(name) > 4096:
         raise Malformed(f"the host's listing has an odd name: {name[:80]!r}")
 
 

@@ -11,8 +11,8 @@ from contextlib import suppress
 
 from repository.entries import Entry, OpenFile, Problem, SourceUnavailable
 from sources.rules import Rules
-from sources.ssh.contents import lost
 from sources.ssh.host import SshHost
+from sources.ssh.large_file import lost
 from sources.ssh.listing import HostListing
 from sources.ssh.rows import Row
 from sources.ssh.tree import HostTree, NameRules, pack

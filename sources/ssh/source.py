@@ -13,10 +13,12 @@ from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir, So
 from sources.patterns import PatternList, clean
 from sources.rules import Rules
 from sources.ssh import rows
-from sources.ssh.contents import HostFiles, lost
+from sources.ssh.contents import HostFiles
 from sources.ssh.dialects import GNU, POSIX
 from sources.ssh.host import SshHost, SshHostSettings
+from sources.ssh.large_file import lost
 from sources.ssh.listing import HostListing, list_host, status_of
+from sources.ssh.patience import persist
 from sources.ssh.probe import Probe, probe
 from sources.ssh.rows import Malformed, Row
 from sources.ssh.sftp_listing import SftpHostFiles, list_over_sftp, statuses
@@ -56,6 +58,7 @@ class SshSource:
         self._lock = threading.RLock()
         self._probe: Probe | None = None
         self._listing: HostListing | None = None
+        self._scans = False
         self._workers: Workers | None = None
         self._files: HostFiles | None = None
         self._sftp_files = SftpHostFiles(self._host, self._entry)
@@ -117,6 +120,7 @@ class SshSource:
 
     def scan(self) -> Iterator[ScannedDir]:
         """Yield the fingerprint of every directory below the targets; may run beside all else."""
+        self._scans = True
         try:
             listing = self._listed()
         except SourceUnavailable as error:
@@ -170,7 +174,7 @@ class SshSource:
             if self._listing is None:
                 known = self._probed()
                 try:
-                    self._listing = self._list(known)
+                    self._listing = persist(lambda: self._list(known))
                     self._apply_tags(self._listing)
                 except SshError as error:
                     raise SourceUnavailable(str(error)) from error
@@ -179,7 +183,15 @@ class SshSource:
     def _list(self, known: Probe) -> HostListing:
         if not known.shell:
             return list_over_sftp(self._host, self._tops, self._rules, self._never)
-        return list_host(self._host, self._shells(), known, self._tops, self._rules, self._never)
+        return list_host(
+            self._host,
+            self._shells(),
+            known,
+            self._tops,
+            self._rules,
+            self._never,
+            all_attributes=not self._scans,
+        )
 
     def _apply_tags(self, listing: HostListing) -> None:
         """Empty the directories with a tag file whose content says so."""
@@ -268,8 +280,12 @@ class SshSource:
 
     def _entry(self, path: bytes, row: Row) -> Entry:
         listing = self._listed()
+        folder, _, name = path.rpartition(b"/")
         try:
-            return rows.entry(row, listing.owners, listing.xattrs.get(path, ()), listing.devices.get(path, 0))
+            xattrs = listing.xattrs(folder, name)
+            return rows.entry(row, listing.owners, xattrs, listing.devices.get(path, 0))
+        except Unreachable as error:
+            raise lost(error) from error
         except Malformed as error:
             raise SourceUnavailable(f"{self._host.name} sends no proper listing: {error}") from error
 

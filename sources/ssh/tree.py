@@ -13,35 +13,40 @@ from sources.ssh.rows import FIELDS, Malformed, Row, check
 
 _MOST_ENTRIES = 50_000_000
 _PACK_LEVEL = 1
+_PLAIN_BYTES = 64 * 1024 * 1024  # of rows that are kept as they are
+
+_DEVICES = (b"b", b"c")
 
 NameTest = Callable[[bytes], bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class PackedDir:
-    """A directory's rows by ascending name, compressed; their hash, and the newest ctime among them."""
+    """A directory's rows by ascending name, as one text; its hash; the folders in it."""
 
-    packed: bytes
+    text: bytes
+    is_compressed: bool
     digest: bytes
-    newest_ns: int
     folders: tuple[bytes, ...]
 
     def rows(self) -> list[Row]:
         """Return the rows."""
-        fields = zlib.decompress(self.packed).split(b"\0")
-        return [Row(*fields[at : at + 3]) for at in range(0, len(fields) - 1, 3)]
+        fields = iter((zlib.decompress(self.text) if self.is_compressed else self.text).split(b"\0"))
+        return [Row(*row) for row in zip(fields, fields, fields, strict=False)]
+
+    @property
+    def newest_ns(self) -> int:
+        """Return the newest ctime in it."""
+        return max((row.ctime_ns for row in self.rows()), default=0)
 
 
-def pack(rows: list[Row]) -> PackedDir:
+def pack(rows: list[Row], *, compress: bool = False) -> PackedDir:
     """Return rows, in any order, as one value."""
     rows.sort()
     text = b"\0".join([field for row in rows for field in row])
-    newest = max((row.ctime_ns for row in rows), default=0)
-    folders = tuple(row.name for row in rows if row.is_dir)
+    folders = tuple([row.name for row in rows if row.facts.startswith(b"d")])
     digest = blake2b(text, digest_size=32).digest()
-    return PackedDir(
-        zlib.compress(text, _PACK_LEVEL) if rows else zlib.compress(b""), digest, newest, folders
-    )
+    return PackedDir(zlib.compress(text, _PACK_LEVEL) if compress else text, compress, digest, folders)
 
 
 class HostTree:
@@ -61,6 +66,7 @@ class HostTree:
         self._announced: bytes | None = None  # the directory in the row before
         self._skipped: bytes | None = None  # everything below this prefix is left out
         self._count = 0
+        self._plain_left = _PLAIN_BYTES
         self._top_device = -1
 
     def take(self, fields: Sequence[bytes]) -> None:
@@ -68,22 +74,22 @@ class HostTree:
         self._count += len(fields) // FIELDS
         if self._count > _MOST_ENTRIES:
             raise Malformed(f"more than {_MOST_ENTRIES} entries")
-        for at in range(0, len(fields), FIELDS):
-            facts, path, target = fields[at : at + FIELDS]
-            if self._skipped is not None and path.startswith(self._skipped):
-                continue
-            self._skipped = None
+        each = iter(fields)
+        for facts, path, target in zip(each, each, each, strict=True):
+            if self._skipped is not None:
+                if path.startswith(self._skipped):
+                    continue
+                self._skipped = None
             parent, slash, name = path.rpartition(b"/")
-            if path in self._awaited:
+            if self._awaited and path in self._awaited:
                 self._begin(path, Row(name, facts, target))
                 continue
             check(facts, name)
-            row = Row(name, facts, target)
             if not slash:
                 raise Malformed(f"the host's listing has a path that is not absolute: {path[:80]!r}")
             if not self._stack or self._stack[-1].path != parent:
                 self._go_to(parent)
-            self._add(self._stack[-1], row, path)
+            self._add(self._stack[-1], Row(name, facts, target), path)
 
     def finish(self) -> None:
         """Take note that no row comes any more."""
@@ -101,18 +107,19 @@ class HostTree:
         if row.is_dir:
             self._announced = path.rstrip(b"/")
             self._open_announced()
-        elif row.facts[:1] in (b"b", b"c"):
+        elif row.facts[:1] in _DEVICES:
             self.devices.append(path)
 
     def _add(self, folder: _OpenDir, row: Row, path: bytes) -> None:
-        if self._leaves_out(folder, row):
-            self._skipped = path + b"/" if row.is_dir else None
+        kind = row.facts[:1]
+        if self._leaves_out(folder, row, kind):
+            self._skipped = path + b"/" if kind == b"d" else None
             return
         folder.rows.append(row)
-        if row.is_dir:
+        if kind == b"d":
             self._open_as_last()
             self._announced = path
-        elif row.facts[:1] in (b"b", b"c"):
+        elif kind in _DEVICES:
             self.devices.append(path)
 
     def _open_as_last(self) -> None:
@@ -147,12 +154,14 @@ class HostTree:
                 self.tagged.append(folder.path)
             if folder.path in self.dirs:
                 raise Malformed(f"the host lists {folder.path[:80]!r} twice")
-            self.dirs[folder.path] = pack(rows)
+            packed = self.dirs[folder.path] = pack(rows, compress=self._plain_left < 0)
+            self._plain_left -= len(packed.text)
 
-    def _leaves_out(self, folder: _OpenDir, row: Row) -> bool:
-        if any(test(row.name) is not None for test in folder.tests):
-            return True
-        return not row.is_dir and self._rules.leaves_out(row, self._top_device)
+    def _leaves_out(self, folder: _OpenDir, row: Row, kind: bytes) -> bool:
+        for test in folder.tests:
+            if test(row.name) is not None:
+                return True
+        return kind != b"d" and self._rules.leaves_out(row, self._top_device)
 
 
 @dataclass(slots=True)

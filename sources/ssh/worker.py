@@ -1,7 +1,7 @@
 """A shell on the host that stays, and runs the few programs that read files: a login for each would be slow.
 
-Asked by a line `KIND BYTES` and that many bytes, names ended by NUL. Answers with the program's output and,
-on both channels, a line with a mark that nobody else knows, and the program's exit code.
+Asked by a line `KIND BYTES NUMBER` and that many bytes, names ended by NUL. Answers with the program's output
+and, on both channels, a line with a mark that nobody else knows, and the program's exit code.
 """
 
 from __future__ import annotations
@@ -14,30 +14,31 @@ from typing import Literal
 
 from sources.ssh.dialects import Dialect
 from sources.ssh.host import SshHost, read_all
+from ssh.connection import WINDOW_BYTES
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
-Kind = Literal["tar", "status", "follow"]
+Kind = Literal["tar", "status", "follow", "rest"]
 
+# `head` leaves what a program that ends early does not read: whoever asks then ends the shell.
 _SCRIPT = rb"""
 LC_ALL=C; TZ=UTC0; export LC_ALL TZ
-while read -r kind count; do
-    head -c "$count" | {
-        case $kind in
-        tar) %s ;;
-        status) %s ;;
-        follow) %s ;;
-        esac
-        code=$?
-        cat >/dev/null  # names that it did not read
-        exit $code
-    }
+while read -r kind count number; do
+    case $kind in
+    tar) head -c "$count" | %s ;;
+    status) head -c "$count" | %s ;;
+    follow) head -c "$count" | %s ;;
+    rest) head -c "$count" | xargs -0 sh -c 'exec tail -c "+$0" "$1"' "$number" ;;
+    *) exit 9 ;;
+    esac
     code=$?
     printf '\n%%s %%d\n' "$1" "$code"
     printf '\n%%s\n' "$1" >&2
 done
 """
-_READ_BYTES = 256 * 1024
+_BLOCKS, _MANY_BLOCKS = 20, 128  # of 512 bytes, in a record of an archive
+_MANY_BYTES = 1024 * 1024
+_TAIL_BYTES = 80  # longer than the line at the end
 
 
 class Worker:
@@ -47,41 +48,59 @@ class Worker:
         """Start it. Raises Unreachable."""
         self._host = host.name
         self._mark = secrets.token_hex(16).encode()
+        self._end = b"\n" + self._mark + b" "
         script = _SCRIPT % (dialect.tar, dialect.status, dialect.follow)
         command = [b"sh", b"-c", script, b"holdfast", self._mark, dialect.format]
         self._process: Process = host.start(command)
         self._rest = b""
         self._code: int | None = 0
+        self._usable_until = dialect.code_of_failure
 
     @property
     def idle(self) -> bool:
         """Tell whether it has answered all that it was asked."""
         return self._code is not None
 
-    def ask(self, kind: Kind, names: bytes) -> None:
-        """Start a program on these names, each ended by NUL. Raises Unreachable."""
+    @property
+    def usable(self) -> bool:
+        """Tell whether it may be asked again."""
+        return self._code is not None and self._code < self._usable_until and self._process.alive
+
+    def ask(self, kind: Kind, names: bytes, number: int = 0) -> None:
+        """Start a program on these names, each ended by NUL. Raises Unreachable.
+
+        `number`: how much `tar` is to send, about; the byte to start from, counted from 1, for `rest`.
+        """
         assert self.idle
         self._code = None
-        self._process.write(b"%s %d\n%s" % (kind.encode(), len(names), names))
+        if kind == "tar":
+            number = _MANY_BLOCKS if number >= _MANY_BYTES else _BLOCKS
+        self._process.write(b"%s %d %d\n%s" % (kind.encode(), len(names), number, names))
 
-    def read(self, most: int) -> bytes:
+    def read(self, most: int = WINDOW_BYTES) -> bytes:
         """Return some of the answer, b"" at its end. Raises Unreachable."""
-        end = b"\n" + self._mark + b" "
         while self._code is None:
-            at = self._rest.find(end)
-            if at > 0 or (at < 0 and len(self._rest) > len(end)):
-                stop = min(most, at if at > 0 else len(self._rest) - len(end))
-                data, self._rest = self._rest[:stop], self._rest[stop:]
-                return data
-            if at == 0 and self._rest.endswith(b"\n") and len(self._rest) > len(end):
-                self._code = int(self._rest[len(end) :])
-                self._rest = b""
-                return b""
-            more = self._process.read(_READ_BYTES)
+            more = self._process.read(most)
             if not more:
                 raise Unreachable(self._why_ended())
-            self._rest += more
+            data, self._rest = self._without_end(self._rest + more if self._rest else more)
+            if data:
+                return data
         return b""
+
+    def _without_end(self, data: bytes) -> tuple[bytes, bytes]:
+        """Split off what is, or may be the start of, the line that ends an answer: nothing follows it."""
+        tail = data[-_TAIL_BYTES:]
+        at = tail.find(b"\n")
+        while at >= 0:
+            line = tail[at:]
+            if line.startswith(self._end) and line.endswith(b"\n"):
+                self._code = int(line[len(self._end) :])
+                return data[: len(data) - len(line)], b""
+            if line.startswith(self._end) or self._end.startswith(line):
+                return data[: len(data) - len(line)], line
+            at = tail.find(b"\n", at + 1)
+        return data, b""
 
     def finish(self) -> Output:
         """Read the answer to its end; return it, with what the program complained of. Raises Unreachable."""
@@ -111,19 +130,26 @@ class Workers:
     @contextmanager
     def lend(self) -> Iterator[Worker]:
         """Lend one; it is closed if it is left in the middle of an answer. Raises Unreachable."""
-        with self._lock:
-            worker = self._idle.pop() if self._idle else None
-        worker = worker or Worker(self._host, self.dialect)
+        worker = self._pop() or Worker(self._host, self.dialect)
         usable = False
         try:
             yield worker
-            usable = worker.idle
+            usable = worker.usable
         finally:
             if usable:
                 with self._lock:
                     self._idle.append(worker)
             else:
                 worker.close()
+
+    def _pop(self) -> Worker | None:
+        with self._lock:
+            while self._idle:
+                worker = self._idle.pop()
+                if worker.usable:
+                    return worker
+                worker.close()
+        return None
 
     def run(self, kind: Kind, names: bytes) -> Output:
         """Run a program to its end. Raises Unreachable."""

@@ -17,15 +17,21 @@ class TcpWire:
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._silent = threading.Event()
+        self._down = threading.Event()
         self.port: int = self._listener.getsockname()[1]
         self.up_bytes = 0
         self.down_bytes = 0
         self.cut_at_up = self.cut_at_down = 1 << 62
         self.cuts = 0
+        self._for_good = False
         self._start(self._accept)
 
-    def cut_after(self, *, up: int | None = None, down: int | None = None) -> None:
-        """Cut every connection once, when that many more bytes went up to the server or down from it."""
+    def cut_after(self, *, up: int | None = None, down: int | None = None, for_good: bool = False) -> None:
+        """Cut every connection once, when that many more bytes went up to the server or down from it.
+
+        `for_good`: nobody gets through afterwards.
+        """
+        self._for_good = for_good
         self.cut_at_up = 1 << 62 if up is None else self.up_bytes + up
         self.cut_at_down = 1 << 62 if down is None else self.down_bytes + down
 
@@ -36,6 +42,10 @@ class TcpWire:
         for sock in sockets:
             with suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)
+
+    def go_down(self) -> None:
+        """Let nobody through any more."""
+        self._down.set()
 
     def fall_silent(self) -> None:
         """Let nothing through any more, in no direction, with the connections open."""
@@ -61,6 +71,9 @@ class TcpWire:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._down.is_set():
+                client.close()
+                continue
             try:
                 server = socket.create_connection(("127.0.0.1", self._server_port))
             except OSError:
@@ -88,6 +101,8 @@ class TcpWire:
         else:
             self.down_bytes += count
         if self.up_bytes >= self.cut_at_up or self.down_bytes >= self.cut_at_down:
+            if self._for_good:
+                self.go_down()
             self.cut_after()
             self.cut()
 

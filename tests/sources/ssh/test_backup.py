@@ -17,6 +17,7 @@ from repository.lookup import find_node
 from repository.repository import Repository
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from sources.local import LocalSource
+from sources.ssh import patience
 from sources.ssh.host import SshHostSettings
 from sources.ssh.source import SshSource
 from tests.repository.engine import differences, latest, new_repo, restore_to
@@ -31,6 +32,7 @@ TICK_S = 0.03  # above the clock tick of a file system, and so of a ctime
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(locks, "SETTLE_S", 0)
     monkeypatch.setattr(tree_cache, "RACY_NS", 10_000_000)
+    monkeypatch.setattr(patience, "WAITS_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -121,9 +123,9 @@ def test_a_backup_that_lost_its_host_has_no_snapshot_and_goes_on_later(
         (tree / f"large {number}").write_bytes(os.urandom(20_000_000))
     repo = new_repo()
     source = over_ssh(sshd, tree, wire.port)
-    wire.cut_after(down=50_000_000)
+    wire.cut_after(down=50_000_000, for_good=True)
     with pytest.raises(SourceUnavailable, match="goes on"):
         back_up(repo, source)
     assert list(repo.list_snapshots(lambda key, error: None)) == []
-    second = back_up(repo, over_ssh(sshd, tree, wire.port))
+    second = back_up(repo, over_ssh(sshd, tree))
     assert second.files_new == 4

@@ -16,6 +16,7 @@ import pytest
 from repository.entries import Entry, Problem, ScannableSource, SourceUnavailable
 from sources.local import LocalSource
 from sources.rules import Rules
+from sources.ssh import patience
 from sources.ssh.host import SshHostSettings
 from sources.ssh.source import SshSource
 from ssh.server import Server
@@ -188,17 +189,67 @@ def test_a_file_that_changed_since_the_listing_is_noticed_and_read_again(sshd: S
     source.close()
 
 
-def test_a_lost_host_is_a_lost_source(sshd: Sshd, tmp_path: Path) -> None:
+def test_a_lost_host_is_a_lost_source(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patience, "WAITS_S", (0.0, 0.0))
     (tmp_path / "large").write_bytes(os.urandom(30_000_000))
     with wire_to(sshd.port) as wire:
         source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
         walk(source)
-        wire.cut_after(down=5_000_000)
+        wire.cut_after(down=5_000_000, for_good=True)
         opened = source.open_files([os.fsencode(tmp_path / "large")])
         file = next(iter(opened))
         assert not isinstance(file, Problem)
         with pytest.raises(SourceUnavailable, match="the next run goes on"):
             b"".join(read_chunks(file))
+        source.close()
+
+
+def test_a_large_file_goes_on_after_cuts(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also one with holes."""
+    monkeypatch.setattr(patience, "WAITS_S", (0.0,) * 6)
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.write(os.urandom(20_000_000))
+        file.seek(25_000_000)
+        file.write(os.urandom(5_000_000))
+    with wire_to(sshd.port) as wire:
+        source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
+        walk(source)
+        wire.cut_after(down=9_000_000)
+        (file,) = source.open_files([os.fsencode(path)])
+        assert not isinstance(file, Problem)
+        content = bytearray()
+        for piece in read_chunks(file):
+            content += piece
+            if wire.cuts == 1 and len(content) > 12_000_000:
+                wire.cut()
+        assert content == path.read_bytes()
+        assert file.entry_now() is file.entry
+        assert wire.cuts == 2
+        file.close()
+        source.close()
+
+
+def test_a_large_file_that_changed_before_it_could_go_on_is_read_anew(sshd: Sshd, tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    path.write_bytes(b"before" * 5_000_000)
+    with wire_to(sshd.port) as wire:
+        source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
+        walk(source)
+        wire.cut_after(down=9_000_000)
+        opened = source.open_files([os.fsencode(path)])
+        file = next(iter(opened))
+        assert not isinstance(file, Problem)
+        pieces = read_chunks(file)
+        next(pieces)
+        path.write_bytes(b"later!" * 5_000_000)
+        list(pieces)
+        assert file.entry_now() != file.entry
+        file.close()
+        (file,) = source.open_files([os.fsencode(path)])
+        assert not isinstance(file, Problem)
+        assert b"".join(read_chunks(file)) == path.read_bytes()
+        assert file.entry_now() is file.entry
         source.close()
 
 

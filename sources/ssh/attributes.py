@@ -1,0 +1,80 @@
+"""Extended attributes of a host's files, ACLs among them: of all at once, or folder by folder.
+
+They cannot change without the ctime that a listing tells. So a run that finds most folders as they were asks
+only for those that it looks into.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from sources.ssh.host import SshHost
+from sources.ssh.patience import persist
+from sources.ssh.quoting import unescaped
+
+Xattrs = tuple[tuple[bytes, bytes], ...]
+ByName = dict[bytes, Xattrs]
+
+_ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
+_SHOW = [b"getfattr", b"-h", b"-d", b"-m", b"-", b"-e", b"hex", b"--absolute-names", b"--"]
+_FEW = 8  # folders; for more, all at once is faster
+_NONE: ByName = {}
+
+
+class Attributes:
+    """Attributes of everything but links. `where` are find's words for the whole; None: the host has none."""
+
+    def __init__(self, host: SshHost, where: Sequence[bytes] | None, *, all_at_once: bool) -> None:
+        """Begin to ask, in a thread, if it is to be for all at once."""
+        self._host = host
+        self._where = where
+        self._all: Future[dict[bytes, ByName]] | None = None
+        self._folders: dict[bytes, ByName] = {}
+        if all_at_once and where is not None:
+            self._begin()
+
+    def in_folder(self, folder: bytes) -> ByName:
+        """Return those of what is in a directory (the root: b""), by name. Raises Unreachable."""
+        if self._where is None:
+            return _NONE
+        if self._all is not None:
+            return self._all.result().get(folder, _NONE)
+        if folder not in self._folders:
+            if len(self._folders) >= _FEW:
+                return self._begin().result().get(folder, _NONE)
+            below = [folder or b"/", b"-mindepth", b"1", b"-maxdepth", b"1"]
+            self._folders[folder] = self._ask(below).get(folder, _NONE)
+        return self._folders[folder]
+
+    def of(self, paths: Sequence[bytes]) -> dict[bytes, Xattrs]:
+        """Return those of single paths. Raises Unreachable."""
+        if self._where is None or not paths:
+            return {}
+        found = self._ask([*paths, b"-maxdepth", b"0"])
+        return {folder + b"/" + name: xattrs for folder, by in found.items() for name, xattrs in by.items()}
+
+    def _begin(self) -> Future[dict[bytes, ByName]]:
+        pool = ThreadPoolExecutor(1, "attributes")
+        self._all = pool.submit(self._ask, self._where or ())
+        pool.shutdown(wait=False)
+        return self._all
+
+    def _ask(self, where: Sequence[bytes]) -> dict[bytes, ByName]:
+        command = [*_ENGLISH, b"find", *where, b"!", b"-type", b"l", b"-exec", *_SHOW, b"{}", b"+"]
+        return parse(persist(lambda: self._host.run(command)).stdout)
+
+
+def parse(text: bytes) -> dict[bytes, ByName]:
+    """Return what `getfattr -e hex` shows, by folder and name."""
+    found: dict[bytes, ByName] = {}
+    same: dict[Xattrs, Xattrs] = {}  # whole trees often have the same label
+    for block in text.split(b"\n\n"):
+        lines = block.strip(b"\n").split(b"\n")
+        if not lines[0].startswith(b"# file: "):
+            continue
+        pairs = (line.partition(b"=0x") for line in lines[1:])
+        xattrs = tuple((name, bytes.fromhex(value.decode("ascii"))) for name, _, value in pairs)
+        folder, _, name = unescaped(lines[0][8:]).rpartition(b"/")
+        found.setdefault(folder, {})[name] = same.setdefault(xattrs, xattrs)
+    return found
