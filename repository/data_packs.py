@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -23,6 +24,10 @@ KEPT_PIECES = 32
 # As much of a piece may be for nothing as is wanted: fewer requests, but never twice the bytes.
 _WORTH = 0.5
 _LEAST_BYTES = 128 * 1024  # what is smaller comes with what lies beside it in one read, or alone
+# Of pieces fetched before anybody asks, beside those: else each one's way over the network is waited for.
+AHEAD_BYTES = 48 * 1024 * 1024
+# Only once so much of others was wanted after it: until then more of the same piece may be.
+SETTLED_BYTES = 8 * 1024 * 1024
 
 Group = list[tuple[bytes, Location]]
 Part = tuple[bytes, int]  # a pack, and which of its parts
@@ -31,15 +36,25 @@ Take = Callable[[], bytes | memoryview]
 
 @dataclass(slots=True)
 class _Demand:
-    """What is known to be wanted of a part, and is not read yet: `size` bytes between `start` and `end`."""
+    """What is known to be wanted of a part, and is not read yet: `size` bytes between `start` and `end`.
+
+    `last`: how much had been wanted of all parts when more of this one last was.
+    """
 
     start: int
     end: int
-    size: int
+    size: int = 0
+    last: int = 0
 
-    def add(self, start: int, end: int) -> None:
+    def add(self, start: int, end: int, wanted: int) -> None:
         self.start, self.end = min(self.start, start), max(self.end, end)
         self.size += end - start
+        self.last = wanted
+
+    @property
+    def is_worth_a_piece(self) -> bool:
+        """Tell whether to fetch all of it at once."""
+        return self.size >= max(_WORTH * (self.end - self.start), _LEAST_BYTES)
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +68,10 @@ class _Piece:
     unread: int  # bytes that will be asked for, as far as is known
     users: int = 0  # who asked and did not take yet
 
+    @property
+    def size(self) -> int:
+        return self.end - self.start
+
     def holds(self, part: Part, start: int, end: int) -> bool:
         return self.part == part and self.start <= start and end <= self.end
 
@@ -61,7 +80,8 @@ class DataPacks:
     """Give the sealed bytes of groups of blobs. One thread asks; any may take what was asked for.
 
     Of a far storage, most of whose packs are wanted, pieces are fetched in one request each, and kept until
-    all of them was asked for, as long as there is room. What `want` was told of decides that.
+    all of them was asked for, as long as there is room. What `want` was told of decides that. The next
+    pieces, in the order in which they were wanted, are fetched before they are asked for.
     """
 
     def __init__(self, repo: Repository) -> None:
@@ -69,7 +89,10 @@ class DataPacks:
         self._index = repo.index
         self._far = is_far(repo.storage)
         self._demands: dict[Part, _Demand] = {}
-        self._pieces: list[_Piece] = []  # the one used last at the end
+        self._next: deque[Part] = deque()  # those to look at for fetching ahead
+        self._wanted = 0  # bytes, so far
+        self._pieces: list[_Piece] = []  # that were asked for, the one used last at the end
+        self._ahead: list[_Piece] = []  # that nobody asked for yet
         self._mutex = threading.Lock()  # for `users`
         self._pool = ThreadPoolExecutor(parallel_calls(repo.storage), "fetch")
 
@@ -93,6 +116,7 @@ class DataPacks:
         piece.unread -= sum(location.length for _, location in group)
         with self._mutex:
             piece.users += 1
+        self._fetch_ahead()
         return partial(self._take, piece, start, end)
 
     def close(self) -> None:
@@ -104,20 +128,29 @@ class DataPacks:
         piece = self._find(part, start, end)
         if piece is not None:
             piece.unread += location.length
-        elif part in self._demands:
-            self._demands[part].add(start, end)
-        else:
-            self._demands[part] = _Demand(start, end, end - start)
+            return
+        self._wanted += location.length
+        if part not in self._demands:
+            self._demands[part] = _Demand(start, end)
+            self._next.append(part)
+        self._demands[part].add(start, end, self._wanted)
 
     def _find(self, part: Part, start: int, end: int) -> _Piece | None:
-        return next((piece for piece in self._pieces if piece.holds(part, start, end)), None)
+        known = (*self._pieces, *self._ahead)
+        return next((piece for piece in known if piece.holds(part, start, end)), None)
 
     def _piece(self, part: Part, start: int, end: int) -> _Piece | None:
         """Return the piece that holds these bytes, if it is here or worth fetching."""
         piece = self._find(part, start, end)
         if piece is None:
             return self._fetch(part, start, end)
-        self._pieces.remove(piece)
+        if piece in self._ahead:
+            self._ahead.remove(piece)
+            if not self._make_room(piece.size):
+                piece.content.cancel()
+                return None
+        else:
+            self._pieces.remove(piece)
         self._pieces.append(piece)
         return piece
 
@@ -125,13 +158,28 @@ class DataPacks:
         demand = self._demands.pop(part, None)
         if demand is None:
             return None
-        start, end = min(start, demand.start), max(end, demand.end)
-        if demand.size < max(_WORTH * (end - start), _LEAST_BYTES) or not self._make_room(end - start):
+        demand.start, demand.end = min(start, demand.start), max(end, demand.end)
+        if not demand.is_worth_a_piece or not self._make_room(demand.end - demand.start):
             return None
-        content = self._pool.submit(self._read, part[0], start, end)
-        piece = _Piece(part, start, end, content, demand.size)
+        piece = self._begin(part, demand)
         self._pieces.append(piece)
         return piece
+
+    def _fetch_ahead(self) -> None:
+        """Begin to fetch what will be asked for next, as far as it is known and has room."""
+        while self._next:
+            part = self._next[0]
+            demand = self._demands.get(part)
+            if demand is not None and demand.is_worth_a_piece:
+                size = demand.end - demand.start + sum(piece.size for piece in self._ahead)
+                if size > AHEAD_BYTES or self._wanted - demand.last < SETTLED_BYTES:
+                    return
+                self._ahead.append(self._begin(part, self._demands.pop(part)))
+            self._next.popleft()  # asked for already, or better read bit by bit
+
+    def _begin(self, part: Part, demand: _Demand) -> _Piece:
+        content = self._pool.submit(self._read, part[0], demand.start, demand.end)
+        return _Piece(part, demand.start, demand.end, content, demand.size)
 
     def _make_room(self, size: int) -> bool:
         """Let go of what was asked for wholly; for one more of this size, also of what is oldest."""
@@ -139,11 +187,12 @@ class DataPacks:
         for piece in [each for each in self._pieces if not each.users]:
             if self._has_room(size):
                 break
+            piece.content.cancel()
             self._pieces.remove(piece)
         return self._has_room(size)
 
     def _has_room(self, size: int) -> bool:
-        kept = sum(piece.end - piece.start for piece in self._pieces)
+        kept = sum(piece.size for piece in self._pieces)
         return len(self._pieces) < KEPT_PIECES and kept + size <= KEPT_BYTES
 
     def _take(self, piece: _Piece, start: int, end: int) -> memoryview:
