@@ -104,7 +104,7 @@ def backup(
     result = BackupResult()
     parent = _find_parent(repo, source, options)  # snapshots before the index, or a fresh one may lack it
     repo.load_index()
-    result.lost_packs = _without_lost_packs(repo)
+    result.lost_packs = _without_lost_packs(repo, always=options.read_all)
     parent_id = parent[0] if parent else None
     # The cache knows which index files there were, not which packs: with some lost, every folder is listed.
     read_all = options.read_all or bool(result.lost_packs)
@@ -128,8 +128,8 @@ def backup(
     return result
 
 
-def _without_lost_packs(repo: Repository) -> list[LostPack]:
-    lost = drop_lost_packs(repo)
+def _without_lost_packs(repo: Repository, *, always: bool) -> list[LostPack]:
+    lost = drop_lost_packs(repo, always=always)
     for pack in lost:
         logger.warning("the storage lost data: %s; what of it is still in the source is stored anew", pack)
     return lost

@@ -69,15 +69,7 @@ class MetadataCache:
         """Keep the sealed bytes of an object."""
         if self._broken or kind not in self._kinds:
             return
-        path = self._path(kind, object_id)
-        partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_PARTIAL}")
-        try:
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with open(partial, "wb", opener=_open_private) as file:
-                file.write(data)
-            partial.replace(path)
-        except OSError as error:
-            self._give_up(error)
+        self._write(self._path(kind, object_id), data)
         self._grown_by += len(data)
 
     def drop(self, kind: CachedKind, object_id: bytes) -> None:
@@ -89,6 +81,21 @@ class MetadataCache:
         for path in self._files(kind):
             if not is_hex_id(path.name) or parse_id(path.name) not in ids:
                 self._remove(path)
+
+    def get_note(self, name: str) -> bytes | None:
+        """Return what was put, or whatever stands in its place; None if there is nothing."""
+        try:
+            return None if self._broken else (self._folder / name).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self._give_up(error)
+            return None
+
+    def put_note(self, name: str, data: bytes) -> None:
+        """Keep something small about the repository itself."""
+        if not self._broken:
+            self._write(self._folder / name, data)
 
     def make_room(self, is_wanted: Callable[[bytes], bool] = lambda tree: True) -> None:
         """Forget trees that nobody wants, then, if it has grown too large, what was not used for longest.
@@ -109,6 +116,17 @@ class MetadataCache:
                 break
             self._remove(path)
             total -= size
+
+    def _write(self, path: Path, data: bytes | memoryview) -> None:
+        """Put a file in place, whole."""
+        partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}{_PARTIAL}")
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with open(partial, "wb", opener=_open_private) as file:
+                file.write(data)
+            partial.replace(path)
+        except OSError as error:
+            self._give_up(error)
 
     def _is_time(self) -> bool:
         mark = self._folder / "tidied"

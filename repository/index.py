@@ -59,6 +59,11 @@ class Index:
     def __len__(self) -> int:
         return sum(map(len, self._tables.values()))
 
+    @property
+    def pack_count(self) -> int:
+        """How many packs it lists."""
+        return len(self._packs)
+
     def has(self, blob_type: BlobType, blob_id: bytes) -> bool:
         """Tell whether the blob is in a pack that is stored."""
         return self._tables[blob_type].find(blob_id) != 0

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from repository.files import list_packs
 from repository.index import Index
+from repository.listing_log import note_listed, was_listed
 from repository.repository import Repository
 
 
@@ -22,12 +24,16 @@ class LostPack:
         return f"pack {self.id.hex()} of {self.size_bytes} bytes {found}"
 
 
-def drop_lost_packs(repo: Repository) -> list[LostPack]:
+def drop_lost_packs(repo: Repository, *, always: bool = False) -> list[LostPack]:
     """Take packs that are missing, or of another size than the index says, out of the loaded index.
 
-    What was in them is stored anew by a backup that meets it again. Lists the storage's packs once. Returns
+    What was in them is stored anew by a backup that meets it again. Lists the storage's packs once; without
+    `always`, not those of a large and far repository that all were there less than a day ago. Returns
     those that held something which is in no other pack. The index files are left as they are, for a repair.
     """
+    if not always and was_listed(repo):
+        return []
+    began_ns = time.time_ns()
     stored = list_packs(repo.storage)  # after the index, so that it has all packs the index may name
     wrong = {
         total.id: total.size_bytes
@@ -35,6 +41,7 @@ def drop_lost_packs(repo: Repository) -> list[LostPack]:
         if stored.get(total.id) != total.size_bytes and (total.data_blobs or total.tree_blobs)
     }
     if not wrong:
+        note_listed(repo, began_ns)
         return []
     whole = repo.index
     repo.index = whole.without(wrong)
