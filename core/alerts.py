@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
@@ -42,10 +43,10 @@ def raise_in(session: Session, subject: str, **values: str | int | None) -> Aler
     now = utc_now()
     alert = _open_alert(session, subject)
     if alert is None:
-        alert = Alert(subject=subject, opened_at=now, count=0)
+        alert = Alert(subject=subject, opened_at=now, news=1, news_at=now, count=0)
         session.add(alert)
     if alert.severity == "warning" and values.get("severity") == "error":
-        _tell_anew(alert)
+        _tell_anew(alert, now)
     alert.count += 1
     alert.last_at = now
     for name, value in values.items():
@@ -53,10 +54,9 @@ def raise_in(session: Session, subject: str, **values: str | int | None) -> Aler
     return alert
 
 
-def _tell_anew(alert: Alert) -> None:
+def _tell_anew(alert: Alert, now: datetime) -> None:
     """Let it count as news: that somebody knew of the warning does not mean they know of the failure."""
-    alert.notified_at, alert.notify_attempts = None, 0
-    alert.notify_tried_at, alert.notify_error = None, ""
+    alert.news, alert.news_at = alert.news + 1, now
     alert.acknowledged_at, alert.acknowledged_by = None, ""
 
 

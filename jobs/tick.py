@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import cleanup, clock_watch, copying, interrupted, job_alerts, jobs, schedules, webhooks
+from core import cleanup, clock_watch, copying, interrupted, job_alerts, jobs, schedules
 from core.db import db, utc_now
 
 T = TypeVar("T")
@@ -24,14 +24,13 @@ def run(now: datetime | None = None) -> list[int]:
     found: list[int] = []
     for maker in (schedules.tick, copying.tick, _daily_retention, jobs.to_enqueue):
         found += _try(partial(maker, now)) or []
-    _try(webhooks.deliver)  # last: a slow receiver must not hold up what is due
     return list(dict.fromkeys(found))
 
 
 def _try(step: Callable[[], T]) -> T | None:
     try:
         return step()
-    except Exception:  # noqa: BLE001  (logged; a broken webhook must not keep backups from starting)
+    except Exception:  # noqa: BLE001  (logged; a broken part must not keep backups from starting)
         _log.exception("a part of the minute tick failed; the others go on")
         return None
     finally:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import nodes, settings, storage_usage, storages
+from core import deliveries, nodes, settings, storage_usage, storages
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -22,6 +22,8 @@ from jobs.queue import App
 SLOTS = 4
 # How soon a disk that is gone is noticed while nothing uses it.
 WATCH_STORAGES_EVERY_S = 120.0
+# How soon people are told. Each worker does it, so that one can tell that the other is dead.
+TELL_EVERY_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -52,6 +54,9 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
     beat = partial(nodes.beat, role)
     beating = threading.Thread(target=_repeat, args=(app, beat, nodes.BEAT_EVERY_S, ended), daemon=True)
     beating.start()
+    # Not joined, and not part of the tick: a receiver may be slow.
+    telling = (app, deliveries.run, TELL_EVERY_S, ended)
+    threading.Thread(target=_repeat, args=telling, name="channels", daemon=True).start()
     if role == "tick":
         # Not joined, and not part of the tick: a dead network mount may hold it up for ever.
         watch = (app, _watch_storages, WATCH_STORAGES_EVERY_S, ended)

@@ -26,6 +26,8 @@ MAY_IMPORT = {
 
 # Packages of others that stay in one room each.
 ONLY_IN = {
+    "apprise": {"core.apprise_process"},
+    "requests": {"core.apprise_process"},
     "flask": {"webapp", "jobs.queue"},
     "flask_sqlalchemy": {"core.db", "core.models"},
     "flask_login": {"webapp"},

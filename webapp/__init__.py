@@ -15,7 +15,9 @@ from core.settings import PROJECT_DIR, Settings, SettingsError, load
 from jobs import tasks
 from webapp import (
     access,
+    alert_words,
     alerts,
+    channels,
     configs,
     copy_words,
     failures,
@@ -39,9 +41,22 @@ from webapp import settings as settings_pages
 
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
-_PAGES = (overview, setup, sessions, configs, job_pages, points, restores, storages, alerts, settings_pages)
+_PAGES = (
+    overview,
+    setup,
+    sessions,
+    configs,
+    job_pages,
+    points,
+    restores,
+    storages,
+    alerts,
+    channels,
+    settings_pages,
+)
 _PARTS = (
     access,
+    alert_words,
     copy_words,
     failures,
     formats,

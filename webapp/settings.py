@@ -1,4 +1,4 @@
-"""Settings: people, one's own password, where alerts are sent."""
+"""Settings: people, one's own password, and the way to what has pages of its own."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import cast
 from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import setup, users, webhooks
+from core import channels, setup, users
 from core.errors import HoldfastError, Invalid
 from webapp import access, answers, forms
 
@@ -108,34 +108,10 @@ def enable(user_id: int) -> ResponseReturnValue:
     return _back("The user may log in again.")
 
 
-@blueprint.post("/webhook")
-@access.allow("admin")
-def webhook() -> ResponseReturnValue:
-    """Set the address that alerts are sent to; empty: none."""
-    form = forms.sent()
-    try:
-        webhooks.set_url(form.value("url"))
-    except HoldfastError as error:
-        return _page(hook_form=form.refuse(error, "url"), status=422)
-    return _back("The webhook is saved." if form.value("url").strip() else "No webhook is used any more.")
-
-
-@blueprint.post("/webhook/test")
-@access.allow("admin")
-def test_webhook() -> ResponseReturnValue:
-    """Send a test alert."""
-    try:
-        webhooks.test()
-    except HoldfastError as error:
-        return answers.see_other(url_for("settings.index"), str(error), "bad")
-    return _back("The test was sent, and the other side took it.")
-
-
 def _page(
     *,
     form: forms.Form | None = None,
     user_form: forms.Form | None = None,
-    hook_form: forms.Form | None = None,
     status: int = 200,
 ) -> ResponseReturnValue:
     admin = access.may("admin")
@@ -143,9 +119,8 @@ def _page(
         "settings/index.html",
         form=form or forms.Form(),
         user_form=user_form or forms.Form({"role": "operator"}),
-        hook_form=hook_form or forms.Form(),
         people=users.list_all() if admin else [],
-        webhook_set=webhooks.is_set() if admin else False,
+        channels=channels.list_all() if admin else [],
         notes=setup.notes(),
         roles=ROLES,
     )

@@ -1,9 +1,11 @@
 """The rows. One file a noun; import them from here."""
 
 from core.models.alert import Alert
+from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
 from core.models.instance import InstanceValue, Node
 from core.models.job import Job, JobLog
+from core.models.ping import Ping, PingTarget
 from core.models.point import Copy, Point
 from core.models.restore import Restore
 from core.models.storage import RepositoryRecord, Storage, StorageSample
@@ -11,15 +13,20 @@ from core.models.user import LoginFailure, LoginSession, User
 
 __all__ = [
     "Alert",
+    "Channel",
     "Config",
     "Copy",
+    "Delivery",
     "Destination",
     "InstanceValue",
     "Job",
     "JobLog",
     "LoginFailure",
     "LoginSession",
+    "Mute",
     "Node",
+    "Ping",
+    "PingTarget",
     "Point",
     "RepositoryRecord",
     "Restore",

@@ -20,7 +20,7 @@ class Alert(Base):
 
     id: Mapped[RowId]
     subject: Mapped[Name]  # e.g. "backup:<config id>", "storage:<id>"
-    kind: Mapped[Word]  # failure, missed, interrupted, unreachable, warning, clock, retention
+    kind: Mapped[Word]  # failure, missed, quota, … : webapp.alert_words names them all
     severity: Mapped[Word]  # error, warning
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))
@@ -35,8 +35,6 @@ class Alert(Base):
     acknowledged_at: Mapped[Moment | None]
     acknowledged_by: Mapped[Name] = mapped_column(default="")
     resolved_at: Mapped[Moment | None]
-    notified_at: Mapped[Moment | None]
-    notify_attempts: Mapped[int] = mapped_column(default=0)
-    notify_tried_at: Mapped[Moment | None]
-    notify_error: Mapped[LongText] = mapped_column(default="")
-    resolve_notified_at: Mapped[Moment | None]
+    # Grows each time it is told anew, at `news_at`.
+    news: Mapped[int] = mapped_column(default=1)
+    news_at: Mapped[Moment | None]

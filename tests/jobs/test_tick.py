@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, cleanup, jobs, webhooks
+from core import alerts, cleanup, clock_watch, jobs
 from core.db import utc_now, write
 from core.models import Config, Job
 from jobs import tick
@@ -59,11 +59,11 @@ def test_one_broken_part_does_not_stop_the_others(
     config: Config, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail() -> int:
-        raise OSError("the receiver cannot be resolved")
+        raise OSError("the clock cannot be read")
 
-    monkeypatch.setattr(webhooks, "deliver", fail)
+    monkeypatch.setattr(clock_watch, "watch", fail)
     assert len(tick.run()) == 1
-    assert "the receiver cannot be resolved" in caplog.text
+    assert "the clock cannot be read" in caplog.text
 
 
 def test_a_job_that_ended_badly_is_told_even_if_its_process_was_killed_before(

@@ -1,8 +1,8 @@
-"""People, passwords, the webhook."""
+"""People, passwords."""
 
 from __future__ import annotations
 
-from core import users, webhooks
+from core import users
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import PASSWORD, Browser, World
@@ -75,22 +75,5 @@ def test_ones_own_password_is_changed_with_the_present_one(world: World, as_: As
 def test_a_viewer_sees_only_their_own_password(world: World, as_: As) -> None:
     page = as_("operator").get("/settings").text
     assert "Your password" in page
-    assert "Webhook" not in page
+    assert "Channels" not in page
     assert "Add a person" not in page
-
-
-def test_the_webhook_is_set_and_not_shown_again(world: World, as_: As) -> None:
-    browser = as_("admin")
-    secret = "https://hooks.example.org/services/s3cr3t"
-    assert browser.post("/settings/webhook", {"url": secret}).status_code == 303
-    with world.app.app_context():
-        assert webhooks.is_set()
-    assert "s3cr3t" not in browser.get("/settings").text
-    bad = browser.post("/settings/webhook", {"url": "ftp://example.org"})
-    assert bad.status_code == 422
-    assert problems_of(bad.text) == []
-    assert browser.post("/settings/webhook", {"url": ""}).status_code == 303
-    with world.app.app_context():
-        assert not webhooks.is_set()
-    assert browser.post("/settings/webhook/test").headers["Location"] == "/settings"
-    assert "no webhook yet" in browser.get("/settings").text

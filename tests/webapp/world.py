@@ -11,7 +11,8 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from core import alerts, configs, jobs, points, recovery, restores, sessions, setup, users
+from core import alerts, channels, configs, jobs, mutes, points, recovery, restores, sessions, setup, users
+from core.channel_inputs import ChannelInput, WebhookTarget
 from core.models import Job
 from core.settings import load
 from tests.core.making import back_up, make_config, run
@@ -40,6 +41,8 @@ class World:
     queued_job_id: int = 0
     restore_job_id: int = 0
     alert_id: int = 0
+    channel_id: int = 0
+    mute_id: int = 0
     storage_id: str = ""
     destination_id: int = 0
     user_ids: dict[str, int] = field(default_factory=dict)
@@ -153,6 +156,9 @@ def _make_runs(world: World) -> None:
     gone = make_config(world.folder / "gone", "Gone")
     world.failed_job_id = _failed(back_up(gone.id))
     world.alert_id = alerts.list_open()[0].id
+    chat = WebhookTarget(url="http://127.0.0.1:1/hook/s3cr3t")  # nobody listens there
+    world.channel_id = channels.create(ChannelInput(name="Chat", kind="webhook"), chat).id
+    world.mute_id = mutes.mute(1, "anna", kind="spare").id
     world.queued_job_id = jobs.create_backup(spare.id, "manual").id
     deleted = make_config(world.tree, "Deleted")
     configs.delete(deleted.id)

@@ -1,0 +1,126 @@
+"""Real receivers on loopback: an HTTP server and a mail server that note what they get."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+
+class Receiver(ThreadingHTTPServer):
+    """A server on a free port of loopback that notes what it gets and answers with `status`."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 204
+        self.got: list[tuple[str, dict[str, Any]]] = []
+        self.delay_s = 0.0
+        self.ended = threading.Event()
+
+    @property
+    def url(self) -> str:
+        """Its address, with a secret in the path."""
+        return f"http://127.0.0.1:{self.server_port}/hook/s3cr3t?key=1"
+
+    @property
+    def events(self) -> list[str]:
+        """What the messages were about."""
+        return [message["event"] for _, message in self.got]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Take one message."""
+
+    server: Receiver
+
+    def do_POST(self) -> None:
+        """Take a message."""
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.server.got.append((self.path, json.loads(body or b"{}")))
+        self.server.ended.wait(self.server.delay_s)
+        self.send_response(self.server.status)
+        if 300 <= self.server.status < 400:
+            self.send_header("Location", "/elsewhere")
+        self.send_header("Content-Length", "9")
+        self.end_headers()
+        self.wfile.write(b"leak-me-9")
+
+    def do_GET(self) -> None:
+        """Take a ping, or what a followed redirect would send."""
+        self.do_POST()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def http_receiver() -> Iterator[Receiver]:
+    """Run an HTTP receiver."""
+    server = Receiver()
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Mailbox:
+    """What a mail server took. `refuse`: an address that it takes no mail for."""
+
+    port: int = 0
+    mails: list[Envelope] = field(default_factory=list)
+    refuse: str = ""
+
+    async def handle_RCPT(
+        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
+    ) -> str:
+        """Take or refuse a recipient."""
+        if address == self.refuse:
+            return "550 leak-me: no such user"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        """Take a mail."""
+        self.mails.append(envelope)
+        return "250 OK"
+
+
+class _Authenticator:
+    """Lets in who has the password."""
+
+    def __call__(
+        self, server: SMTP, session: Session, envelope: Envelope, mechanism: str, data: object
+    ) -> AuthResult:
+        good = isinstance(data, LoginPassword) and data.password == b"pa55 word"
+        return AuthResult(success=good, handled=False)
+
+
+@contextmanager
+def mail_server(*, login: bool = False) -> Iterator[Mailbox]:
+    """Run a mail server that knows no encryption (it stands on this machine)."""
+    mailbox = Mailbox()
+    options: dict[str, Any] = {}
+    if login:
+        options = {"authenticator": _Authenticator(), "auth_required": True, "auth_require_tls": False}
+    controller = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
+    controller.start()
+    try:
+        mailbox.port = controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
+        yield mailbox
+    finally:
+        controller.stop()

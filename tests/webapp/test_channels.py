@@ -1,0 +1,89 @@
+"""Channels and mutes on their pages: added, tested, changed, without a secret shown again."""
+
+from __future__ import annotations
+
+import pytest
+
+from core import alerts, channels, mutes
+from tests.webapp.conftest import As
+from tests.webapp.html import problems_of
+from tests.webapp.world import World
+
+SECRET = "https://hooks.example.org/services/s3cr3t"
+
+
+def test_pages_of_channels_are_sound(world: World, as_: As) -> None:
+    browser = as_("admin")
+    for url in ("/channels", "/channels/new", f"/channels/{world.channel_id}", "/settings", "/alerts"):
+        assert problems_of(browser.get(url).text) == [], url
+    for kind in ("email", "webhook", "apprise"):
+        assert problems_of(browser.get(f"/channels/new?kind={kind}").text) == [], kind
+
+
+def test_a_webhook_is_added_changed_and_not_shown_again(world: World, as_: As) -> None:
+    browser = as_("admin")
+    data = {"kind": "webhook", "name": "Hook", "url": SECRET, "for": "some", "configs": [world.config_id]}
+    assert browser.post("/channels", data).headers["Location"] == "/channels"
+    with world.app.app_context():
+        made = next(each for each in channels.list_all() if each.name == "Hook")
+        channel_id, chosen = made.id, made.config_ids
+    assert chosen == [world.config_id]
+    for url in ("/channels", f"/channels/{channel_id}"):
+        assert "s3cr3t" not in browser.get(url).text
+    changed = {"name": "Hook 2", "url": "", "severity": "error", "for": "all", "enabled": "yes"}
+    assert browser.post(f"/channels/{channel_id}", changed).status_code == 303
+    with world.app.app_context():
+        row = channels.get(channel_id)
+        assert (row.name, row.severity, row.config_ids) == ("Hook 2", "error", [])
+        assert channels.target_of(row).model_dump()["url"] == SECRET
+    assert browser.post(f"/channels/{channel_id}/delete").status_code == 303
+    assert "Hook 2 is removed" in browser.get("/channels").text
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "typed"),
+    [("webhook", "url", "ftp://h/s3cr3t"), ("apprise", "url", "s3cr3t"), ("email", "sender", "no address")],
+)
+def test_what_cannot_be_taken_is_said_beside_its_field(
+    kind: str, field: str, typed: str, world: World, as_: As
+) -> None:
+    data = {"kind": kind, "name": "Kept", field: typed, "password": "s3cr3t", "enabled": "yes"}
+    answer = as_("admin").post("/channels", data)
+    assert answer.status_code == 422
+    assert problems_of(answer.text) == []
+    assert f'id="{field}-error"' in answer.text
+    assert 'value="Kept"' in answer.text
+    assert "s3cr3t" not in answer.text
+
+
+def test_a_test_says_what_happened_in_place(world: World, as_: As) -> None:
+    browser = as_("admin")
+    answer = browser.post(f"/channels/{world.channel_id}/test", htmx=True)
+    assert problems_of(answer.text) == []
+    assert "did not answer" in answer.text
+    assert browser.post(f"/channels/{world.channel_id}/test").headers["Location"] == "/channels"
+
+
+def test_a_channel_is_switched_off_and_on(world: World, as_: As) -> None:
+    browser = as_("admin")
+    browser.post(f"/channels/{world.channel_id}/switch", {"to": "off"})
+    assert "Nobody is told of alerts" in browser.get("/channels").text
+    browser.post(f"/channels/{world.channel_id}/switch", {"to": "on"})
+    assert "Alerts go to 1 channel" in browser.get("/channels").text
+
+
+def test_an_alert_is_muted_and_told_again(world: World, as_: As) -> None:
+    browser = as_("operator")
+    answer = browser.post(f"/alerts/{world.alert_id}/mute", {"hours": "8"})
+    assert answer.headers["Location"] == "/alerts"
+    page = browser.get("/alerts").text
+    assert problems_of(page) == []
+    assert "Muted by otto" in page
+    with world.app.app_context():
+        (made,) = [each for each in mutes.active() if each.muted_by == "otto"]
+        mute_id, config_id = made.id, made.config_id
+        assert config_id == alerts.get(world.alert_id).config_id
+    browser.post(f"/alerts/mutes/{mute_id}/end")
+    assert "Muted by otto" not in browser.get("/alerts").text
+    assert browser.post(f"/alerts/{world.alert_id}/mute", {"hours": "x"}).status_code == 422
+    assert browser.post(f"/alerts/{world.alert_id}/mute", {"hours": "999999"}).status_code == 422

@@ -1,0 +1,71 @@
+"""What templates say about an alert: its kind in words, whom channels have told, what mutes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import Flask, g
+from sqlalchemy import select
+
+from core import mutes
+from core.db import db
+from core.models import Alert, Channel, Delivery, Mute
+
+_KINDS = {
+    "failure": "failures",
+    "interrupted": "interrupted jobs",
+    "warning": "warnings",
+    "missed": "missed runs",
+    "late": "late backups",
+    "stalled": "stalled jobs",
+    "slow": "slow runs",
+    "quota": "quota alerts",
+    "unreachable": "unreachable storages",
+    "retention": "retention alerts",
+    "corruption": "damage",
+    "clock": "clock alerts",
+    "channel": "failing channels",
+    "recovery": "recovery key alerts",
+    "worker": "worker alerts",
+    "report": "report alerts",
+}
+_SPANS = {1: "for 1 hour", 8: "for 8 hours", 24: "for 1 day", 168: "for 7 days", 720: "for 30 days"}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Names of channels that took an alert, and of those that could not be told yet; its mute."""
+
+    sent: list[str]
+    failed: list[str]
+    error: str
+    muted: Mute | None
+
+
+def told(alert: Alert) -> Told:
+    """Return whom channels have told of an alert."""
+    query = select(Channel.name, Delivery).join(Delivery).where(Delivery.alert_id == alert.id)
+    rows = db.session.execute(query.order_by(Delivery.id)).all()
+    sent = list(dict.fromkeys(name for name, each in rows if each.sent_at is not None))
+    failed = {name: each.error for name, each in rows if each.sent_at is None and each.error}
+    return Told(sent, list(failed), next(iter(failed.values()), ""), mutes.muted_by(alert, _active()))
+
+
+def kind_words(kind: str) -> str:
+    """Say what alerts of a kind are called."""
+    return _KINDS.get(kind, f"alerts of the kind {kind}")
+
+
+def _active() -> list[Mute]:
+    """Return what is muted, looked up once a page."""
+    if "mutes" not in g:
+        g.mutes = list(mutes.active())
+    found: list[Mute] = g.mutes
+    return found
+
+
+def register(app: Flask) -> None:
+    """Give the templates these."""
+    app.add_template_filter(told, "told")
+    app.add_template_filter(kind_words, "kind_words")
+    app.jinja_env.globals["mute_choices"] = [(hours, _SPANS[hours]) for hours in mutes.CHOICES]
