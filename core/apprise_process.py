@@ -42,9 +42,8 @@ class _Guard:
         """Raise PermissionError for what a message needs not, and may not do."""
         if event in _PROGRAMS:
             self._forbid("it would start a program on this machine")
-        elif event in ("socket.connect", "socket.sendto"):
-            if why := self._problem_of(*arguments):
-                self._forbid(why)
+        elif event in ("socket.connect", "socket.sendto") and (why := self._problem_of(*arguments)):
+            self._forbid(why)
 
     def _problem_of(self, used: socket.socket, place: object) -> str:
         if used.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(place, tuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -20,6 +20,7 @@ from pydantic import (
 from core import http_sender, outgoing
 from core.errors import Invalid
 
+M = TypeVar("M", bound=BaseModel)
 Kind: TypeAlias = Literal["webhook", "email", "apprise"]
 Severity: TypeAlias = Literal["warning", "error"]
 
@@ -155,7 +156,7 @@ def parse_target(kind: str, data: Mapping[str, Any], known: Target | None = None
         _keep_password(given, known)
     elif known is not None and not str(given.get("url", "")).strip():
         return known
-    target = _validated(TARGETS[kind], given)
+    target: Target = _validated(TARGETS[kind], given)
     target.check()
     return target
 
@@ -178,7 +179,7 @@ def _keep_password(given: dict[str, Any], known: EmailTarget) -> None:
         given["password"] = known.password
 
 
-def _validated(schema: type[Any], data: Mapping[str, Any]) -> Any:
+def _validated(schema: type[M], data: Mapping[str, Any]) -> M:
     try:
         return schema.model_validate(data)
     except ValidationError as error:

@@ -56,7 +56,7 @@ def create(data: ChannelInput, target: Target) -> Channel:
 
 
 def update(channel_id: int, data: ChannelInput, target: Target) -> Channel:
-    """Change a channel; its kind stays. What failed before is tried again at once. Raises Invalid, NotFound."""
+    """Change a channel, but for its kind; what failed is tried again at once. Raises Invalid, NotFound."""
     if target != target_of(get(channel_id)):
         _look(target)
     with write() as session:

@@ -13,7 +13,7 @@ from core import alerts, channel_messages, channel_routing, channels, instance, 
 from core.channel_messages import News
 from core.db import db, utc_now, write
 from core.models import Alert, Channel, Delivery
-from core.outgoing import ReceiverGone, SendFailed
+from core.outgoing import PartlyTaken, ReceiverGone, SendFailed
 
 # Waits double from a minute to an hour; after three days the news is old.
 LONGEST_WAIT = timedelta(hours=1)
@@ -82,15 +82,27 @@ def _serve(channel_id: int, now: datetime) -> int:
     room = MOST_MESSAGES - _sent_lately(channel_id, now)
     taken = 0
     for number, group in enumerate(_grouped(due, room)):
-        try:
-            _send(channel_id, group, now + timedelta(microseconds=number))
-        except SendFailed as error:
-            _note_failure(channel_id, group, error, now)
-            if isinstance(error, ReceiverGone):
-                break
-        else:
+        error = _try(channel_id, group, now + timedelta(microseconds=number))
+        if error is None:
             taken += 1
+            continue
+        _note_failure(channel_id, group, error, now)
+        if isinstance(error, ReceiverGone):
+            break
     return taken
+
+
+def _try(channel_id: int, ids: Sequence[int], now: datetime) -> SendFailed | None:
+    """Send one message; return why it could not be. One channel that breaks must not silence the others."""
+    try:
+        _send(channel_id, ids, now)
+    except SendFailed as error:
+        return error
+    except Exception:  # noqa: BLE001  (logged, and shown on the channel's row)
+        _log.exception("the channel %s broke", channel_id)
+        db.session.rollback()
+        return SendFailed("Something in Holdfast itself went wrong.", "Look into its log.")
+    return None
 
 
 def _due(channel_id: int, now: datetime) -> list[int]:
@@ -130,10 +142,18 @@ def _send(channel_id: int, ids: Sequence[int], now: datetime) -> None:
     message = channel_messages.about(
         [News(event, alert) for event, alert in rows], instance.get("instance_id")
     )
-    channels.send(channels.get(channel_id), message)
+    try:
+        channels.send(channels.get(channel_id), message)
+    except PartlyTaken:
+        _mark_sent(ids, now)
+        raise
+    _mark_sent(ids, now)
+    channels.note_success(channel_id, now)
+
+
+def _mark_sent(ids: Sequence[int], now: datetime) -> None:
     with write() as session:
         session.execute(update(Delivery).where(Delivery.id.in_(ids)).values(sent_at=now, error=""))
-    channels.note_success(channel_id, now)
 
 
 def _note_failure(channel_id: int, ids: Sequence[int], error: SendFailed, now: datetime) -> None:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import smtplib
 import socket
 import ssl
+from contextlib import closing
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
 
 from core import app_state, outgoing
 from core.channel_inputs import EmailTarget
-from core.outgoing import ReceiverGone, SendFailed
+from core.outgoing import PartlyTaken, ReceiverGone, SendFailed
 
 _DOMAIN = "holdfast.invalid"  # in message ids: this machine's own name is nobody's business
 
 
 def send(target: EmailTarget, subject: str, text: str) -> None:
-    """Hand the mail to the server, for all recipients. Raises ReceiverGone, SendFailed."""
+    """Hand the mail to the server, for all recipients. Raises ReceiverGone, PartlyTaken, SendFailed."""
     try:
         _deliver(target, _message(target, subject, text))
     except smtplib.SMTPAuthenticationError as error:
@@ -31,7 +32,7 @@ def send(target: EmailTarget, subject: str, text: str) -> None:
         ) from error
     except smtplib.SMTPRecipientsRefused as error:
         refused = ", ".join(sorted(error.recipients))
-        raise SendFailed(f"The mail server does not take mail for {refused}.", "Check these.") from error
+        raise SendFailed(f"The mail server takes no mail for {refused}.", "Check these.") from error
     except smtplib.SMTPNotSupportedError as error:
         raise SendFailed(
             f"The mail server at {target.host} lacks what was asked for: STARTTLS, or a login.",
@@ -43,16 +44,16 @@ def send(target: EmailTarget, subject: str, text: str) -> None:
 
 def _deliver(target: EmailTarget, message: EmailMessage) -> None:
     server = _Server(target)
-    with outgoing.limited(lambda: server.opened):
+    with outgoing.limited(lambda: server.opened), closing(server):
         server.connect(target.host, target.port)
         if target.security == "starttls":
             server.starttls(context=ssl.create_default_context())
         if target.user:
             server.login(target.user, target.password)
         refused = server.send_message(message)
-        if refused:
-            raise smtplib.SMTPRecipientsRefused(refused)
         server.quit()
+    if refused:
+        raise PartlyTaken(f"The mail server takes no mail for {', '.join(sorted(refused))}.", "Check these.")
 
 
 class _Server(smtplib.SMTP):

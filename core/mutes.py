@@ -31,7 +31,7 @@ def mute(hours: int, by: str, *, config_id: str | None = None, kind: str = "") -
 
 
 def mute_like(alert_id: int, hours: int, by: str) -> Mute:
-    """Mute what is of the kind of an alert, and of its config if it is about one. Raises Invalid, NotFound."""
+    """Mute what is of the kind, and of the config, if any, of an alert. Raises Invalid, NotFound."""
     alert = db.session.get(Alert, alert_id)
     if alert is None:
         raise NotFound(f"There is no alert {alert_id}.")

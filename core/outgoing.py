@@ -22,6 +22,10 @@ class SendFailed(HoldfastError):
     """The receiver did not take the message. Nothing of what it answered is in here, but a status."""
 
 
+class PartlyTaken(SendFailed):
+    """Some of those whom it was for have it, others not: to send it again would tell the first twice."""
+
+
 class ReceiverGone(SendFailed):
     """The receiver was not reached at all, or gave no answer in time: others would fare no better now."""
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import cleanup, clock_watch, copying, interrupted, job_alerts, jobs, schedules
+from core import cleanup, clock_watch, copying, heartbeat, interrupted, job_alerts, jobs, schedules
 from core.db import db, utc_now
 
 T = TypeVar("T")
@@ -19,19 +19,23 @@ _log = logging.getLogger(__name__)
 def run(now: datetime | None = None) -> list[int]:
     """Do what is due at `now`; return the jobs to put into the queue."""
     now = now or utc_now()
+    troubles: list[Exception] = []
     for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
-        _try(duty)
+        _try(duty, troubles)
     found: list[int] = []
     for maker in (schedules.tick, copying.tick, _daily_retention, jobs.to_enqueue):
-        found += _try(partial(maker, now)) or []
+        found += _try(partial(maker, now), troubles) or []
+    if not troubles:
+        _try(partial(heartbeat.note_tick, now), troubles)
     return list(dict.fromkeys(found))
 
 
-def _try(step: Callable[[], T]) -> T | None:
+def _try(step: Callable[[], T], troubles: list[Exception]) -> T | None:
     try:
         return step()
-    except Exception:  # noqa: BLE001  (logged; a broken part must not keep backups from starting)
+    except Exception as error:  # noqa: BLE001  (logged; a broken part must not keep backups from starting)
         _log.exception("a part of the minute tick failed; the others go on")
+        troubles.append(error)
         return None
     finally:
         db.session.rollback()

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, nodes, settings, storage_usage, storages
+from core import deliveries, heartbeat, nodes, pings, settings, storage_usage, storages
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -55,8 +55,9 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
     beating = threading.Thread(target=_repeat, args=(app, beat, nodes.BEAT_EVERY_S, ended), daemon=True)
     beating.start()
     # Not joined, and not part of the tick: a receiver may be slow.
-    telling = (app, deliveries.run, TELL_EVERY_S, ended)
-    threading.Thread(target=_repeat, args=telling, name="channels", daemon=True).start()
+    for duty in (deliveries.run, pings.run, *([heartbeat.run] if role == "tick" else [])):
+        telling = (app, duty, TELL_EVERY_S, ended)
+        threading.Thread(target=_repeat, args=telling, name=duty.__module__, daemon=True).start()
     if role == "tick":
         # Not joined, and not part of the tick: a dead network mount may hold it up for ever.
         watch = (app, _watch_storages, WATCH_STORAGES_EVERY_S, ended)

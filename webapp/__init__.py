@@ -26,6 +26,7 @@ from webapp import (
     job_words,
     overview,
     page_values,
+    pings,
     points,
     restores,
     security,
@@ -52,6 +53,7 @@ _PAGES = (
     storages,
     alerts,
     channels,
+    pings,
     settings_pages,
 )
 _PARTS = (

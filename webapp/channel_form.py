@@ -12,7 +12,7 @@ from webapp.forms import Form
 KINDS = (
     ("email", "E-mail", "through a mail server of yours"),
     ("webhook", "Webhook", "a JSON message to an address, such as those of chat programs"),
-    ("apprise", "Another service", "Slack, Teams, Matrix, Telegram, ntfy, Gotify and a hundred more, by Apprise URL"),
+    ("apprise", "Another service", "Slack, Teams, Matrix, Telegram, ntfy and a hundred more, by Apprise URL"),
 )  # fmt: skip
 ICONS = {"email": "mail", "webhook": "webhook", "apprise": "bell"}
 SEVERITIES = (
@@ -40,7 +40,8 @@ def of(channel: Channel) -> Form:
     """Return a channel as its form, without its secrets."""
     values: dict[str, Any] = {
         "kind": channel.kind, "name": channel.name, "severity": channel.severity,
-        "repeat_hours": str(channel.repeat_hours or 0), "tell_resolved": "yes" if channel.tell_resolved else "",
+        "repeat_hours": str(channel.repeat_hours or 0),
+        "tell_resolved": "yes" if channel.tell_resolved else "",
         "enabled": "yes" if channel.enabled else "", "for": "some" if channel.config_ids else "all",
         "configs": channel.config_ids,
     }  # fmt: skip

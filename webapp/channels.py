@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import channels, configs
+from core import channels, configs, heartbeat
 from core.errors import HoldfastError, Invalid
 from core.models import Channel
 from webapp import access, answers, channel_form, forms
@@ -17,7 +19,14 @@ blueprint = Blueprint("channels", __name__, url_prefix="/channels")
 @access.allow("admin")
 def index() -> ResponseReturnValue:
     """List the channels, each with how it does."""
-    return render_template("channels/index.html", at="settings", channels=channels.list_all(), **_values())
+    return render_template(
+        "channels/index.html",
+        at="settings",
+        channels=channels.list_all(),
+        heartbeat_place=heartbeat.place(),
+        heartbeat_state=heartbeat.state(),
+        **_values(),
+    )
 
 
 @blueprint.get("/new")
@@ -116,7 +125,7 @@ def _form_page(form: forms.Form, channel: Channel | None = None, status: int = 2
     return page, status
 
 
-def _values() -> dict[str, object]:
+def _values() -> dict[str, Any]:
     return {"kinds": channel_form.KINDS, "icons": channel_form.ICONS, "configs": configs.list_all()}
 
 

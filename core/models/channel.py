@@ -71,7 +71,7 @@ class Delivery(Base):
 
 
 class Mute(Base):
-    """Channels say nothing of alerts that fit, until then. `config_id` None: of any config; `kind` "": any."""
+    """Channels say nothing of alerts that fit. `config_id` None: of any config; `kind` "": of any kind."""
 
     __tablename__ = "mutes"
 

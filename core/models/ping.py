@@ -10,7 +10,7 @@ from core.models.columns import Created, LongText, Moment, Name, RowId, Word
 
 
 class PingTarget(Base):
-    """Where the backups of a config are pinged to. `urls_sealed`: a JSON object by event. `places`: the hosts.
+    """Where the backups of a config are pinged to. `urls_sealed`: JSON, by event. `places`: the hosts.
 
     Jobs made before `since` are not pinged.
     """

@@ -13,6 +13,8 @@ from typing import Any
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from tests.ports import free_port
+
 
 class Receiver(ThreadingHTTPServer):
     """A server on a free port of loopback that notes what it gets and answers with `status`."""
@@ -85,7 +87,7 @@ class Mailbox:
     mails: list[Envelope] = field(default_factory=list)
     refuse: str = ""
 
-    async def handle_RCPT(
+    async def handle_RCPT(  # noqa: N802
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take or refuse a recipient."""
@@ -94,7 +96,9 @@ class Mailbox:
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+    async def handle_DATA(  # noqa: N802
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
         """Take a mail."""
         self.mails.append(envelope)
         return "250 OK"
@@ -117,10 +121,10 @@ def mail_server(*, login: bool = False) -> Iterator[Mailbox]:
     options: dict[str, Any] = {}
     if login:
         options = {"authenticator": _Authenticator(), "auth_required": True, "auth_require_tls": False}
-    controller = Controller(mailbox, hostname="127.0.0.1", port=0, **options)
+    mailbox.port = free_port()
+    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
     controller.start()
     try:
-        mailbox.port = controller.server.sockets[0].getsockname()[1]  # type: ignore[union-attr]
         yield mailbox
     finally:
         controller.stop()

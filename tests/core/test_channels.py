@@ -79,11 +79,12 @@ def test_mail_arrives_whole_for_everybody(context: Flask, mailbox: Mailbox) -> N
 def test_mail_that_is_not_taken_says_why_in_our_words(context: Flask, mailbox: Mailbox) -> None:
     mailbox.refuse = "bert@example.org"
     channel = create(mail(mailbox), "email")
-    with pytest.raises(SendFailed, match=r"no.* mail for bert@example\.org") as caught:
+    with pytest.raises(SendFailed, match=r"takes no mail for bert@example\.org") as caught:
         channels.test(channel.id)
     assert "leak-me" not in str(caught.value)
 
 
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
 def test_a_login_at_the_mail_server_works_or_says_so(context: Flask) -> None:
     with mail_server(login=True) as box:
         good = mail(box, user="backup", password="pa55 word")
@@ -139,7 +140,9 @@ def test_apprise_reaches_no_forbidden_address(
 def test_apprise_that_hangs_is_ended(
     context: Flask, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    channel = create(parse_target("apprise", {"url": f"json://127.0.0.1:{receiver.server_port}/?rto=60"}), "apprise")
+    channel = create(
+        parse_target("apprise", {"url": f"json://127.0.0.1:{receiver.server_port}/?rto=60"}), "apprise"
+    )
     receiver.delay_s = 60  # cut short by the end of the test
     monkeypatch.setattr(apprise_sender, "TIMEOUT_S", 4.0)
     with pytest.raises(ReceiverGone, match="no answer within 4 seconds"):

@@ -15,7 +15,7 @@ from core.channel_inputs import parse, parse_target
 from core.db import db, utc_now, write
 from core.models import Alert, Channel, Delivery
 from tests.core.making import make_config, make_storage, make_tree
-from tests.core.receivers import Receiver, http_receiver
+from tests.core.receivers import Receiver, http_receiver, mail_server
 
 
 @pytest.fixture
@@ -283,3 +283,16 @@ def test_a_channel_that_is_removed_takes_its_deliveries_along(chat: Channel) -> 
     channels.delete(chat.id)
     assert db.session.scalars(select(Delivery)).all() == []
     assert deliveries.run() == 0
+
+
+def test_mail_that_some_have_is_not_sent_to_them_again(context: Flask) -> None:
+    with mail_server() as box:
+        box.refuse = "bert@example.org"
+        data = {"host": "127.0.0.1", "port": str(box.port), "security": "none", "sender": "a@example.org"}
+        target = parse_target("email", {**data, "recipients": "anna@example.org bert@example.org"})
+        channel = channels.create(parse({"name": "Mail", "kind": "email"}), target)
+        open_alert()
+        deliveries.run()
+        deliveries.run(later(hours=2))
+        assert [mail.rcpt_tos for mail in box.mails] == [["anna@example.org"]]
+        assert "bert@example.org" in channels.get(channel.id).last_error

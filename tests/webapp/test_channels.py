@@ -14,7 +14,14 @@ SECRET = "https://hooks.example.org/services/s3cr3t"
 
 def test_pages_of_channels_are_sound(world: World, as_: As) -> None:
     browser = as_("admin")
-    for url in ("/channels", "/channels/new", f"/channels/{world.channel_id}", "/settings", "/alerts"):
+    for url in (
+        "/channels",
+        "/channels/new",
+        f"/channels/{world.channel_id}",
+        "/settings",
+        "/alerts",
+        f"/configs/{world.config_id}/pings",
+    ):
         assert problems_of(browser.get(url).text) == [], url
     for kind in ("email", "webhook", "apprise"):
         assert problems_of(browser.get(f"/channels/new?kind={kind}").text) == [], kind
@@ -87,3 +94,30 @@ def test_an_alert_is_muted_and_told_again(world: World, as_: As) -> None:
     assert "Muted by otto" not in browser.get("/alerts").text
     assert browser.post(f"/alerts/{world.alert_id}/mute", {"hours": "x"}).status_code == 422
     assert browser.post(f"/alerts/{world.alert_id}/mute", {"hours": "999999"}).status_code == 422
+
+
+def test_pings_are_set_tested_and_not_shown_again(world: World, as_: As) -> None:
+    browser, url = as_("admin"), f"/configs/{world.spare_config_id}/pings"
+    assert "No watcher" in browser.get(url).text
+    assert browser.post(url, {"success": "http://127.0.0.1:1/s3cr3t"}).headers["Location"] == url
+    page = browser.get(url).text
+    assert "127.0.0.1:1/…" in page
+    assert "s3cr3t" not in page
+    browser.post(f"{url}/test")
+    assert "did not answer" in browser.get(url).text
+    bad = browser.post(url, {"fail": "ftp://x/s3cr3t"})
+    assert (bad.status_code, problems_of(bad.text)) == (422, [])
+    assert "s3cr3t" not in bad.text
+    browser.post(url, {"forget": ["success"]})
+    assert "No watcher" in browser.get(url).text
+
+
+def test_the_heartbeat_is_set_on_the_page_of_channels(world: World, as_: As) -> None:
+    browser = as_("admin")
+    browser.post("/channels/heartbeat", {"heartbeat_url": "http://169.254.169.254/"})
+    assert "Nothing was saved" in browser.get("/channels").text
+    browser.post("/channels/heartbeat", {"heartbeat_url": "https://hc.example.org/s3cr3t"})
+    page = browser.get("/channels").text
+    assert "hc.example.org/…" in page
+    assert "s3cr3t" not in page
+    browser.post("/channels/heartbeat", {"heartbeat_url": ""})
