@@ -11,6 +11,9 @@ from pathlib import Path
 from bench import contenders, results, s3_server
 from bench.results import MEASURE_OF_ALL, Results
 
+# Written by hand: for each target that is missed, where the time goes and what was tried.
+MISSED = Path(__file__).with_name("MISSED.md")
+
 
 def text(found: Results, command: str, minutes: float, remarks: list[str]) -> str:
     """Return the whole report as Markdown."""
@@ -21,7 +24,8 @@ def text(found: Results, command: str, minutes: float, remarks: list[str]) -> st
         *remarks,
         _table(found),
     ]
-    return "\n\n".join(part for part in (*parts, _scale(found), _sizes(found)) if part) + "\n"
+    parts += [_scale(found), _sizes(found), MISSED.read_text().strip()]
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def machine() -> str:

@@ -54,6 +54,9 @@ SPEED: dict[tuple[str, str], tuple[Target, ...]] = {
     ("image: first backup", "holdfast unchecked"): (Target(0.60),),
     ("image: 64 places changed", "holdfast"): (Target(0.60),),
     ("image: restore", "holdfast"): (Target(0.60),),
+    ("S3, tree: first backup", "holdfast"): (Target(0.60),),
+    ("S3, tree: restore", "holdfast"): (Target(1.0),),
+    ("S3, image: restore", "holdfast"): (Target(0.80),),
 }
 MEMORY = Target(2.0)  # of every step
 SIZE = Target(1.02)
