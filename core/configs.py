@@ -17,7 +17,8 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, app_state, config_source, destinations, schedules
+from core import alerts, app_state, config_ids, config_source, destinations, schedules
+from core.config_ids import Metadata
 from core.config_source import AnySource
 from core.db import db, utc_now, write
 from core.destinations import DestinationInput
@@ -64,6 +65,7 @@ class ConfigInput(BaseModel):
     destinations: list[DestinationInput] = []
     compression: Literal["auto", "off", "max"] = "auto"
     full_read_days: int = Field(default=7, ge=1, le=365)
+    metadata: Metadata = None
 
     @model_validator(mode="before")
     @classmethod
@@ -130,16 +132,20 @@ def _offered_paths(kind: str) -> dict[str, list[str]]:
     return {"paths": list(given)}
 
 
-def create(data: ConfigInput) -> Config:
-    """Make a config. Raises Invalid for a taken name or an excluded path, Refused without a repository."""
+def create(data: ConfigInput, config_id: str | None = None) -> Config:
+    """Make a config. Raises Invalid for a taken name or an excluded path, Refused without a repository.
+
+    `config_id`: chosen by a client, None for a new one; see core.config_ids.
+    """
     config_source.check(data.source)
     with write() as session:
-        return insert(session, data)
+        config_ids.require_free(session, config_id)
+        return insert(session, data, config_id)
 
 
-def insert(session: Session, data: ConfigInput) -> Config:
+def insert(session: Session, data: ConfigInput, config_id: str | None = None) -> Config:
     """Add a config in the caller's writing transaction."""
-    config = Config(scheduled_since=utc_now())
+    config = Config(id=config_id, scheduled_since=utc_now())
     _require_free_name(session, data.name, None)
     _fill(config, data)
     session.add(config)
@@ -163,6 +169,12 @@ def update(config_id: str, data: ConfigInput) -> Config:
         _fill(config, data)
         _set_destinations(session, config, data)
         return config
+
+
+def check_new(data: ConfigInput, own_id: str | None) -> None:
+    """Raise Invalid for what `create` and `update` would not take, without storing anything."""
+    config_source.check(data.source)
+    _require_free_name(db.session(), data.name, own_id)
 
 
 def set_enabled(config_id: str, enabled: bool) -> Config:
@@ -216,6 +228,7 @@ def to_input(config: Config) -> ConfigInput:
         destinations=destinations.inputs_of(config),
         compression=config.compression,
         full_read_days=config.full_read_days,
+        metadata=config.extra,
     )
 
 
@@ -251,6 +264,8 @@ def _fill(config: Config, data: ConfigInput) -> None:
     config.source = config_source.document(data.source)
     config.cron, config.timezone = data.cron, data.timezone
     config.compression, config.full_read_days = data.compression, data.full_read_days
+    if data.metadata is not None:
+        config.extra = data.metadata
     config.updated_at = utc_now()
 
 

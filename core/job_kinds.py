@@ -39,6 +39,8 @@ _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "retention": cleanup.perform_retention,
 }
 
+KINDS = tuple(sorted(_PERFORM))
+
 _DAMAGE = (Damaged, BlobNotFound, ObjectNotFound)
 
 _log = logging.getLogger(__name__)

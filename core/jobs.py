@@ -104,19 +104,22 @@ def list_jobs(
     kind: str | None = None,
     status: str | None = None,
     config_id: str | None = None,
+    config_type: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     page: int = 1,
     per_page: int = PER_PAGE,
 ) -> Page[Job]:
     """Return the jobs that fit all filters given, newest first. `status` may be "pending" or "ended"."""
-    conditions: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = [Job.hidden_at.is_(None)]
     if kind:
         conditions.append(Job.kind == kind)
     if status:
         conditions.append(_status_is(status))
     if config_id:
         conditions.append(Job.config_id == config_id)
+    if config_type:
+        conditions.append(Job.config.has(Config.type == config_type))
     if since:
         conditions.append(Job.created_at >= since)
     if until:

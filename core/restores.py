@@ -103,6 +103,14 @@ def of_job(job_id: int) -> Restore:
     return found
 
 
+def get(restore_id: int) -> Restore:
+    """Return a restore. Raises NotFound."""
+    found = db.session.get(Restore, restore_id)
+    if found is None:
+        raise NotFound(f"There is no restore {restore_id}.")
+    return found
+
+
 def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> jobs.Page[Restore]:
     """Return the restores, newest first."""
     query = select(Restore).order_by(Restore.id.desc())

@@ -18,6 +18,8 @@ from repository.locks import lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
 
+# Why a copy lies there that nobody wants back, not even as the last of its config.
+WITH_CONFIG = "deleted together with its config"
 # Jobs of ours end, and the next run empties the trash; one that never ends must not go unnoticed.
 MAY_WAIT = timedelta(hours=24)
 
@@ -46,12 +48,16 @@ def rescue(config_id: str) -> None:
     with write() as session:
         # Those from the future last: one of them may be all there is, but is no good point.
         for point in sorted(session.scalars(query), key=points.is_from_future):
-            there = [copy for copy in point.copies if points.is_in_trash(copy)]
+            there = [copy for copy in point.copies if _may_come_back(copy)]
             for copy in there:
                 copy.trashed_at, copy.trash_reason = None, ""
             if there:
                 _log.warning("point %s was taken out of the trash: no other is left", point.id)
                 return
+
+
+def _may_come_back(copy: Copy) -> bool:
+    return points.is_in_trash(copy) and copy.trash_reason != WITH_CONFIG
 
 
 def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, list[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Literal, get_args
+from typing import get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
@@ -16,8 +16,7 @@ from core import words
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, NotFound, Refused
 from core.models import LoginFailure, LoginSession, User
-
-Role = Literal["viewer", "operator", "admin"]
+from core.roles import Role as Role
 
 SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024

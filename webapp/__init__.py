@@ -35,10 +35,12 @@ from webapp import (
     shell_lines,
     storage_words,
     storages,
+    tokens,
     wording,
 )
 from webapp import jobs as job_pages
 from webapp import settings as settings_pages
+from webapp.api import routes as api
 
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
@@ -55,6 +57,8 @@ _PAGES = (
     channels,
     pings,
     settings_pages,
+    tokens,
+    api,
 )
 _PARTS = (
     access,
@@ -117,6 +121,7 @@ def _configure(app: Flask, found: Settings) -> None:
         WTF_CSRF_SECRET_KEY=secrets.derive("csrf"),
         # Bound to the browser's session instead: a page left open over lunch must still work.
         WTF_CSRF_TIME_LIMIT=None,
+        WTF_CSRF_CHECK_DEFAULT=False,  # webapp.access checks it: who comes with a token needs none
         SESSION_COOKIE_NAME="holdfast_form",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",

@@ -1,4 +1,8 @@
-"""Who may open what: a login by cookie, three roles, and a rule on each view. No rule means nobody may."""
+"""Who may open what: a login by cookie or a token, three roles, a rule on each view. No rule: nobody may.
+
+What comes with a cookie must prove that it comes from a page of ours (CSRF); a token proves itself, and then
+no cookie counts.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,16 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
-from core import sessions, setup
-from core.models import User
+from core import api_tokens, sessions, setup
+from core.models import ApiToken, User
+from core.roles import RANKS as RANKS
+from core.roles import reaches
 from webapp import answers
+from webapp.api import problems
 
 COOKIE = "holdfast_login"
 # What pages fetch again and again by themselves.
 POLLED = frozenset({"overview.rail", "jobs.progress"})
-RANKS = {"viewer": 1, "operator": 2, "admin": 3}
 
 Rule = Literal["anyone", "viewer", "operator", "admin"]
 View = TypeVar("View", bound=Callable[..., Any])
@@ -48,7 +54,7 @@ def user() -> User:
 
 def may(role: str) -> bool:
     """Tell whether who asks has this role or a higher one."""
-    return g.get("user") is not None and RANKS[g.user.role] >= RANKS[role]
+    return g.get("user") is not None and reaches(g.user.role, role)
 
 
 def log_in(response: Response, found: User) -> Response:
@@ -89,9 +95,13 @@ def register(app: Flask) -> None:
 
 
 def _guard() -> ResponseReturnValue | None:
-    g.user = _who()
+    g.token = _token() if problems.is_api() else None
+    g.user = api_tokens.as_user(g.token) if g.token is not None else _who()
+    if problems.is_api():
+        return _guard_api()
     if request.endpoint is None:
         return None  # an unknown address: 404 or 405 comes next
+    current_app.extensions["csrf"].protect()
     rule = rule_of(current_app, request.endpoint)
     if rule == "anyone":
         return None
@@ -102,9 +112,39 @@ def _guard() -> ResponseReturnValue | None:
     return _lead_through_setup()
 
 
+def _guard_api() -> ResponseReturnValue | None:
+    """Never lead to a page: a script could not tell it from an answer. Strangers learn no addresses."""
+    rule = None if request.endpoint is None else rule_of(current_app, request.endpoint)
+    if rule == "anyone":
+        return None
+    if g.user is None:
+        return problems.unauthorized()
+    if request.endpoint is None:
+        return None
+    if g.token is None:
+        current_app.extensions["csrf"].protect()
+    if rule is None or not may(rule):
+        raise Forbidden
+    return None
+
+
+def _bearer() -> str | None:
+    """Return the token that was sent, "" for one in a form that is not ours; None if none was."""
+    header = request.headers.get("Authorization")
+    if header is None:
+        return None
+    scheme, _, text = header.partition(" ")
+    return text.strip() if scheme.lower() == "bearer" else ""
+
+
+def _token() -> ApiToken | None:
+    text = _bearer()
+    return api_tokens.resume(text, request.remote_addr or "") if text else None
+
+
 def _who() -> User | None:
     """Return who is logged in. A page left open that asks for news by itself does not keep a login alive."""
-    if COOKIE not in request.cookies:
+    if COOKIE not in request.cookies or (problems.is_api() and _bearer() is not None):
         return None
     return sessions.resume(request.cookies[COOKIE], seen=request.endpoint not in POLLED)
 

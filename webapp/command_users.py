@@ -10,8 +10,10 @@ import click
 from core import users
 from core.users import Role
 from webapp.command_group import Group
+from webapp.command_tokens import token
 
-user = Group("user", help="Add, list and disable the people who may log in.")
+user = Group("user", help="Add, list and disable the people who may log in; tokens for scripts.")
+user.add_command(token)
 
 _PASSWORD_FILE = click.option(
     "--password-file", type=click.File(), metavar="FILE",

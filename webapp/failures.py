@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Mapping
 
-from flask import Flask, render_template, request
+from flask import Flask, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from core import errors, outcomes, storages
 from webapp import answers
+from webapp.api import names, problems
 
 _log = logging.getLogger(__name__)
 
@@ -52,8 +54,14 @@ def status_of(error: errors.HoldfastError) -> int:
     return next((status for kind, status in _STATUS.items() if isinstance(error, kind)), 409)
 
 
-def page(status: int, what: str, advice: str, error_id: str = "") -> ResponseReturnValue:
-    """Return an error page; to htmx a fragment-less answer whose words are shown above the page."""
+def page(
+    status: int, what: str, advice: str, error_id: str = "", fields: Mapping[str, str] | None = None
+) -> ResponseReturnValue:
+    """Return an error page; to htmx a fragment-less answer whose words are shown above the page; to the API
+    a problem, with `fields` as JSON calls them."""
+    if problems.is_api():
+        named = {names.to_camel(name): text for name, text in (fields or {}).items()}
+        return problems.problem(status, what, advice, named, error_id)
     if answers.is_fragment_request():
         words = f"{what} {advice}".strip()
         return answers.fragment("errors/_error.html", status, {"notice": words}, words=words)
@@ -63,10 +71,19 @@ def page(status: int, what: str, advice: str, error_id: str = "") -> ResponseRet
 
 def _holdfast_error(error: errors.HoldfastError) -> ResponseReturnValue:
     advice = _AWAY if isinstance(error, errors.Unreachable) else error.advice
-    return page(status_of(error), error.message, advice)
+    return page(status_of(error), error.message, advice, fields=_fields(error))
+
+
+def _fields(error: errors.HoldfastError) -> Mapping[str, str]:
+    if isinstance(error, errors.Invalid):
+        return error.fields
+    return {error.field: error.message} if error.field else {}
 
 
 def _csrf_error(error: CSRFError) -> ResponseReturnValue:
+    if problems.is_api():
+        advice = "Calls with a login's cookie need the header X-CSRFToken; calls with a token need none."
+        return page(400, "The CSRF token is missing or no longer valid, so nothing was changed.", advice)
     return page(
         400,
         "The form you sent is no longer valid, so nothing was changed.",
@@ -78,8 +95,12 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status < 400:
         return error.get_response()  # a redirect, such as for a missing slash
-    what, advice = _WORDS.get(status, (error.description or error.name, "Go back and try again."))
-    return page(status, what, advice)
+    said = (error.description or error.name, "" if problems.is_api() else "Go back and try again.")
+    what, advice = said if problems.is_api() and status in (400, 405) else _WORDS.get(status, said)
+    response = make_response(page(status, what, advice))
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
 def _unexpected(error: Exception) -> ResponseReturnValue:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
 
-from flask import Blueprint, Response, render_template, request
+from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from core import browse, points, tokens
 from core.models import Point
-from webapp import access, answers, config_pages, formats
-from webapp.streams import CutOnError
+from webapp import access, answers, config_pages, downloads, formats
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
@@ -80,25 +77,19 @@ def card(point_id: int) -> ResponseReturnValue:
 @blueprint.get("/<int:point_id>/file")
 @access.allow("admin")
 def file(point_id: int) -> ResponseReturnValue:
-    """Download one file. Its length is announced, so that a cut stream is noticed as such."""
+    """Download one file."""
     row, content = browse.read_file(_get(point_id), _path(), copy_id=_copy())
-    response = _download(content, row.path.rpartition(b"/")[2], "application/octet-stream")
-    if row.size is not None:
-        response.content_length = row.size
-    return response
+    return downloads.file(content, row.path, row.size)
 
 
 @blueprint.get("/<int:point_id>/archive")
 @access.allow("admin")
 def archive(point_id: int) -> ResponseReturnValue:
-    """Download a folder as tar or zip; made while it is sent, so its length is not known before."""
+    """Download a folder as tar or zip."""
     form: Literal["tar", "zip"] = "zip" if request.args.get("form") == "zip" else "tar"
     path = _path()
     content = browse.stream_folder(_get(point_id), path, form, copy_id=_copy())
-    name = path.rpartition(b"/")[2] or f"point-{point_id}".encode()
-    return _download(
-        content, name + f".{form}".encode(), f"application/{'zip' if form == 'zip' else 'x-tar'}"
-    )
+    return downloads.archive(content, path, point_id, form)
 
 
 def _get(point_id: int) -> Point:
@@ -145,13 +136,3 @@ def _crumbs(path: bytes) -> list[tuple[str, str]]:
     parts = [part for part in path.split(b"/") if part]
     walked = [b"/" + b"/".join(parts[: number + 1]) for number in range(len(parts))]
     return [(tokens.printable(here.rpartition(b"/")[2]), tokens.token_from_path(here)) for here in walked]
-
-
-def _download(content: Iterator[bytes], name: bytes, mimetype: str) -> Response:
-    response = Response(CutOnError(content), mimetype=mimetype, direct_passthrough=True)
-    plain = "".join(char if char.isascii() and char.isprintable() and char not in '"\\' else "_"
-                    for char in name.decode("utf-8", "replace"))  # fmt: skip
-    response.headers["Content-Disposition"] = (
-        f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
-    )
-    return response

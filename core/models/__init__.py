@@ -9,11 +9,13 @@ from core.models.ping import Ping, PingTarget
 from core.models.point import Copy, Point
 from core.models.restore import Restore
 from core.models.storage import RepositoryRecord, Storage, StorageSample
+from core.models.token import ApiToken, KeptAnswer
 from core.models.user import LoginFailure, LoginSession, User
 
 __all__ = [
     "Alert",
     "Channel",
+    "ApiToken",
     "Config",
     "Copy",
     "Delivery",
@@ -21,6 +23,7 @@ __all__ = [
     "InstanceValue",
     "Job",
     "JobLog",
+    "KeptAnswer",
     "LoginFailure",
     "LoginSession",
     "Mute",

@@ -35,6 +35,7 @@ class Config(Base):
     scheduled_since: Mapped[Moment | None]
     compression: Mapped[Word] = mapped_column(default="auto")
     full_read_days: Mapped[int] = mapped_column(default=7)
+    extra: Mapped[Document] = mapped_column("metadata")  # whatever a client keeps there
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
     deleted_at: Mapped[Moment | None]

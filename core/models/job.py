@@ -77,6 +77,7 @@ class Job(Base):
     detail: Mapped[LongText] = mapped_column(default="")  # technical text, folded
     counts: Mapped[Document]  # the engine's counts, by name
     problems: Mapped[Bytes]  # how many things lost data or were changed while read
+    hidden_at: Mapped[Moment | None]  # deleted from the list by a person
 
     config: Mapped[Config | None] = relationship()
 

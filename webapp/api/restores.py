@@ -1,0 +1,140 @@
+"""Calls about restores: of files into a folder, of a dump into a database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from flask import url_for
+from pydantic import BaseModel, ConfigDict, Field
+
+from core import database_restores, job_deletion, points, restores
+from core.errors import Conflict, Invalid
+from core.models import Job
+from core.tokens import path_from_token, token_from_path
+from jobs import tasks
+from webapp.api import answers, door, queries
+from webapp.api.answers import ListOut, RestoreOut
+from webapp.api.door import Body, Given
+
+
+class DatabaseWanted(BaseModel):
+    """Which database of the point goes where: to a new one named `to`, or `inPlace` of that one."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    database: str = ""
+    to: str = Field(min_length=1)
+    server_config_id: str | None = None
+    in_place: bool = False
+    owners: bool = True
+
+
+class OfPoint(BaseModel):
+    """What is restored to where. Files go below `targetPath`; `database` restores a dump instead.
+
+    `paths`: files and folders as they were backed up, `include`: the same by the tokens of a listing; with
+    neither, everything. `copyId`: read this copy and no other.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    target_path: str | None = None
+    paths: list[str] = Field(default=[], max_length=10_000)
+    include: list[str] = Field(default=[], max_length=10_000)
+    conflict: restores.Conflict = "keep"
+    copy_id: queries.RowId | None = None
+    database: DatabaseWanted | None = None
+
+
+class Wanted(OfPoint):
+    """The same with the point."""
+
+    point_id: queries.RowId
+
+
+@door.operation("GET", "/backup/restores", "viewer", query=queries.ByConfig, answer=ListOut[RestoreOut])
+def list_restores(query: queries.ByConfig) -> Any:
+    """List restores, the newest first."""
+    found = restores.list_restores(config_id=query.config, page=query.page, per_page=query.per_page)
+    return answers.page(found, answers.restore)
+
+
+@door.operation("GET", "/backup/restores/<int:restore_id>", "viewer", answer=RestoreOut)
+def get_restore(restore_id: int) -> RestoreOut:
+    """Return a restore with its job."""
+    return answers.restore(restores.get(restore_id))
+
+
+@door.operation(
+    "POST",
+    "/backup/restores",
+    "admin",
+    body=Body(Wanted),
+    answer=RestoreOut,
+    status=202,
+    also=(404, 409, 503),
+)
+def create_restore(body: Wanted) -> Given:
+    """Start a restore. The answer has its job, to be looked at until it has ended."""
+    return _start(body.point_id, body)
+
+
+@door.operation(
+    "POST", "/backup/jobs/<int:job_id>/restore", "admin", body=Body(OfPoint), answer=RestoreOut, status=202,
+    also=(409, 503),
+)  # fmt: skip
+def restore_job(job_id: int, body: OfPoint) -> Given:
+    """Start a restore of the point that a backup made."""
+    job = job_deletion.get(job_id)
+    point = points.of_job(job.id)
+    if point is None:
+        raise Conflict(f"Job {job.id} has no good point to restore.", "Choose another job.")
+    return _start(point.id, body)
+
+
+def _start(point_id: int, body: OfPoint) -> Given:
+    given = body.model_dump(include={"copy_id"}) | {"point_id": point_id}
+    job = _of_files(given, body) if body.database is None else _of_database(given, body.database, body)
+    safety_id = database_restores.safety_job_of(job)
+    tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
+    made = restores.of_job(job.id)
+    where = url_for("api.get_restore", restore_id=made.id)
+    return Given(answers.restore(made), headers={"Location": where})
+
+
+def _of_files(given: Mapping[str, Any], body: OfPoint) -> Job:
+    if not body.target_path:
+        raise Invalid({"target_path": "This is needed, unless a database is restored."})
+    for number, token in enumerate(body.include):
+        _check_token(token, number)
+    include = [*body.include, *(_token(path, number) for number, path in enumerate(body.paths))]
+    return restores.create(
+        restores.validate(
+            {**given, "target_path": body.target_path, "conflict": body.conflict, "include": include}
+        ),
+        "api",
+    )
+
+
+def _of_database(given: Mapping[str, Any], wanted: DatabaseWanted, body: OfPoint) -> Job:
+    if body.target_path or body.paths or body.include:
+        raise Invalid({"database": "Restore either a database or files, not both at once."})
+    try:
+        return database_restores.create(database_restores.validate({**given, **wanted.model_dump()}), "api")
+    except Invalid as error:
+        raise Invalid({f"database.{name}": text for name, text in error.fields.items()}) from error
+
+
+def _check_token(token: str, number: int) -> None:
+    try:
+        path_from_token(token)
+    except ValueError as error:
+        raise Invalid({f"include.{number}": "This is no token of a path."}) from error
+
+
+def _token(path: str, number: int) -> str:
+    if not path.startswith("/"):
+        raise Invalid({f"paths.{number}": "Give the whole path, from / on."})
+    return token_from_path(os.fsencode(os.path.normpath("/" + path.lstrip("/"))))

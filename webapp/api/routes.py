@@ -1,0 +1,14 @@
+"""All calls of the API: importing their modules declares them."""
+
+from __future__ import annotations
+
+from webapp.api import alerts as alerts
+from webapp.api import configs as configs
+from webapp.api import jobs as jobs
+from webapp.api import openapi as openapi
+from webapp.api import points as points
+from webapp.api import restores as restores
+from webapp.api import stats as stats
+from webapp.api import storages as storages
+from webapp.api import tokens as tokens
+from webapp.api.door import blueprint as blueprint

@@ -1,0 +1,69 @@
+"""Numbers over all: how safe everything is, how backups went, what storages hold."""
+
+from __future__ import annotations
+
+from pydantic import ConfigDict
+
+from core import configs, jobs, nodes, states, storages, success
+from webapp.api import door
+from webapp.api.answers import Out
+
+
+class SuccessOut(Out):
+    """How the backups that ended within so many days went. `rate`: 0 to 1, null if none ended."""
+
+    days: int
+    good: int
+    bad: int
+    missed: int
+    rate: float | None
+
+    model_config = ConfigDict(from_attributes=True)
+
+
+class StorageStats(Out):
+    """What a storage holds. Null: not measured yet."""
+
+    id: str
+    name: str
+    provider: str
+    used_bytes: int | None
+    quota_bytes: int | None
+    reachable: bool
+
+
+class StatsOut(Out):
+    """The verdict of the Overview, and numbers over all."""
+
+    level: str
+    verdict: str
+    reasons: list[str]
+    worker_running: bool
+    configs: dict[str, int]
+    good_points: int
+    running_jobs: int
+    success: list[SuccessOut]
+    storages: list[StorageStats]
+
+
+@door.operation("GET", "/backup/stats", "viewer", answer=StatsOut)
+def get_stats() -> StatsOut:
+    """Return whether all is safe, and numbers over all. `configs` counts them by state."""
+    shown = [(config, states.state(config)) for config in configs.list_all()]
+    verdict = states.verdict(shown=shown)
+    by_state: dict[str, int] = {}
+    for _, state in shown:
+        by_state[state.word] = by_state.get(state.word, 0) + 1
+    return StatsOut(
+        level=verdict.level, verdict=verdict.sentence, reasons=[reason.text for reason in verdict.reasons],
+        worker_running=nodes.worker_lives(), configs=by_state, good_points=success.good_points(),
+        running_jobs=jobs.count_running(),
+        success=[SuccessOut.model_validate(each) for each in success.rates()],
+        storages=[
+            StorageStats(
+                id=each.id, name=each.name, provider=each.provider, used_bytes=each.used_bytes,
+                quota_bytes=each.quota_bytes, reachable=each.unreachable_since is None,
+            )
+            for each in storages.list_all()
+        ],
+    )  # fmt: skip
