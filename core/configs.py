@@ -228,7 +228,7 @@ def to_input(config: Config) -> ConfigInput:
         destinations=destinations.inputs_of(config),
         compression=config.compression,
         full_read_days=config.full_read_days,
-        metadata=config.extra,
+        metadata=config.extra or None,
     )
 
 

@@ -49,7 +49,7 @@ def _rate(days: int, now: datetime) -> Rate:
         .where(Job.kind == "backup", Job.ended_at >= since, Job.ended_at <= now)
         .group_by(Job.status)
     )
-    counts = dict(db.session.execute(ended).tuples())
+    counts = {row[0]: row[1] for row in db.session.execute(ended)}
     missed = select(func.count(ScheduledRun.id)).where(
         ScheduledRun.job_id.is_(None), ScheduledRun.due_at >= since, ScheduledRun.due_at <= now
     )

@@ -11,7 +11,21 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from core import alerts, channels, configs, jobs, mutes, points, recovery, restores, sessions, setup, users
+from core import (
+    alerts,
+    api_tokens,
+    channels,
+    configs,
+    jobs,
+    mutes,
+    points,
+    recovery,
+    restores,
+    sessions,
+    setup,
+    users,
+)
+from core.api_tokens import TokenInput
 from core.channel_inputs import ChannelInput, WebhookTarget
 from core.models import Job
 from core.settings import load
@@ -45,6 +59,7 @@ class World:
     mute_id: int = 0
     storage_id: str = ""
     destination_id: int = 0
+    token_id: int = 0
     user_ids: dict[str, int] = field(default_factory=dict)
 
 
@@ -136,6 +151,8 @@ def _make_people(world: World) -> None:
     world.user_ids["admin"] = setup.create_admin(token, "anna", PASSWORD).id
     world.user_ids["operator"] = users.create("otto", PASSWORD, "operator").id
     world.user_ids["viewer"] = users.create("vera", PASSWORD, "viewer").id
+    admin = users.get(world.user_ids["admin"])
+    world.token_id = api_tokens.create(TokenInput(name="<i>spare</i>"), admin)[0].id
     world.user_ids["spare"] = users.create("<b>spare</b>", PASSWORD, "viewer").id
 
 

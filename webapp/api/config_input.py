@@ -156,12 +156,13 @@ def _parse(fields: Mapping[str, Any]) -> ConfigInput:
     try:
         return configs.parse(fields)
     except Invalid as error:
-        raise Invalid({_name_of(field): text for field, text in error.fields.items()}) from None
+        named = {_name_of(field, fields): text for field, text in error.fields.items()}
+        raise Invalid(named) from None
 
 
-def _name_of(field: str) -> str:
+def _name_of(field: str, sent: Mapping[str, Any]) -> str:
     """Return what a client calls a field of core's: those of the source come by their own names."""
     first = field.partition(".")[0]
     if first in _RENAMED:
         return _RENAMED[first]
-    return field if first in ConfigInput.model_fields else f"source.{field}"
+    return field if first in ConfigInput.model_fields or first in sent else f"source.{field}"

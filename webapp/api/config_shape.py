@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
 from core import configs, states
 from core.config_facts import facts
@@ -90,6 +90,7 @@ ConfigRequest: type[BaseModel] = create_model(
         "compression": (bool | Literal["auto", "off", "max"] | None, None),
         "destinations": (list[DestinationInput] | None, None),
         "retention": (RetentionRule | None, None),
+        "metadata": (dict[str, JsonValue] | None, Field(default=None, description="A client's own data.")),
         "storage": (ShortStorage | None, None),
         "encryption": (Encryption | None, None),
     },

@@ -55,8 +55,8 @@ def snakify(value: Any, place: str = "") -> Any:
 
 def _field(name: str, place: str) -> str:
     if "_" in name or not name.isascii() or not name.isprintable() or to_camel(to_snake(name)) != name:
-        where = f"{place}." if place else ""
-        raise Invalid({f"{where}{ascii(name)[1:-1][:80]}": "This field is not known."})
+        where, shown = f"{place}." if place else "", ascii(name)[:80]
+        raise Invalid({f"{where}{shown[1:-1]}": f"{shown} is not known: names are in camelCase."})
     return to_snake(name)
 
 
