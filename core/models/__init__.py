@@ -14,8 +14,8 @@ from core.models.user import LoginFailure, LoginSession, User
 
 __all__ = [
     "Alert",
-    "Channel",
     "ApiToken",
+    "Channel",
     "Config",
     "Copy",
     "Delivery",
