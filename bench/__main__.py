@@ -8,12 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-from bench import contenders, report, s3_server, workloads
+from bench import contenders, postgres_server, report, s3_server, workloads
 from bench.contenders import PROJECT
+from bench.results import Results
 from bench.steps import Bench
 
-PARTS = ("tree", "image", "scale", "s3")
-ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1}
+PARTS = ("scale", "tree", "image", "s3", "postgres")  # scale first: restores of others leave many files
+ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1, "postgres": 3}
+PGBENCH_SCALE = 70  # 1 GB on the server
 RESULTS = PROJECT / "bench" / "RESULTS.md"
 
 
@@ -39,48 +41,76 @@ def _remarks(options: argparse.Namespace) -> list[str]:
         found.append(
             f"The workloads have 1/{options.smaller} of their size: the targets are meant for the whole."
         )
-    if not options.quick and not contenders.borg():
+    if not options.quick and not contenders.borg() and {"tree", "image"} & {*options.only}:
         found.append("borg is not installed and left out (`sh bench/install_borg.sh`).")
-    if "s3" in options.only and not s3_server.rclone():
-        found.append("rclone is not installed: the steps with S3 are left out (requirements-dev.txt has it).")
     return found
 
 
-def _run(bench: Bench, options: argparse.Namespace) -> None:
+def _lacking() -> dict[str, str]:
+    """Return the parts that cannot be run here, and why."""
+    found = {}
+    if not s3_server.rclone():
+        found["s3"] = "rclone is not installed (requirements-dev.txt has it)"
+    if not postgres_server.program("pgbench"):
+        found["postgres"] = "PostgreSQL is not installed (Debian: postgresql)"
+    return found
+
+
+def _run(name: str, bench: Bench, options: argparse.Namespace) -> None:
+    """Build the data of one part, if it is not there yet, and measure."""
     data, part = options.folder / "data", options.smaller
-    rounds = {name: options.rounds or ROUNDS[name] for name in PARTS}
+    rounds = options.rounds or ROUNDS[name]
     data.mkdir(parents=True, exist_ok=True)
-    if {"tree", "s3"} & {*options.only}:
-        tree = workloads.mixed_tree(data, 150_000 // part)
-    if {"image", "s3"} & {*options.only}:
-        image = workloads.disk_image(data, max(64, 4096 // part // 64 * 64))
-    if "scale" in options.only:
-        small = [workloads.small_files(data, count // part) for count in (100_000, 1_000_000)]
-        bench.scale(small, rounds["scale"])  # first: the restores of the others leave many files
-    if "tree" in options.only:
-        bench.tree(tree, rounds["tree"])
-    if "image" in options.only:
-        bench.image(image, rounds["image"])
-    if "s3" in options.only and s3_server.rclone():
-        bench.s3(tree, image, rounds["s3"])
+    match name:
+        case "scale":
+            counts = (100_000, 1_000_000)
+            bench.scale([workloads.small_files(data, count // part) for count in counts], rounds)
+        case "tree":
+            bench.tree(_tree(data, part), rounds)
+        case "image":
+            bench.image(_image(data, part), rounds)
+        case "s3":
+            bench.s3(_tree(data, part), _image(data, part), rounds)
+        case "postgres":
+            bench.postgres(max(1, PGBENCH_SCALE // part), rounds)
+
+
+def _tree(data: Path, part: int) -> Path:
+    return workloads.mixed_tree(data, 150_000 // part)
+
+
+def _image(data: Path, part: int) -> Path:
+    return workloads.disk_image(data, max(64, 4096 // part // 64 * 64))
+
+
+def _measure(name: str, bench: Bench, options: argparse.Namespace, remarks: list[str]) -> None:
+    """Run one part, print its report, and keep it if asked."""
+    began, bench.results = time.monotonic(), Results()
+    _run(name, bench, options)
+    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
+    text = report.text(bench.results, command, (time.monotonic() - began) / 60, remarks)
+    print(f"\n## {name}\n\n{text}", flush=True)
+    if options.keep:
+        kept = RESULTS.read_text() if RESULTS.exists() else ""
+        RESULTS.write_text(report.renewed(kept, name, text, PARTS))
 
 
 def main() -> None:
-    """Run what was asked for."""
-    options, began = _arguments(), time.monotonic()
-    remarks = _remarks(options)
-    print("\n".join(remarks), flush=True)
+    """Run the parts that were asked for, each by itself."""
+    options = _arguments()
+    remarks, lacking = _remarks(options), _lacking()
+    left_out = {name: why for name, why in lacking.items() if name in options.only}
+    print(
+        "\n".join([*remarks, *(f"{name} is left out: {why}." for name, why in left_out.items())]), flush=True
+    )
     bench = Bench(options.folder, with_borg=not options.quick)
     bench.remove_restored()
     try:
-        _run(bench, options)
+        for name in PARTS:
+            if name in options.only and name not in lacking:
+                _measure(name, bench, options, remarks)
     finally:
         bench.remove_restored()
-    command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
-    text = report.text(bench.results, command, (time.monotonic() - began) / 60, remarks)
-    print(text)
-    if options.keep:
-        RESULTS.write_text(text)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bench import postgres_server
 
 PASSWORD = "bench only"
 PROJECT = Path(__file__).parent.parent
@@ -65,6 +68,10 @@ class Contender:
         """Return the command that reads and checks everything."""
         return None
 
+    def dump(self, url: str) -> Sequence[str] | None:
+        """Return the command that takes a database into the repository."""
+        return None
+
 
 class Restic(Contender):
     """Debian's restic, with its cache, as people run it."""
@@ -92,6 +99,9 @@ class Restic(Contender):
     def check(self) -> Sequence[str] | None:
         return self._command("check", "--read-data")
 
+    def dump(self, url: str) -> Sequence[str] | None:
+        return _piped(url, self._command("backup", "--stdin", "--stdin-filename", "pgbench.dump"))
+
 
 class Holdfast(Restic):
     """This project's engine through its own command line, with its cache, as people run it."""
@@ -99,6 +109,13 @@ class Holdfast(Restic):
     def _command(self, *arguments: str) -> list[str]:
         cache = ["--cache-dir", str(self.home / "cache")]
         return [sys.executable, "-m", "repository", "--quiet", "-r", self.repository, *cache, *arguments]
+
+
+class HoldfastJob(Holdfast):
+    """The engine as a backup job uses it: it runs pg_dump, and counts the rows in the dump's snapshot."""
+
+    def dump(self, url: str) -> Sequence[str]:
+        return [sys.executable, "-m", "bench.dump_into", self.repository, url, postgres_server.DATABASE]
 
 
 class HoldfastUnchecked(Holdfast):
@@ -144,6 +161,21 @@ class Plain(Contender):
         return ["cp", "-a", "--sparse=always", str(path), str(target)]
 
 
+class PlainDump(Contender):
+    """What PostgreSQL can do at all: pg_dump into nothing."""
+
+    def dump(self, url: str) -> Sequence[str]:
+        return ["sh", "-c", f"exec {shlex.join([*_PG_DUMP, f'--dbname={url}'])} > /dev/null"]
+
+
+_PG_DUMP = [postgres_server.program("pg_dump"), "--format=custom", "--compress=0"]
+
+
+def _piped(url: str, command: Sequence[str]) -> Sequence[str]:
+    script = f"{shlex.join([*_PG_DUMP, f'--dbname={url}'])} | {shlex.join(command)}"
+    return ["bash", "-o", "pipefail", "-c", script]
+
+
 def borg() -> str:
     """Return the path of borg, empty if it is not installed."""
     return str(OWN_BORG) if OWN_BORG.exists() else shutil.which("borg") or ""
@@ -162,6 +194,17 @@ def on_disk(folder: Path, *, with_borg: bool) -> list[Contender]:
         base = {"BORG_PASSPHRASE": PASSWORD, "BORG_BASE_DIR": str(folder / "borg-home")}
         found.append(Borg("borg", folder / "borg", base, rounds=1))
     return found
+
+
+def of_databases(folder: Path) -> list[Contender]:
+    """Return who takes databases, with a repository below `folder`."""
+    secret = {"RESTIC_PASSWORD": PASSWORD}
+    return [
+        Restic("restic", folder / "restic", secret),
+        HoldfastJob("holdfast", folder / "holdfast", secret),
+        Holdfast("holdfast --stdin", folder / "stdin", secret),
+        PlainDump("plain", folder / "plain"),
+    ]
 
 
 def on_s3(folder: Path, bucket_url: str, secrets: dict[str, str]) -> list[Contender]:

@@ -1,4 +1,4 @@
-"""Run a command as a whole process tree: wall time, and the peak of the memory of all its processes."""
+"""Run a command as a whole process tree: wall and CPU time, and the peak of the memory of all of it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,14 @@ SAMPLE_EVERY_S = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """Wall seconds; peak of the sum of PSS over the process tree, in MiB (sampled, so a lower bound)."""
+    """Wall seconds; peak of the sum of PSS over the process tree, in MiB (sampled, so a lower bound).
+
+    `cpu_s`: user and system seconds of the tree, and of the server that worked for it, if there is one.
+    """
 
     seconds: float
     peak_mib: float
+    cpu_s: float
 
 
 class CommandFailed(Exception):
@@ -25,14 +29,25 @@ class CommandFailed(Exception):
 
 
 def run(
-    command: Sequence[str], *, env: Mapping[str, str], cwd: str, log: str, ok: Sequence[int] = (0,)
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: str,
+    log: str,
+    ok: Sequence[int] = (0,),
+    server: int | None = None,
 ) -> Measurement:
-    """Run `command`, its output in the file `log`. Raises CommandFailed unless its exit code is in `ok`."""
+    """Run `command`, its output in the file `log`. Raises CommandFailed unless its exit code is in `ok`.
+
+    `server`: the process whose children work for the command, and end with it.
+    """
     with open(log, "wb") as output:
+        before = _cpu_of(server)
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=output, stderr=output, env=dict(env), cwd=cwd)
         sampler = _Sampler(process.pid)
-        code = process.wait()
+        _, status, usage = os.wait4(process.pid, 0)
+        code = process.returncode = os.waitstatus_to_exitcode(status)
         seconds = time.monotonic() - started
     peak = sampler.stop()
     if code not in ok:
@@ -40,7 +55,17 @@ def run(
             raise CommandFailed(
                 f"{' '.join(command)}: exit {code}\n{output.read()[-2000:].decode(errors='replace')}"
             )
-    return Measurement(seconds, peak / 1024)
+    cpu_s = usage.ru_utime + usage.ru_stime + _cpu_of(server) - before
+    return Measurement(seconds, peak / 1024, cpu_s)
+
+
+def _cpu_of(pid: int | None) -> float:
+    """Return the CPU seconds of a process and of its children that have ended."""
+    if pid is None:
+        return 0
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
 class _Sampler(threading.Thread):

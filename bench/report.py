@@ -5,32 +5,48 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
-from bench import contenders, results, s3_server
+from bench import contenders, postgres_server, results, s3_server
 from bench.results import MEASURE_OF_ALL, Results
 
 # Written by hand: for each target that is missed, where the time goes and what was tried.
 MISSED = Path(__file__).with_name("MISSED.md")
+_HEAD = """# Side by side
+
+Written by `python -m bench --keep`, each part by itself: `--only PART` renews it and leaves the others.
+"""
+_SECTION = re.compile(r"^## (\S+)\n(.*?)(?=^## |\Z)", re.M | re.S)
 
 
 def text(found: Results, command: str, minutes: float, remarks: list[str]) -> str:
-    """Return the whole report as Markdown."""
+    """Return the report of one part as Markdown, without its heading."""
     parts = [
-        f"# Measured by `{command}`",
+        f"Measured by `{command}` in {minutes:.1f} minutes. Seconds, CPU seconds, and memory (PSS of all "
+        "processes, sampled) are medians; ratios are to restic.",
         machine(),
-        f"It took {minutes:.1f} minutes. Seconds, and memory (PSS of all processes, sampled), are medians.",
         *remarks,
         _table(found),
     ]
-    parts += [_scale(found), _sizes(found), MISSED.read_text().strip()]
-    return "\n\n".join(filter(None, parts)) + "\n"
+    parts += [_scale(found), _dumps(found) if _is_of_dumps(found) else _sizes(found)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def renewed(kept: str, part: str, report: str, order: Sequence[str]) -> str:
+    """Return the page `kept` with the report of one part put in, or in the place of its last one."""
+    found = dict(_SECTION.findall(kept)) | {part: report}
+    known = [name for name in order if name in found]
+    sections = [f"## {name}\n\n{found[name].strip()}\n" for name in known]
+    return "\n".join([_HEAD, *sections, MISSED.read_text()])
 
 
 def machine() -> str:
     """Describe where and with what this ran."""
     tools = [["restic", "version"], [contenders.borg(), "--version"], ["zstd", "--version"]]
+    tools += [[postgres_server.program("postgres"), "--version"]]
     tools += [
         [s3_server.rclone(), "version"],
         ["git", "-C", str(contenders.PROJECT), "rev-parse", "--short", "HEAD"],
@@ -43,8 +59,8 @@ def machine() -> str:
 
 def _table(found: Results) -> str:
     lines = [
-        "| step | who | seconds | of each run | ratio | peak MiB | ratio | target (ratio) | met |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| step | who | seconds | of each run | ratio | CPU s | ratio | peak MiB | ratio | target | met |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for step, runs in found.runs.items():
         lines += [_row(found, step, who) for who in runs]
@@ -53,13 +69,16 @@ def _table(found: Results) -> str:
 
 def _row(found: Results, step: str, who: str) -> str:
     seconds, peak = found.seconds(step, who) or 0, found.peak_mib(step, who) or 0
+    cpu = found.cpu_s(step, who) or 0
     each = " ".join(f"{run.seconds:.1f}" for run in found.runs[step][who])
     targets = results.verdicts(found, step, who)
     wanted = ", ".join(words for words, _ in targets)
-    return (
-        f"| {step} | {who} | {seconds:.2f} | {each} | {_ratio(seconds, found.seconds(step, MEASURE_OF_ALL))} "
-        f"| {peak:.0f} | {_ratio(peak, found.peak_mib(step, MEASURE_OF_ALL))} | {wanted} | {_met(targets)} |"
+    numbers = (
+        f"{seconds:.2f} | {each} | {_ratio(seconds, found.seconds(step, MEASURE_OF_ALL))} | {cpu:.2f} | "
+        f"{_ratio(cpu, found.cpu_s(step, MEASURE_OF_ALL))} | {peak:.0f} | "
+        f"{_ratio(peak, found.peak_mib(step, MEASURE_OF_ALL))}"
     )
+    return f"| {step} | {who} | {numbers} | {wanted} | {_met(targets)} |"
 
 
 def _met(targets: list[tuple[str, bool]]) -> str:
@@ -109,6 +128,42 @@ def _sizes(found: Results) -> str:
                 wanted, met = f"≤ {results.SIZE.limit}", _met([("size", size / base <= results.SIZE.limit)])
             lines.append(f"| {step} | {who} | {size / 2**20:.1f} | {_ratio(size, base)} | {wanted} | {met} |")
     return "\n".join(lines) if found.sizes else ""
+
+
+def _is_of_dumps(found: Results) -> bool:
+    return any("dump" in step for step in found.sizes)
+
+
+def _dumps(found: Results) -> str:
+    """Return the table of what each dump added to its repository, held against the first."""
+    lines = [
+        "| dump | who | repository, MiB | ratio | added, MiB | of the first | target | met |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    before: dict[str, int] = {}
+    firsts: dict[str, int] = {}
+    for number, (step, sizes) in enumerate(found.sizes.items()):
+        for who, size in sizes.items():
+            firsts.setdefault(who, size)
+            added = size - before.get(who, 0)
+            base = sizes.get(MEASURE_OF_ALL)
+            share = added / firsts[who]
+            wanted, met = _judge_dump(number, share, size / base) if base and who == "holdfast" else ("", "")
+            numbers = f"{size / 2**20:.1f} | {_ratio(size, base)} | {added / 2**20:.1f} | {share:.1%}"
+            lines.append(f"| {step} | {who} | {numbers} | {wanted} | {met} |")
+            before[who] = size
+    return "\n".join(lines)
+
+
+def _judge_dump(number: int, share: float, ratio: float) -> tuple[str, str]:
+    """Return the target of a dump and whether it is met: the first's size, the second's share; then none."""
+    if number == 0:
+        return f"size ≤ {results.SIZE_OF_DUMPS.limit:.2f}", _met(
+            [("size", ratio <= results.SIZE_OF_DUMPS.limit)]
+        )
+    if number == 1:
+        return f"adds ≤ {results.ADDED:.0%}", _met([("added", share <= results.ADDED)])
+    return "", ""
 
 
 def _ratio(value: float, base: float | None) -> str:

@@ -7,8 +7,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import contenders, measure, s3_server, workloads
+from bench import contenders, measure, postgres_server, s3_server, workloads
 from bench.contenders import PROJECT, Contender
+from bench.postgres_server import PostgresServer
 from bench.results import Results
 
 
@@ -17,6 +18,7 @@ class Bench:
 
     def __init__(self, folder: Path, *, with_borg: bool) -> None:
         self.folder, self.results = folder, Results()
+        self._server: int | None = None
         self.contenders = contenders.on_disk(folder, with_borg=with_borg)
         self._restored = folder / "restored"
         self._restores = 0
@@ -53,6 +55,26 @@ class Bench:
             for who in _turns(self.contenders[:2], rounds):
                 self._step(f"{int(count):,} small files: first backup", who, who.backup(path))
 
+    def postgres(self, scale: int, rounds: int) -> None:
+        """First dump of a pgbench database; then dumps after changes in a row, and here and there."""
+        everybody = contenders.of_databases(self.folder)
+        with postgres_server.serving(scale) as server:
+            self._server = server.pid
+            for who in _turns(everybody, rounds):
+                self._dump("first dump", who, server)
+            postgres_server.change_in_a_row(server, scale)
+            for who in everybody[:-1]:
+                self._dump("1 % changed, 1 % more", who, server)
+            postgres_server.change_here_and_there(server, scale)
+            for who in everybody[:-1]:
+                self._dump("every hundredth row changed", who, server)
+            self._server = None
+
+    def _dump(self, what: str, who: Contender, server: PostgresServer) -> None:
+        self._step(f"pgbench: {what}", who, who.dump(server.url))
+        if who.name != "plain":
+            self.results.add_size(f"pgbench: {what}", who.name, who.size_bytes())
+
     def s3(self, tree: Path, image: Path, rounds: int) -> None:
         """The mixed tree and the image again, to the same S3 server on loopback."""
         _warm(tree)
@@ -79,9 +101,13 @@ class Bench:
             who.init()
         os.sync()  # nobody waits for what another has left to be written
         log = str(self.folder / "last.log")
-        measured = measure.run(command, env=who.env(), cwd=str(PROJECT), log=log)
+        measured = measure.run(command, env=who.env(), cwd=str(PROJECT), log=log, server=self._server)
         self.results.add(step, who.name, measured)
-        print(f"{step:36} {who.name:20} {measured.seconds:8.2f} s {measured.peak_mib:7.0f} MiB", flush=True)
+        print(
+            f"{step:36} {who.name:20} {measured.seconds:8.2f} s {measured.cpu_s:8.2f} CPU s "
+            f"{measured.peak_mib:7.0f} MiB",
+            flush=True,
+        )
 
     def _restore(self, step: str, who: Contender, path: Path) -> None:
         """Restore into a folder that never was there before.
