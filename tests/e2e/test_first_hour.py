@@ -12,8 +12,11 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import need_program
-from tests.e2e import walk
+from tests.e2e import walk, walk_database
 from tests.e2e.installed import Installed, copy_project
+from tests.servers.postgres import Cluster, postgres
+
+__all__ = ["postgres"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -171,6 +174,20 @@ def test_a_second_copy_on_another_disk(holdfast: Installed, page: Page, home: Pa
     page.get_by_role("button", name="Read this copy").click()
     expect(page.get_by_role("main")).to_contain_text("the copy on Second disk")
     expect(page.get_by_role("main")).to_contain_text("sparse")
+
+
+def test_a_database_comes_back_with_its_rows_proven(
+    holdfast: Installed, page: Page, postgres: Cluster
+) -> None:
+    shop = postgres.create("Läden & <1>", "CREATE TABLE articles AS SELECT generate_series(1, 1234) AS id")
+    walk_database.make_config(page, holdfast.url, "Web shop", postgres.tcp, shop)
+    walk.watch_job(page)
+    expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+    walk_database.restore_newest(page, to=f"{shop} again")
+    walk.watch_job(page)
+    expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+    assert walk_database.rows_of(page, "public.articles") == ["public.articles", "1,234", "1,234", "equal"]
+    assert postgres.ask("SELECT count(*), sum(id) FROM articles", f"{shop} again") == [(1234, 761995)]
 
 
 def test_a_taken_port_is_named(holdfast: Installed) -> None:
