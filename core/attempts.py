@@ -40,6 +40,10 @@ class Waiting(HoldfastError):
     """The job cannot go on now, and may later: it goes back into the queue, waiting for `message`."""
 
 
+class WaitingForJob(Waiting):
+    """The same, for another job: that one ends sooner or later, so there is no limit to it."""
+
+
 class Stopped(Cancelled):
     """The process was told to end (a shutdown, a service stop); nobody cancelled the job."""
 
@@ -157,8 +161,8 @@ def _write_end(attempt: Attempt, outcome: Outcome, also: Callable[[Session], Non
             also(session)
 
 
-def wait_for(attempt: Attempt, reason: str) -> bool:
-    """Put the job back into the queue, waiting for `reason`. False if it has waited for an hour already.
+def wait_for(attempt: Attempt, reason: str, at_most: timedelta | None = WAIT_AT_MOST) -> bool:
+    """Put the job back into the queue, waiting for `reason`. False if it has waited for so long already.
 
     Raises Cancelled if somebody asked for that meanwhile.
     """
@@ -166,11 +170,12 @@ def wait_for(attempt: Attempt, reason: str) -> bool:
     with attempt.writing, write() as session:
         job = session.get(Job, attempt.job_id)
         since = _waiting_since(job, now) if job is not None else now
-        if job is None or now - since >= WAIT_AT_MOST:
+        if job is None or (at_most is not None and now - since >= at_most):
             return False
         if job.cancel_requested_at is not None:
             raise Cancelled("cancelled on request")
-        parameters = {**job.parameters, "waiting_since": since.isoformat()}
+        limited = {} if at_most is None else {"waiting_since": since.isoformat()}
+        parameters = {**job.parameters, **limited}
         _update(
             session, attempt, status="queued", phase="waiting", waiting_reason=reason, enqueued_at=None,
             not_before=now + RETRY_AFTER, parameters=parameters,

@@ -24,7 +24,7 @@ from core.readback import read_back, reject
 from core.reconcile import TAG, Findings, add_point, reconcile
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.compression import Mode
-from repository.entries import Problem
+from repository.entries import Problem, Source
 from repository.errors import Damaged, RepositoryError
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
@@ -183,7 +183,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     for line in config_source.told(source):
         attempt.log.add("info", line)
-    outcome = failover.told(_outcome(result), task.passed_over)
+    outcome = failover.told(_outcome(result, source), task.passed_over)
     tell_lost_packs(attempt.log, task.record_id, result.lost_packs)
     db.session.rollback()
     attempt.log.add("info", f"Snapshot {result.snapshot_hex[:8]} is stored; reading it back.")
@@ -250,9 +250,9 @@ def _log_findings(attempt: Attempt, found: Findings) -> None:
         )
 
 
-def _outcome(result: BackupResult) -> Outcome:
+def _outcome(result: BackupResult, source: Source) -> Outcome:
     stored = (
-        f"{words.count(result.files_total, 'file')} ({words.size(result.bytes_processed)}), "
+        f"{config_source.read(source, result.files_total)} ({words.size(result.bytes_processed)}), "
         f"adding {words.size(result.bytes_added_packed)} to the storage"
     )
     counts = {each.name: getattr(result, each.name) for each in fields(Tally)}
@@ -268,6 +268,6 @@ def _outcome(result: BackupResult) -> Outcome:
             counts=counts,
             problems=problems,
         )
-    changed = f"; {words.count(result.problems_changed, 'file')} changed while being read" if problems else ""
+    changed = f"; {config_source.changed(source, problems)}" if problems else ""
     meaning = "Everything asked for is in the new point; a sample of it was read back from the storage."
     return Outcome("completed", f"Stored {stored}{changed}.", meaning, counts=counts, problems=problems)

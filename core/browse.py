@@ -86,6 +86,16 @@ def stream_folder(
     return _download(point, copy_id, lambda repo, snapshot: stream(repo, snapshot, path))
 
 
+def look(
+    point: Point, use: Callable[[Repository, Snapshot], T], path: bytes = b"/", copy_id: int | None = None
+) -> T:
+    """Return what `use` makes of the opened repository and the point's snapshot; it may be called twice.
+
+    Raises as list_dir, about `path`.
+    """
+    return _read(point, copy_id, use, path)
+
+
 def _find_node(point: Point, copy_id: int | None, path: bytes) -> Node:
     return _read(point, copy_id, lambda repo, snapshot: engine.find_node(repo, snapshot, path), path)
 

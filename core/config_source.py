@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from core import secrets, source_config, source_database, source_files
+from core import secrets, source_config, source_database, source_files, words
 from core.errors import Invalid
 from core.models import Config
 from core.source_config import ConfigSource
@@ -68,6 +68,11 @@ def keep_secrets(config: Config, source: OneSource) -> None:
             raise Invalid({"password": text})
 
 
+def is_of_this_machine(config: Config) -> bool:
+    """Tell whether a config reads files of this machine."""
+    return isinstance(as_stored(config), TreeSource)
+
+
 def password_of(config: Config) -> str:
     """Return the password of a config's server, "" if it has none. Raises SealBroken."""
     sealed = config.secrets_sealed
@@ -107,6 +112,21 @@ def plan(source: OneSource) -> list[str]:
         left_out = source_files.left_out_below(source)
         return lines + [f"Left out, as always: {place} ({reason})." for place, reason in left_out]
     return lines + ([source_database.NOT_ACROSS] if source.which == "all" or source.databases[1:] else [])
+
+
+def read(opened: Source, files: int) -> str:
+    """Say how much was read, in the words of the source: 2 databases, or 30 files."""
+    if isinstance(opened, PostgresSource):
+        return words.count(len(opened.manifest.databases), "database")
+    return words.count(files, "file")
+
+
+def changed(opened: Source, count: int) -> str:
+    """Say what happened to so many things while they were read, that the point does not show whole."""
+    if isinstance(opened, PostgresSource):
+        was = "was" if count == 1 else "were"
+        return f"{words.count(count, 'database')} {was} made while it ran, and will be in the next point"
+    return f"{words.count(count, 'file')} changed while being read"
 
 
 def told(opened: Source) -> list[str]:

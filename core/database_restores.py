@@ -103,11 +103,6 @@ def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
         return job
 
 
-def safety_job_of(job: Job) -> int | None:
-    """Return the backup that must have ended well before a restore in place touches anything."""
-    return job.parameters.get("safety_job")
-
-
 def _parameters(session: Session, point: Point, given: DatabaseRestoreInput, trigger: str) -> dict[str, int]:
     chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
     if not given.in_place or point.config is None:

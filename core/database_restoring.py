@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from core import attempts, database_restores, jobs, points, restores, words
-from core.attempts import Attempt, Waiting
+from core.attempts import Attempt, WaitingForJob
 from core.database_restores import DatabaseRestoreInput
 from core.db import db, utc_now
 from core.dead_locks import remove_dead_locks
@@ -59,14 +59,16 @@ def perform_database_restore(attempt: Attempt) -> Outcome:
 
 
 def _require_safety_dump(attempt: Attempt) -> None:
-    """Go on only with a good point of the database that is replaced. Raises Waiting, Refused."""
+    """Go on only with a good point of the database that is replaced. Raises WaitingForJob, Refused."""
     job = attempts.current(attempt)
-    safety_id = database_restores.safety_job_of(job)
+    safety_id = restores.safety_job_of(job)
     if safety_id is None:
         return
     safety = jobs.get(safety_id)
     if not safety.ended:
-        raise Waiting(f"the safety dump is not there yet: job {safety_id} is {safety.status}")
+        raise WaitingForJob(
+            f"its safety dump, job {safety_id}, is {safety.status}; nothing is touched before that is stored"
+        )
     name = restores.of_job(job.id).database["to"]
     made = points.of_job(safety_id)
     found = database_restores.manifest_of(made) if made is not None else None
@@ -194,8 +196,8 @@ def _judge(task: _Task, result: RestoreResult) -> Outcome:
             f"not as {task.given.to}.",
             f"{_untouched(task)}No table is known to lack rows, but something else is missing: an index, a "
             "right, a function.",
-            "Look at the log. Take it as it is with ALTER DATABASE … RENAME TO …, or drop it, mend what the "
-            "errors name, and restore again.",
+            "Look at the log. Take it as it is, or drop it, mend what the errors name and restore again: see "
+            "“Left by restores” of the config, or `flask backup leftovers`.",
         )
     if result.rows_unknown:
         return Outcome(

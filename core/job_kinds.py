@@ -24,7 +24,7 @@ from core import (
     storage_usage,
     storages,
 )
-from core.attempts import Attempt, AttemptLost, Stopped, Waiting
+from core.attempts import Attempt, AttemptLost, Stopped, Waiting, WaitingForJob
 from core.db import db
 from core.models import Job, RepositoryRecord, Storage
 from core.outcomes import Outcome
@@ -69,9 +69,12 @@ def _after(job_id: int, kind: str, config_id: str | None, went_well: bool) -> li
         storage_usage.measure_after(record.storage_id, job.bytes_added - freed)
     if kind == "retention":
         return pruning.follow()
-    if kind != "backup" or not config_id or not went_well:
+    if kind != "backup" or not config_id:
         return []
-    return [jobs.create_retention("backup", config_id).id, *copying.follow(config_id)]
+    waiting = restores.release(job_id, config_id)
+    if not went_well:
+        return waiting
+    return [*waiting, jobs.create_retention("backup", config_id).id, *copying.follow(config_id)]
 
 
 def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
@@ -81,7 +84,8 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
             return _PERFORM[kind](attempt)
         except (Locked, Waiting) as error:
             reason = _awaited(error)
-            if attempts.wait_for(attempt, reason):
+            endless = isinstance(error, WaitingForJob)
+            if attempts.wait_for(attempt, reason, None if endless else attempts.WAIT_AT_MOST):
                 return None
             outcome = outcomes.explain(error, _meaning(kind, config_id, error))
             outcome.summary = f"Waited for an hour in vain: {reason}."

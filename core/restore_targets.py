@@ -32,6 +32,19 @@ def refuse_target(target: str, tree_paths: Sequence[str]) -> str:
     return clean
 
 
+def refuse_in_place(paths: Sequence[bytes]) -> None:
+    """Refuse files to be written where they were. Raises Invalid (`include`) where that would do harm."""
+    for path in map(os.fsdecode, paths):
+        folder = os.path.dirname(path)
+        try:
+            refuse_target(folder, [])
+        except Invalid as error:
+            raise Invalid({"include": f"{path} cannot be put back. {error.message}"}) from error
+        real = os.path.join(os.path.realpath(folder), os.path.basename(path))
+        if any(real == root for root, _ in _protected()):
+            raise Invalid({"include": f"{path} cannot be put back: Holdfast keeps its own data there."})
+
+
 def _protected() -> Iterator[tuple[str, str]]:
     yield os.path.realpath(app_state.settings().data_dir), "Holdfast's own data folder"
     for root in storages.local_roots():

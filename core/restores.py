@@ -111,6 +111,20 @@ def get(restore_id: int) -> Restore:
     return found
 
 
+def safety_job_of(job: Job) -> int | None:
+    """Return the backup that must have ended well before a restore in place touches anything."""
+    return job.parameters.get("safety_job")
+
+
+def release(job_id: int, config_id: str) -> list[int]:
+    """Let the restores that waited for this safety backup go on now; return them, to be enqueued."""
+    queued = select(Job).where(Job.kind == "restore", Job.config_id == config_id, Job.status == "queued")
+    found = [job.id for job in db.session.scalars(queued) if safety_job_of(job) == job_id]
+    for restore_id in found:
+        jobs.hasten(restore_id)
+    return found
+
+
 def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> jobs.Page[Restore]:
     """Return the restores, newest first."""
     query = select(Restore).order_by(Restore.id.desc())

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from core import attempts, restores, words
+from core import attempts, config_restores, restores, words
 from core.attempts import Attempt
 from core.database_restoring import perform_database_restore
 from core.db import db
@@ -64,6 +64,7 @@ class _Task:
     restore_id: int
     copy_ids: tuple[int, ...]  # to be tried in this order
     target_path: str
+    place: str  # the same in words
     include: tuple[bytes, ...]
     conflict: Conflict
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
@@ -90,16 +91,27 @@ def _task(attempt: Attempt) -> _Task:
     row = restores.of_job(attempt.job_id)
     chosen = attempts.current(attempt).parameters.get("copy_id")
     include = tuple(path_from_token(token) for token in row.include.get("paths", []))
-    # Looked at again: a storage may have been set up there since the restore was asked for.
-    target = refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
     return _Task(
         row.id,
         copies_to_try(row.point, chosen),
-        target,
+        _target(attempt, row, include),
+        config_restores.place_of(include) if _is_in_place(attempt) else row.target_path,
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         None if include else (row.point.files, row.point.bytes),
     )
+
+
+def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
+    """Return the folder to write below; looked at again: a storage may have been set up there meanwhile."""
+    if _is_in_place(attempt):
+        config_restores.require_safety(attempt, include)
+        return "/"
+    return refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
+
+
+def _is_in_place(attempt: Attempt) -> bool:
+    return bool(attempts.current(attempt).parameters.get("in_place"))
 
 
 def _restore(
@@ -153,7 +165,7 @@ def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
     failed = max(missing.damaged + missing.refused, result.failed)
     if result.files + result.others + result.dirs == 0 and result.kept == 0:
         return Outcome(
-            "failed", f"Nothing was restored to {task.target_path}.", "The backup itself was not changed.",
+            "failed", f"Nothing was restored to {task.place}.", "The backup itself was not changed.",
             "Look at the list of problems, mend what it names, and restore again.",
         )  # fmt: skip
     if failed:
@@ -173,7 +185,7 @@ def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
         )
     if result.files + result.others == 0 and result.kept:
         return Outcome(
-            "warning", f"Nothing was written to {task.target_path}: {_kept(result, task)}.",
+            "warning", f"Nothing was written to {task.place}: {_kept(result, task)}.",
             "What was there already was left as it is, unchecked.",
             "Choose another rule or another folder to get the files as they were backed up.",
         )  # fmt: skip
@@ -195,7 +207,7 @@ def _kept(result: RestoreResult, task: _Task) -> str:
 
 
 def _done(result: RestoreResult, task: _Task) -> str:
-    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {task.target_path}"
+    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {task.place}"
     if result.kept:
         text += f"; {_kept(result, task)}"
     if result.renamed:

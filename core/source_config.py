@@ -9,7 +9,7 @@ from pydantic import AfterValidator
 from core import settings, source_files
 from core.source_files import Lines, TreeSource
 from repository.entries import Source
-from sources.config_bundle.environment import EnvironmentOptions
+from sources.config_bundle.environment import Document, EnvironmentOptions
 from sources.config_bundle.offers import find_offers
 from sources.config_bundle.source import DOCUMENT, EnvironmentSource, config_source, file_rules
 from sources.local import LocalSource
@@ -36,15 +36,24 @@ class ConfigSource(TreeSource):
 
 def open_source(source: ConfigSource) -> Source:
     """Return the files and the document beside them. Secrets are kept: every repository is encrypted."""
-    options = EnvironmentOptions(
-        settings.variables(source.variables), source.units, source.packages, source.services, secrets="keep"
-    )
+    options = _options(source)
     files = LocalSource(
         source.paths,
         rules=file_rules(source_files.rules_of(source), options),
         always_excluded=source_files.always_excluded(source.paths),
     )
     return config_source(files, EnvironmentSource(options))
+
+
+def document_now(source: ConfigSource) -> Document:
+    """Return the document as a backup would write it now."""
+    return EnvironmentSource(_options(source)).document
+
+
+def _options(source: ConfigSource) -> EnvironmentOptions:
+    return EnvironmentOptions(
+        settings.variables(source.variables), source.units, source.packages, source.services, secrets="keep"
+    )
 
 
 def offered_paths() -> list[str]:

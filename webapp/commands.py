@@ -12,6 +12,7 @@ import click
 from core import (
     clock,
     clock_watch,
+    config_restores,
     configs,
     copying,
     database_restores,
@@ -29,11 +30,16 @@ from core.restores import CONFLICTS
 from core.tokens import token_from_path
 from jobs import tasks
 from webapp import command_output as output
+from webapp.command_compare import compare, environment
 from webapp.command_follow import follow, worst
 from webapp.command_group import Group, prepare
+from webapp.command_leftovers import leftovers
 from webapp.command_users import user as user
 
 backup = Group("backup", help="Back up, restore and look after backups.")
+backup.add_command(compare)
+backup.add_command(environment)
+backup.add_command(leftovers)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="A source that is empty is meant to be.")
@@ -153,7 +159,8 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 @click.option(
     "--in-place",
     is_flag=True,
-    help="Replace the database of that name, after a safety dump; the old one is kept under another name.",
+    help="Replace the database of that name, after a safety dump (it is kept under another name); or, "
+    "of a configuration, the files named by --include, after a safety backup.",
 )
 @click.option("--no-owners", is_flag=True, help="Without owners, rights and roles: all is the user's.")
 @click.option(
@@ -180,17 +187,22 @@ def restore(
     max_wait: int,
     as_json: bool,
 ) -> None:
-    """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder, or a
-    dump in it into a new database."""
-    if (target is None) == (to_database is None):
+    """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder, a dump in
+    it into a new database, or chosen files of a configuration in their places."""
+    put_back = in_place and target is None and to_database is None
+    if (target is None) == (to_database is None) and not put_back:
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
-    found = _find_point(point, config_name, "database" if to_database else None)
+    found = _find_point(point, config_name, "database" if to_database else "config" if put_back else None)
     if to_database is not None:
         given = {
             "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
             "in_place": in_place, "server_config_id": _find_config(server_of).id if server_of else None,
         }  # fmt: skip
         job = database_restores.create(database_restores.validate(given), "command")
+        _make_safety_dump(job, max_wait, quiet=as_json)
+    elif put_back:
+        given = {"point_id": found.id, "include": _tokens(include)}
+        job = config_restores.create(config_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)
     else:
         job = restores.create(_files_wanted(found, str(target), include, conflict), "command")
@@ -199,7 +211,7 @@ def restore(
 
 def _make_safety_dump(job: Job, max_wait: int, *, quiet: bool) -> None:
     """Follow the backup that a restore in place waits for, if it is one."""
-    safety_id = database_restores.safety_job_of(job)
+    safety_id = restores.safety_job_of(job)
     if safety_id is None:
         return
     if nodes.worker_lives():
@@ -212,13 +224,15 @@ def _make_safety_dump(job: Job, max_wait: int, *, quiet: bool) -> None:
 def _files_wanted(point: Point, target: str, include: Sequence[str], conflict: str) -> restores.RestoreInput:
     given = {
         "point_id": point.id,
-        "include": [
-            token_from_path(os.fsencode(os.path.normpath("/" + path.lstrip("/")))) for path in include
-        ],
+        "include": _tokens(include),
         "target_path": os.path.abspath(target),
         "conflict": conflict,
     }
     return restores.validate(given)
+
+
+def _tokens(paths: Sequence[str]) -> list[str]:
+    return [token_from_path(os.fsencode(os.path.normpath("/" + path.lstrip("/")))) for path in paths]
 
 
 def _wanted(kind: str | None, config_name: str | None) -> Sequence[Config]:

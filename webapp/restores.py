@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import database_restores, points, restores, tokens
+from core import config_restores, database_restores, points, restores, tokens
 from core.errors import Conflict, Invalid, NotFound, Refused
 from jobs import tasks
 from webapp import access, answers, formats, forms
@@ -35,8 +35,13 @@ def new() -> ResponseReturnValue:
         )
     given = {name: values.get(name, "") for name in ("point_id", "copy_id")}
     point = points.get(_point_id(given["point_id"]))
-    if not chosen and values.get("as") != "files" and database_restores.is_of_databases(point):
-        return _database_page(forms.Form({**given, "owners": "yes", "where": "new"}), 200)
+    if not chosen and values.get("as") != "files":
+        if database_restores.is_of_databases(point):
+            return _database_page(forms.Form({**given, "owners": "yes", "where": "new"}), 200)
+        if config_restores.is_offered(point):
+            return answers.see_other(
+                url_for("compare.show", point_id=point.id, copy=_point_id(given["copy_id"]) or None)
+            )
     form = forms.Form({**given, "conflict": "keep"})
     return _form_page(form, chosen, 200)
 
@@ -71,7 +76,7 @@ def create_database() -> ResponseReturnValue:
         job = database_restores.create(database_restores.validate(given))
     except (Invalid, Refused, Conflict) as error:
         return _database_page(form.refuse(error, "to"), 422)
-    safety_id = database_restores.safety_job_of(job)
+    safety_id = restores.safety_job_of(job)
     tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
     return answers.see_other(url_for("jobs.show", job_id=job.id))
 

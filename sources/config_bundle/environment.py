@@ -11,12 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from sources.config_bundle.secret_values import SECRET_FILES, is_secret
+from sources.config_bundle.secret_values import MASK, SECRET_FILES, is_secret
 from sources.config_bundle.units import enabled_services, read_unit
 
 FORMAT = "holdfast-environment"
 VERSION = 1
-MASK = "********"
 Secrets = Literal["keep", "mask", "leave_out"]
 Document = dict[str, Any]
 

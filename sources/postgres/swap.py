@@ -33,6 +33,11 @@ class Leftover:
     kind: str
     size_bytes: int | None
 
+    @property
+    def meant_for(self) -> str:
+        """The name that it had, or was to get; cut short where that one is long."""
+        return _OURS.sub("", self.name)
+
 
 def mark(server: Server, name: str) -> None:
     """Say in a database's comment that a restore is writing to it."""
@@ -89,6 +94,12 @@ def leftovers(server: Server) -> list[Leftover]:
         for each in found
         if (match := _OURS.search(each.name))
     ]
+
+
+def names(server: Server) -> set[str]:
+    """Return the names of all databases. Raises ServerUnavailable."""
+    with server.reading() as session:
+        return {each.name for each in catalog.list_databases(session)}
 
 
 def _free_name(session: Session, name: str, now: datetime) -> str:

@@ -257,7 +257,7 @@ def test_in_place_the_old_database_is_dumped_first_and_kept_aside(
     job = database_restores.create(database_restores.validate(given))
     assert run(job).phase == "waiting"  # nothing is touched before the safety dump
     assert postgres.ask("SELECT count(*) FROM articles", shop) == [(10,)]
-    safety = run(jobs.get(database_restores.safety_job_of(job) or 0))
+    safety = run(jobs.get(restores.safety_job_of(job) or 0))
     assert safety.status == "completed"
     jobs.hasten(job.id)
     ended = run(jobs.get(job.id))
@@ -274,7 +274,7 @@ def test_without_a_good_safety_dump_nothing_is_touched(postgres: Cluster, shop: 
     back_up(config.id)
     given = {"point_id": latest(config).id, "to": shop, "in_place": True}
     job = database_restores.create(database_restores.validate(given))
-    jobs.request_cancel(database_restores.safety_job_of(job) or 0)
+    jobs.request_cancel(restores.safety_job_of(job) or 0)
     ended = run(jobs.get(job.id))
     assert (ended.status, "safety dump" in ended.summary) == ("failed", True)
     assert postgres.ask(f"SELECT datname FROM pg_database WHERE datname LIKE '{shop}%'") == [(shop,)]

@@ -1,0 +1,69 @@
+"""Two texts, line by line: what differs, with some lines around, and secrets masked."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from sources.config_bundle.secret_values import masked
+
+MOST_LINES = 20_000  # of either text; comparing more takes long
+_MOST_SHOWN = 2_000
+_AROUND = 3
+
+Sign = Literal["+", "-", " ", "@"]
+
+
+class Line(NamedTuple):
+    """One line of a diff: `+` only in the newer text, `-` only in the older, ` ` in both; `@`: where."""
+
+    sign: Sign
+    text: str
+
+
+def diff_lines(path: str, old: str, new: str, *, reveal: bool) -> tuple[list[Line], bool, bool]:
+    """Return the lines that lead from `old` to `new`; whether some were left out; whether some are masked.
+
+    `path` tells whether the whole file is secret. A secret that changed is seen to, though neither is shown.
+    """
+    left, right = _lines(old), _lines(new)
+    too_long = max(len(left), len(right)) > MOST_LINES
+    left, right = left[:MOST_LINES], right[:MOST_LINES]
+    shown = (left, right) if reveal else (masked(path, left), masked(path, right))
+    hidden = shown != (left, right)
+    lines = _unified(left, right, *shown) if left != right else []
+    return lines[:_MOST_SHOWN], too_long or len(lines) > _MOST_SHOWN, hidden
+
+
+def _unified(
+    left: Sequence[str], right: Sequence[str], left_shown: Sequence[str], right_shown: Sequence[str]
+) -> list[Line]:
+    lines: list[Line] = []
+    for group in difflib.SequenceMatcher(None, left, right).get_grouped_opcodes(_AROUND):
+        lines.append(Line("@", f"line {group[0][3] + 1}"))
+        for tag, first, last, new_first, new_last in group:
+            if tag == "equal":
+                lines += [Line(" ", printed(text)) for text in right_shown[new_first:new_last]]
+                continue
+            lines += [Line("-", printed(text)) for text in left_shown[first:last]]
+            lines += [Line("+", printed(text)) for text in right_shown[new_first:new_last]]
+    return lines
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines; one that ends a text without a line end is told apart."""
+    lines = text.split("\n")
+    if lines[-1]:
+        lines[-1] += "  [no line end]"
+    else:
+        lines.pop()
+    return lines
+
+
+def printed(text: str) -> str:
+    """Return a line with what cannot be printed escaped; tabs stay."""
+    return "".join(
+        char if char.isprintable() or char == "\t" else char.encode("unicode_escape").decode("ascii")
+        for char in text
+    )

@@ -1,0 +1,49 @@
+"""Two texts line by line, secrets masked but their change seen."""
+
+from __future__ import annotations
+
+from core import text_diff
+from core.text_diff import Line, diff_lines
+
+
+def test_what_differs_is_shown_with_lines_around() -> None:
+    old = "".join(f"line {number}\n" for number in range(30))
+    lines, more, hidden = diff_lines("/etc/x", old, old.replace("line 17\n", "other\n"), reveal=False)
+    assert lines == [
+        Line("@", "line 15"),
+        *(Line(" ", f"line {number}") for number in (14, 15, 16)),
+        Line("-", "line 17"),
+        Line("+", "other"),
+        *(Line(" ", f"line {number}") for number in (18, 19, 20)),
+    ]
+    assert (more, hidden) == (False, False)
+
+
+def test_a_changed_secret_is_seen_and_not_shown() -> None:
+    lines, _, hidden = diff_lines("/etc/x", "a=1\nTOKEN=old\n", "a=1\nTOKEN=new\n", reveal=False)
+    assert hidden
+    assert [(line.sign, line.text) for line in lines if line.sign in "+-"] == [
+        ("-", "TOKEN=********"),
+        ("+", "TOKEN=********"),
+    ]
+    lines, _, hidden = diff_lines("/etc/x", "TOKEN=old\n", "TOKEN=new\n", reveal=True)
+    assert ([line.text for line in lines if line.sign == "+"], hidden) == (["TOKEN=new"], False)
+
+
+def test_a_missing_line_end_and_odd_characters_are_seen() -> None:
+    lines, _, _ = diff_lines("/etc/x", "a", "a\n", reveal=False)
+    assert [line.text for line in lines if line.sign != "@"] == ["a  [no line end]", "a"]
+    lines, _, _ = diff_lines("/etc/x", "", "\x1b[2J\r\tx\n", reveal=False)
+    assert lines[-1].text == "\\x1b[2J\\r\tx"
+
+
+def test_equal_texts_have_no_lines() -> None:
+    assert diff_lines("/etc/x", "a\n", "a\n", reveal=False) == ([], False, False)
+    assert diff_lines("/etc/x", "", "", reveal=False)[0] == []
+
+
+def test_long_texts_are_cut_and_it_is_said() -> None:
+    text = "".join(f"{number}\n" for number in range(text_diff.MOST_LINES + 1))
+    lines, more, _ = diff_lines("/etc/x", "", text, reveal=False)
+    assert more
+    assert len(lines) <= 2_000
