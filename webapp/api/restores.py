@@ -97,7 +97,7 @@ def restore_job(job_id: int, body: OfPoint) -> Given:
 def _start(point_id: int, body: OfPoint) -> Given:
     given = body.model_dump(include={"copy_id"}) | {"point_id": point_id}
     job = _of_files(given, body) if body.database is None else _of_database(given, body.database, body)
-    safety_id = database_restores.safety_job_of(job)
+    safety_id = restores.safety_job_of(job)
     tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
     made = restores.of_job(job.id)
     where = url_for("api.get_restore", restore_id=made.id)
