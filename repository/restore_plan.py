@@ -10,6 +10,13 @@ from repository.entries import Entry, Problem, TargetError
 from repository.errors import BlobNotFound, Damaged
 from repository.lookup import is_safe_name
 from repository.repository import Repository
+from repository.restore_actions import Action as Action
+from repository.restore_actions import LeaveDir as LeaveDir
+from repository.restore_actions import LeaveFile as LeaveFile
+from repository.restore_actions import MakeDir as MakeDir
+from repository.restore_actions import MakeLink as MakeLink
+from repository.restore_actions import MakeSpecial as MakeSpecial
+from repository.restore_actions import WriteFile as WriteFile
 from repository.tree import Node, decode_tree, entry_from_node
 
 Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
@@ -20,59 +27,6 @@ Holds = Callable[[bytes, Entry, Sequence[bytes]], bool]
 
 RENAMED_SUFFIX = b".restored"
 _LONGEST_NAME = 255  # bytes, as all usual file systems have it
-
-
-@dataclass(frozen=True, slots=True)
-class MakeDir:
-    """Make sure of a directory. `path` is the place at the target, here and below."""
-
-    path: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveDir:
-    """Everything below is written; set the metadata, unless the directory is to be left as it was."""
-
-    path: bytes
-    entry: Entry | None
-
-
-@dataclass(frozen=True, slots=True)
-class WriteFile:
-    """Write a file; its blobs follow in the stream, in order."""
-
-    path: bytes
-    entry: Entry
-    content: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class MakeLink:
-    """Make a hard link to `first`, a file of this restore; `content` is for when that one failed."""
-
-    path: bytes
-    entry: Entry
-    first: bytes
-    content: Sequence[bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class MakeSpecial:
-    """Make a symlink, fifo or device."""
-
-    path: bytes
-    entry: Entry
-
-
-@dataclass(frozen=True, slots=True)
-class LeaveFile:
-    """A file whose content is already what the snapshot says; only its metadata is to be set."""
-
-    path: bytes
-    entry: Entry
-
-
-Action = MakeDir | LeaveDir | WriteFile | LeaveFile | MakeLink | MakeSpecial
 
 
 @dataclass(slots=True)
