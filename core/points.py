@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import selectinload
 
 from core.db import db, utc_now
 from core.errors import NotFound
 from core.jobs import Page, paginate
-from core.models import Copy, Point, Storage
+from core.models import Config, Copy, Point, Storage
 
 # A point dated later than this from now was taken under a wrong clock, or somebody made it up.
 CLOCK_SLACK = timedelta(hours=24)
@@ -20,20 +20,32 @@ CLOCK_SLACK = timedelta(hours=24)
 
 def list_for(config_id: str | None, *, with_trashed: bool = True) -> Sequence[Point]:
     """Return the points of a config, newest first; None: those of no config. Forgotten ones are left out."""
-    query = select(Point).where(Point.config_id == config_id, Point.copies.any(_there()))
+    query = select(Point).where(Point.config_id == config_id, Point.copies.any(there()))
     if not with_trashed:
         query = query.where(Point.copies.any(live()))
     query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
     return list(db.session.scalars(query))
 
 
-def list_page(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> Page[Point]:
-    """Return one page of all points, or of a config's, newest first; trashed ones too, forgotten ones not."""
-    query = select(Point).where(Point.copies.any(_there()))
+def list_page(
+    *, config_id: str | None = None, page: int = 1, per_page: int = 50, of_no_config: bool = False
+) -> Page[Point]:
+    """Return one page of all points, or of a config's, newest first; trashed ones too, forgotten ones not.
+
+    `of_no_config`: only those that no config looks after.
+    """
+    query = select(Point).where(Point.copies.any(there()))
+    if of_no_config:
+        query = query.where(has_no_config())
     if config_id:
         query = query.where(Point.config_id == config_id)
     query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
     return paginate(query, page, per_page)
+
+
+def has_no_config() -> ColumnElement[bool]:
+    """Return the condition that no config looks after a point: it never had one, or that was deleted."""
+    return or_(Point.config_id.is_(None), Point.config.has(Config.deleted_at.is_not(None)))
 
 
 def get(point_id: int) -> Point:
@@ -198,8 +210,9 @@ def _why_gone(point: Point) -> str:
 
 def live() -> ColumnElement[bool]:
     """Return the condition that a copy counts for more than space; see is_live."""
-    return _there() & Copy.trashed_at.is_(None) & Copy.damaged_at.is_(None)
+    return there() & Copy.trashed_at.is_(None) & Copy.damaged_at.is_(None)
 
 
-def _there() -> ColumnElement[bool]:
+def there() -> ColumnElement[bool]:
+    """Return the condition that a copy's snapshot is still in its repository; see is_there."""
     return Copy.forgotten_at.is_(None) & Copy.lost_at.is_(None)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import secrets as random
-from collections.abc import Sequence
-from dataclasses import dataclass
-
 from sqlalchemy import delete as delete_rows
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy import update as update_rows
 from sqlalchemy.orm import Session
 
@@ -15,7 +12,6 @@ from core import (
     copying,
     instance,
     opened,
-    points,
     polynomial,
     providers,
     storage_inputs,
@@ -28,11 +24,9 @@ from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound, Refused, Unreachable
 from core.models import (
     Alert,
-    Config,
     Copy,
     Destination,
     Job,
-    Point,
     RepositoryRecord,
     Restore,
     Storage,
@@ -40,82 +34,12 @@ from core.models import (
 )
 from core.storage_inputs import StorageInput
 from core.storage_look import PREFIX, check, examine, not_reached
+from core.storage_uses import repository_ids, why_not_delete
 from repository.errors import RepositoryError
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageError
 from storage_adapters.prefixed import PrefixedAdapter
-
-_NAMED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Uses:
-    """What depends on a storage. `only_copies`: points, newest first, whose only good copy is there."""
-
-    configs: Sequence[Config]
-    only_copies: Sequence[Point]
-    copies: int
-
-
-def uses(storage_id: str) -> Uses:
-    """Return what depends on a storage. Raises NotFound.
-
-    Snapshots of no config, which were in an adopted repository before us, are nobody's only copy: they stay
-    where they are.
-    """
-    ids = _repository_ids(storages.get(storage_id))
-    configs, number = in_short(storage_id)
-    here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
-    elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.live())
-    only = select(Point).where(here, ~elsewhere, Point.config_id.is_not(None))
-    return Uses(configs, db.session.scalars(only.order_by(Point.taken_at.desc())).all(), number)
-
-
-def in_short(storage_id: str) -> tuple[Sequence[Config], int]:
-    """Return the configs that use a storage, and how many good copies it holds. Raises NotFound."""
-    ids = _repository_ids(storages.get(storage_id))
-    number = select(func.count()).select_from(Copy).where(Copy.repository_id.in_(ids), points.live())
-    return _using(ids), db.session.scalar(number) or 0
-
-
-def why_not_delete(storage_id: str) -> list[str]:
-    """Return what keeps a storage from being deleted, in sentences; empty if nothing does."""
-    found, reasons = uses(storage_id), []
-    if found.configs:
-        names = [config.name for config in found.configs]
-        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-        reasons.append(f"It is a destination of {', '.join(names[:_NAMED])}{more}.")
-    if found.only_copies:
-        point = found.only_copies[0]
-        name, zone = (point.config.name, point.config.timezone) if point.config else ("no config", "UTC")
-        number = words.count(len(found.only_copies), "point")
-        newest = f"the newest is {name}, {words.moment(point.taken_at, zone)}"
-        reasons.append(f"It holds the only copy of {number}; {newest}.")
-    elif away := _whole_only_away(storage_id):
-        names = sorted({other.name for other in away})
-        reasons.append(
-            f"It holds points whose other copies are all on {' and '.join(names)}, which cannot be reached."
-        )
-    job = storage_jobs.using(storages.get(storage_id))
-    if job is not None:
-        reasons.append(f"Job {job.id} is using it.")
-    return reasons
-
-
-def _whole_only_away(storage_id: str) -> list[Storage]:
-    """Return the storages out of reach that hold all other copies of a point that is also here."""
-    ids = _repository_ids(storages.get(storage_id))
-    others = Copy.repository_id.not_in(ids) & points.live()
-    answers = Copy.repository.has(RepositoryRecord.storage.has(Storage.unreachable_since.is_(None)))
-    here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
-    query = select(Point).where(here, ~Point.copies.any(others & answers), Point.config_id.is_not(None))
-    return [
-        copy.repository.storage
-        for point in db.session.scalars(query)
-        for copy in point.copies
-        if copy.repository_id not in ids and points.is_live(copy)
-    ]
 
 
 def delete(storage_id: str) -> None:
@@ -189,17 +113,6 @@ def replace_lost(storage_id: str, data: StorageInput) -> list[Job]:
     return _fill(record.id)
 
 
-def _repository_ids(storage: Storage) -> list[str]:
-    return [record.id for record in storage.repositories]
-
-
-def _using(repository_ids: Sequence[str]) -> Sequence[Config]:
-    using = select(Config).where(
-        Config.destinations.any(Destination.repository_id.in_(repository_ids)), Config.deleted_at.is_(None)
-    )
-    return db.session.scalars(using.order_by(func.lower(Config.name))).all()
-
-
 def _refuse_while_written(storage: Storage) -> None:
     """What a job writes to the old place would be missing at the new one, whatever its rows say."""
     job = storage_jobs.writing_to(storage)
@@ -211,7 +124,7 @@ def _refuse_while_written(storage: Storage) -> None:
 
 
 def _delete_rows(session: Session, storage: Storage) -> None:
-    ids = _repository_ids(storage)
+    ids = repository_ids(storage)
     copies = select(Copy.id).where(Copy.repository_id.in_(ids))
     session.execute(update_rows(Restore).where(Restore.copy_id.in_(copies)).values(copy_id=None))
     session.execute(delete_rows(Copy).where(Copy.repository_id.in_(ids)))

@@ -22,6 +22,7 @@ from repository.repository import Repository
 WITH_CONFIG = "deleted together with its config"
 # Jobs of ours end, and the next run empties the trash; one that never ends must not go unnoticed.
 MAY_WAIT = timedelta(hours=24)
+_BY_HAND = "removed by "
 
 _log = logging.getLogger(__name__)
 
@@ -40,8 +41,21 @@ def throw_in(repository_id: str, reasons: dict[int, str]) -> int:
     return number
 
 
+def by_hand(name: str) -> str:
+    """Return the reason for what a person put into the trash: that is not taken out to rescue anything."""
+    return f"{_BY_HAND}{name}"
+
+
+def is_by_hand(copy: Copy) -> bool:
+    """Tell whether a person put a copy into the trash."""
+    return copy.trashed_at is not None and copy.trash_reason.startswith(_BY_HAND)
+
+
 def rescue(config_id: str) -> None:
-    """Take the newest point out of the trash if no good one is left: the last good one is always kept."""
+    """Take the newest point out of the trash if no good one is left: the last good one is always kept.
+
+    What a person put there stays: only an admin may, and was told that it is the last.
+    """
     if points.latest(config_id) is not None:
         return
     query = select(Point).where(Point.config_id == config_id).order_by(Point.taken_at.desc())
@@ -57,7 +71,7 @@ def rescue(config_id: str) -> None:
 
 
 def _may_come_back(copy: Copy) -> bool:
-    return points.is_in_trash(copy) and copy.trash_reason != WITH_CONFIG
+    return points.is_in_trash(copy) and copy.trash_reason != WITH_CONFIG and not is_by_hand(copy)
 
 
 def empty(attempt: Attempt, repo: Repository, repository_id: str) -> tuple[int, list[str]]:
@@ -110,6 +124,8 @@ def _rescue_what_was_lost_elsewhere(repository_id: str) -> None:
 
 def _should_have_stayed_elsewhere(point: Point) -> bool:
     gone = [copy for copy in point.copies if copy.lost_at is not None or copy.damaged_at is not None]
+    if any(is_by_hand(copy) for copy in point.copies):
+        return False
     return not points.is_good(point) and any(copy.trashed_at is None for copy in gone)
 
 

@@ -30,6 +30,7 @@ from webapp import (
     page_values,
     pings,
     points,
+    removals,
     restores,
     security,
     sessions,
@@ -53,6 +54,7 @@ _PAGES = (
     configs,
     job_pages,
     points,
+    removals,
     restores,
     storages,
     alerts,
@@ -142,7 +144,9 @@ def _templates() -> str:
 
 
 def _register_commands(app: Flask) -> None:
-    from webapp import commands
+    from webapp import command_removals, commands
 
+    for command in command_removals.COMMANDS:
+        commands.backup.add_command(command)
     app.cli.add_command(commands.backup)
     app.cli.add_command(commands.user)

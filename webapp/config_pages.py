@@ -80,6 +80,11 @@ def all_names() -> list[Config]:
     return [*configs.list_all(), *configs.list_all(deleted=True)]
 
 
+def is_deleted(config_id: str) -> bool:
+    """Tell whether this is the id of a config that was deleted."""
+    return any(config.id == config_id for config in configs.list_all(deleted=True))
+
+
 def show_page(config: Config) -> ResponseReturnValue:
     """Render a config's page; of a deleted one, only its points."""
     formats.use_zone_of(config)

@@ -10,9 +10,9 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import browse, points, tokens
+from core import browse, point_removal, points, tokens
 from core.models import Point
-from webapp import access, answers, config_pages, downloads, formats
+from webapp import access, answers, config_pages, downloads, formats, removals
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
@@ -37,10 +37,15 @@ class Folder:
 @access.allow("viewer")
 def index() -> ResponseReturnValue:
     """List points, of one config or all."""
-    config_id = request.args.get("config", "")
-    found = points.list_page(config_id=config_id, page=request.args.get("page", 1, type=int))
+    chosen, no_config = request.args.get("config", ""), point_removal.choose()
+    page, lost = request.args.get("page", 1, type=int), chosen == removals.NO_CONFIG
     return render_template(
-        "points/index.html", page=found, chosen=config_id, configs=config_pages.all_names()
+        "points/index.html",
+        page=points.list_page(config_id=None if lost else chosen, page=page, of_no_config=lost),
+        chosen=chosen,
+        configs=config_pages.all_names(),
+        no_config=len(no_config),
+        removable=lost or config_pages.is_deleted(chosen),
     )
 
 
@@ -57,6 +62,8 @@ def show(point_id: int) -> ResponseReturnValue:
         crumbs=_crumbs(folder.path),
         choices=points.choices(point),
         in_use=browse.copy_in_use(point, folder.copy),
+        removable=point_removal.is_of_no_config(point) and points.is_good(point),
+        removed=any(point_removal.is_removed(copy) for copy in point.copies),
     )
 
 

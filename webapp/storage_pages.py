@@ -9,7 +9,7 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import configs, providers, pruning, storage_edit, storage_setup, storage_usage, storages
+from core import configs, point_removal, providers, pruning, storage_setup, storage_usage, storage_uses, storages
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
 from webapp import charts, storage_form
@@ -52,7 +52,7 @@ def cards() -> list[Card]:
 def card_of(storage: Storage) -> Card:
     """Return one storage in short. One on this machine is looked at; of others the row says how it stands."""
     trouble = _trouble(storage)
-    used_by, copies = storage_edit.in_short(storage.id)
+    used_by, copies = storage_uses.in_short(storage.id)
     storage = storages.get(storage.id)  # the look may have changed its row
     return Card(storage, storage_usage.of(storage), providers.where(storage), copies, used_by, trouble)
 
@@ -84,15 +84,21 @@ def form_page(
 
 def delete_page(storage: Storage, status: int = 200) -> ResponseReturnValue:
     """Render what deleting a storage means, or why it cannot be."""
-    reasons = storage_edit.why_not_delete(storage.id)
-    page = render_template("storages/delete.html", card=card_of(storage), reasons=reasons)
+    only_copies = storage_uses.uses(storage.id).only_copies
+    page = render_template(
+        "storages/delete.html",
+        reasons=storage_uses.why_not_delete(storage.id),
+        orphans=any(point_removal.is_of_no_config(point) for point in only_copies),
+        alone=storage_uses.alone_on(storage.id),
+        card=card_of(storage),
+    )
     return page, status
 
 
 def replace_page(storage: Storage, form: Form, status: int = 200) -> ResponseReturnValue:
     """Render the form that names a new place for a lost storage."""
     seen = _keys_of(form, ask=bool(form.error("host_keys")))
-    uses = storage_edit.uses(storage.id)
+    uses = storage_uses.uses(storage.id)
     page = render_template(
         "storages/replace.html", form=form, provider=storage.provider, storage=storage, seen=seen, uses=uses
     )

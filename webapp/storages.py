@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import pruning, storage_edit, storage_setup, storages
+from core import pruning, storage_edit, storage_setup, storage_uses, storages
 from core.errors import HoldfastError, Unreachable
 from jobs import tasks
 from webapp import access, answers, forms, storage_form, storage_pages
@@ -120,7 +120,7 @@ def delete(storage_id: str) -> ResponseReturnValue:
     """Forget a storage; what is on it stays there."""
     storage = storages.get(storage_id)
     name = storage.name
-    if storage_edit.why_not_delete(storage_id):
+    if storage_uses.why_not_delete(storage_id):
         return storage_pages.delete_page(storage, status=409)
     storage_edit.delete(storage_id)
     return answers.see_other(

@@ -23,6 +23,7 @@ from core import (
     providers,
     retention,
     storage_edit,
+    storage_uses,
     storages,
     trash,
 )
@@ -162,11 +163,11 @@ def test_a_storage_whose_points_are_else_only_out_of_reach_is_not_deleted(
     second_id = two.destinations[1].repository.storage_id
     data = configs.to_input(configs.get(two.id))
     configs.update(two.id, data.model_copy(update={"destinations": data.destinations[:1]}))
-    assert storage_edit.why_not_delete(second_id) == []
+    assert storage_uses.why_not_delete(second_id) == []
     (tmp_path / "backups").rename(tmp_path / "away")
     storages.check_all()
     db.session.rollback()  # as a request begins
-    (reason,) = storage_edit.why_not_delete(second_id)
+    (reason,) = storage_uses.why_not_delete(second_id)
     assert "all on Local disk, which cannot be reached" in reason
 
 

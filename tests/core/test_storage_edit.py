@@ -17,6 +17,7 @@ from core import (
     recovery,
     restores,
     storage_edit,
+    storage_uses,
     storage_setup,
     storages,
 )
@@ -99,12 +100,12 @@ def test_it_is_not_deleted_while_it_is_used_or_holds_an_only_copy(two: Config, t
     data = configs.to_input(two)
     alone = data.model_copy(update={"destinations": data.destinations[:1]})
     configs.update(two.id, alone)
-    assert storage_edit.why_not_delete(second.id) == []
+    assert storage_uses.why_not_delete(second.id) == []
     with pytest.raises(Refused) as caught:
         storage_edit.delete(first_one.id)
     assert "destination of Files" in str(caught.value)
     back_up(two.id)
-    _, only = storage_edit.why_not_delete(first_one.id)
+    _, only = storage_uses.why_not_delete(first_one.id)
     assert only.startswith("It holds the only copy of 1 point; the newest is Files, ")
     before = sorted(path.name for path in (tmp_path / "second").rglob("*"))
     storage_edit.delete(second.id)
@@ -194,7 +195,7 @@ def test_a_restic_repository_is_adopted_browsed_and_gone_on_with(two: Config, tm
     job = back_up(config.id)
     assert (job.status, job.counts["data_blobs"]) == ("completed", 0)
     theirs("check", "--read-data")
-    assert storage_edit.uses(record.storage_id).only_copies == points.list_for(config.id)
+    assert storage_uses.uses(record.storage_id).only_copies == points.list_for(config.id)
 
 
 def test_a_password_for_an_empty_place_is_a_mistake(two: Config, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, configs, copying, jobs, storage_edit, storages
+from core import alerts, configs, copying, jobs, storage_uses, storages
 from core.db import db, utc_now, write
 from core.models import Config, Job, Storage
 from jobs import launch, tick
@@ -98,7 +98,7 @@ def test_killed_in_the_middle_it_goes_on_and_no_lock_stays(
 
 
 def test_a_storage_in_use_is_not_deleted(install: Flask, config: Config) -> None:
-    reasons = storage_edit.why_not_delete(config.destinations[1].repository.storage_id)
+    reasons = storage_uses.why_not_delete(config.destinations[1].repository.storage_id)
     assert any(reason.endswith("is using it.") for reason in reasons)
 
 
