@@ -13,14 +13,12 @@ from core import attempts, database_restores, jobs, points, restores, words
 from core.attempts import Attempt, WaitingForJob
 from core.database_restores import DatabaseRestoreInput
 from core.db import db, utc_now
-from core.dead_locks import remove_dead_locks
 from core.errors import Refused
 from core.models import Restore
 from core.outcomes import Outcome, sentence
-from core.restore_source import RestoreSource, copies_to_try, open_copy
+from core.restore_source import RestoreSource, sources
 from repository.browse import find_node, read_file
 from repository.errors import PathNotFound
-from repository.locks import lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -36,24 +34,20 @@ TABLES_KEPT = 500  # of a result, those that differ first
 class _Task:
     restore_id: int
     given: DatabaseRestoreInput
-    copy_ids: tuple[int, ...]
     server: Server
 
 
 def perform_database_restore(attempt: Attempt) -> Outcome:
     """Do the restore that `attempt` claimed, end the job, and return how. Raises as they do."""
     _require_safety_dump(attempt)
-    task = _task(attempt)
-    source, repo = open_copy(attempt, task.copy_ids)
-    try:
-        remove_dead_locks(repo)
-        with lock_repository(repo, on_lock_id=attempt.hold_lock):
-            result, size = _restore(attempt, task, repo, source)
-    finally:
-        repo.close()
+    chosen = attempts.current(attempt).parameters.get("copy_id")
+    row = restores.of_job(attempt.job_id)
+    found, task = sources(attempt, row.point, chosen), _task(row, chosen)
+    # What broke off has left nothing on the server, so the next copy begins anew.
+    source, (result, size) = found.read(lambda source, repo: _restore(attempt, task, repo, source))
     _log(attempt, result)
     outcome = _outcome(task, result, size)
-    outcome.summary += source.told
+    outcome.summary += found.told(source)
     attempts.finish(attempt, outcome, lambda session: _write(session, task, source, result, size))
     return outcome
 
@@ -80,12 +74,10 @@ def _require_safety_dump(attempt: Attempt) -> None:
     attempt.log.add("info", f"The safety dump is point {made.id}, of job {safety_id}.")
 
 
-def _task(attempt: Attempt) -> _Task:
-    row = restores.of_job(attempt.job_id)
-    chosen = attempts.current(attempt).parameters.get("copy_id")
+def _task(row: Restore, chosen: int | None) -> _Task:
     given = database_restores.input_of(row, chosen)
     server = database_restores.server_for(row.point, given.server_config_id)
-    return _Task(row.id, given, copies_to_try(row.point, chosen), server)
+    return _Task(row.id, given, server)
 
 
 def _restore(

@@ -11,15 +11,13 @@ from core import attempts, config_restores, restores, words
 from core.attempts import Attempt
 from core.database_restoring import perform_database_restore
 from core.db import db
-from core.dead_locks import remove_dead_locks
 from core.models import Restore
 from core.outcomes import Outcome
-from core.restore_source import RestoreSource, copies_to_try, open_copy
+from core.restore_source import UNREADABLE, RestoreSource, Sources, sources
 from core.restore_targets import refuse_target
 from core.restores import Conflict
 from core.tokens import path_from_token
 from repository.entries import Problem
-from repository.locks import lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.restore import RestoreOptions, RestoreResult, restore
@@ -27,6 +25,7 @@ from sources.local_target import LocalTarget
 
 # How a target begins what it says: a Problem tells no more of whether the backup or the place is to blame.
 _BY_THE_TARGET = "cannot restore "
+_NOT_IN_IT = ("the snapshot does not hold it", "it is outside of ")
 
 
 @dataclass(slots=True)
@@ -35,6 +34,7 @@ class _Missing:
 
     damaged: int = 0
     refused: int = 0  # by the target: something in the way, no right to write
+    absent: int = 0  # asked for, and not in the snapshot: no other copy of it has that
 
     def note(self, problem: Problem) -> bool:
         """Count a problem; tell whether it means missing content."""
@@ -42,6 +42,8 @@ class _Missing:
             return False
         if problem.message.startswith(_BY_THE_TARGET):
             self.refused += 1
+        elif problem.message.startswith(_NOT_IN_IT):
+            self.absent += 1
         else:
             self.damaged += 1
         return True
@@ -54,7 +56,9 @@ class _Missing:
                 "Move away what is in the way, let Holdfast write there, or choose an empty folder; "
                 "then restore again."
             )
-        if self.damaged or not self.refused:
+        if self.absent:
+            parts.append("Look into the point to see what it holds.")
+        if self.damaged or not (self.refused or self.absent):
             parts.append("Damaged data may still be whole in another point or on another storage.")
         return " ".join(parts)
 
@@ -62,7 +66,6 @@ class _Missing:
 @dataclass(frozen=True, slots=True)
 class _Task:
     restore_id: int
-    copy_ids: tuple[int, ...]  # to be tried in this order
     target_path: str
     place: str  # the same in words
     include: tuple[bytes, ...]
@@ -70,30 +73,74 @@ class _Task:
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
 
 
+@dataclass(slots=True)
+class _Done:
+    """What came of reading from one copy, or from several: `healed`, things that the first could not give."""
+
+    source: RestoreSource
+    result: RestoreResult
+    missing: _Missing
+    healed: int = 0
+
+
 def perform_restore(attempt: Attempt) -> Outcome:
     """Do the restore that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
-    if restores.of_job(attempt.job_id).database:
+    row = restores.of_job(attempt.job_id)
+    if row.database:
         return perform_database_restore(attempt)
-    task = _task(attempt)
-    source, repo = open_copy(attempt, task.copy_ids)
-    try:
-        remove_dead_locks(repo)
-        with lock_repository(repo, on_lock_id=attempt.hold_lock):
-            result, missing = _restore(attempt, task, repo, source.snapshot_id)
-    finally:
-        repo.close()
-    outcome = _outcome(result, missing, task, source)
-    attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, source, result))
+    chosen = attempts.current(attempt).parameters.get("copy_id")
+    found, task = sources(attempt, row.point, chosen), _task(attempt, row)
+    done = _restore_from(attempt, task, found)
+    outcome = _outcome(done, task, found.told(done.source))
+    attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, done))
     return outcome
 
 
-def _task(attempt: Attempt) -> _Task:
-    row = restores.of_job(attempt.job_id)
-    chosen = attempts.current(attempt).parameters.get("copy_id")
+def _restore_from(attempt: Attempt, task: _Task, found: Sources) -> _Done:
+    """Restore from the best copy; go on with the next where that one breaks off, or is damaged."""
+    run = _Run(attempt, task, found)
+    done = run.read()
+    while done.missing.damaged and found.left:
+        number = words.count(done.missing.damaged, "thing")
+        attempt.log.add("warning", f"{number} could not be read on {done.source.name}; trying another storage.")
+        found.failed.append(done.source.name)
+        try:
+            again = run.read()
+        except UNREADABLE as error:
+            attempt.log.add("warning", f"That cannot be read either: {error}")
+            found.failed.pop()
+            break
+        again.healed = done.healed + max(0, done.missing.damaged - again.missing.damaged)
+        done = again
+    return done
+
+
+@dataclass(slots=True)
+class _Run:
+    """Reads from one copy after the other into the same target. `written`: bytes that earlier ones gave."""
+
+    attempt: Attempt
+    task: _Task
+    found: Sources
+    written: int = 0
+    begun: bool = False
+
+    def read(self) -> _Done:
+        """Restore what is not there yet from the next copy that can be read to its end."""
+        source, (result, missing) = self.found.read(self._use)
+        return _Done(source, replace(result, bytes=result.bytes + self.written), missing)
+
+    def _use(self, source: RestoreSource, repo: Repository) -> tuple[RestoreResult, _Missing]:
+        if self.begun and self.attempt.progress is not None:
+            self.written += self.attempt.progress.bytes_done
+        resumed, self.begun = self.begun, True
+        return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=resumed)
+
+
+def _task(attempt: Attempt, row: Restore) -> _Task:
     include = tuple(path_from_token(token) for token in row.include.get("paths", []))
     return _Task(
         row.id,
-        copies_to_try(row.point, chosen),
         _target(attempt, row, include),
         config_restores.place_of(include) if _is_in_place(attempt) else row.target_path,
         include,
@@ -115,9 +162,9 @@ def _is_in_place(attempt: Attempt) -> bool:
 
 
 def _restore(
-    attempt: Attempt, task: _Task, repo: Repository, snapshot_id: bytes
+    attempt: Attempt, task: _Task, repo: Repository, snapshot_id: bytes, *, resumed: bool
 ) -> tuple[RestoreResult, _Missing]:
-    """Return what was done, and what is missing."""
+    """Return what was done, and what is missing. `resumed`: a part is written, from another copy."""
     db.session.rollback()
     attempt.report(Progress("opening"))
     snapshot = repo.load_snapshot(snapshot_id)
@@ -129,7 +176,7 @@ def _restore(
         attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
     target = LocalTarget(task.target_path)
-    options = RestoreOptions(include=task.include or None, conflict=task.conflict)
+    options = RestoreOptions(include=task.include or None, conflict=task.conflict, resumed=resumed)
     try:
         return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), missing
     finally:
@@ -143,15 +190,22 @@ def _with_totals(attempt: Attempt, task: _Task) -> Callable[[Progress], None]:
     return lambda progress: attempt.report(replace(progress, files_total=files, bytes_total=size))
 
 
-def _write_counts(session: Session, task: _Task, source: RestoreSource, result: RestoreResult) -> None:
-    row = session.get_one(Restore, task.restore_id)
-    row.copy_id = source.copy_id
+def _write_counts(session: Session, task: _Task, done: _Done) -> None:
+    row, result = session.get_one(Restore, task.restore_id), done.result
+    row.copy_id = done.source.copy_id
     row.files, row.bytes, row.kept, row.renamed = result.files, result.bytes, result.kept, result.renamed
 
 
-def _outcome(result: RestoreResult, missing: _Missing, task: _Task, source: RestoreSource) -> Outcome:
-    outcome = _judge(result, missing, task)
-    outcome.summary += source.told
+def _outcome(done: _Done, task: _Task, told: str) -> Outcome:
+    result = done.result
+    outcome = _judge(result, done.missing, task)
+    outcome.summary += told
+    if done.healed and outcome.status in ("completed", "warning"):
+        outcome.status = "warning"
+        outcome.advice = (
+            "The restore is whole. What one storage could not give came from another: look at that storage, and "
+            "run `restic check --read-data` on its repository."
+        )
     outcome.counts = {
         "files": result.files, "dirs": result.dirs, "others": result.others, "bytes": result.bytes,
         "kept": result.kept, "renamed": result.renamed, "failed": result.failed,
@@ -162,7 +216,7 @@ def _outcome(result: RestoreResult, missing: _Missing, task: _Task, source: Rest
 
 def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
     done = _done(result, task)
-    failed = max(missing.damaged + missing.refused, result.failed)
+    failed = max(missing.damaged + missing.refused + missing.absent, result.failed)
     if result.files + result.others + result.dirs == 0 and result.kept == 0:
         return Outcome(
             "failed", f"Nothing was restored to {task.place}.", "The backup itself was not changed.",

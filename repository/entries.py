@@ -58,6 +58,11 @@ class Entry:
     blocks: int = 0
 
 
+# The mode of a folder that a restore has made and not yet described: with the sticky bit, which no folder has
+# without rights for others. Where a restore was cut off, the next one knows its half-made folders by it.
+HALF_MADE = 0o1700
+
+
 # Between processes entries travel as tuples: dataclasses with slots take ten times as long to pickle.
 entry_values = attrgetter(*(each.name for each in fields(Entry)))
 

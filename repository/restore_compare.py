@@ -35,17 +35,19 @@ class Step(NamedTuple):
     entry: Entry | None
 
 
-def holder(repo: Repository, target: Target) -> Holds:
+def holder(repo: Repository, target: Target, *, linked: bool = False) -> Holds:
     """Return what tells whether a file of the target holds given content; for some targets: never.
 
-    A file with several names is never said to: metadata set on it would change the others as well.
+    A file with several names is said to only if `linked`: metadata set on it would change the others as well.
     """
     if not isinstance(target, ReadableTarget):
         return lambda path, entry, content: False
 
     def holds(path: bytes, entry: Entry, content: Sequence[bytes]) -> bool:
         there = target.existing(path)
-        if there is None or there.kind != "file" or there.size != entry.size or there.links > 1:
+        if there is None or there.kind != "file" or there.size != entry.size:
+            return False
+        if there.links > 1 and not linked:
             return False
         try:
             with closing(target.open_file(path)) as file:

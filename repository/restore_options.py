@@ -35,6 +35,9 @@ class RestoreOptions:
 
     `delta`: leave a file alone that has this content already, byte for byte, and only set its metadata.
 
+    `resumed`: an earlier try of the same restore has written a part. What stands at the target just as the
+    snapshot has it, time and content, is that part, whatever `conflict` says of what stood there before.
+
     `workers`: helper processes for small files, once there are many; None is as many as the machine affords.
     """
 
@@ -43,6 +46,7 @@ class RestoreOptions:
     strip: bytes = b"/"
     verify: bool = True
     delta: bool = True
+    resumed: bool = False
     workers: int | None = None
 
 
@@ -57,14 +61,19 @@ def plan(
     report: Callable[[Problem], None],
     holds: Holds | None = None,
     on_kept: Callable[[bytes, Entry], None] = lambda path, entry: None,
+    written: Holds | None = None,
 ) -> Planner:
-    """Return what will say what is to be written where; `existing` tells what stands at the target."""
+    """Return what will say what is to be written where; `existing` tells what stands at the target.
+
+    `written`, for `resumed`: as `holds`, also for files with several names.
+    """
     tree, own = _root(repo, snapshot, options.strip)
     root = Root(tree, clean_path(options.strip), own)
     selection = select(options.include)
     return Planner(
-        repo, root, existing, selection, options.conflict, report, holds or _holds_nothing, on_kept
-    )
+        repo, root, existing, selection, options.conflict, report, holds or _holds_nothing, on_kept,
+        written if options.resumed else None,
+    )  # fmt: skip
 
 
 def select(include: Include) -> Selection:

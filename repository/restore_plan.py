@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from repository.entries import Entry, Problem, TargetError
+from repository.entries import HALF_MADE, Entry, Problem, TargetError
 from repository.errors import BlobNotFound, Damaged
 from repository.lookup import is_safe_name
 from repository.repository import Repository
@@ -27,6 +27,7 @@ Holds = Callable[[bytes, Entry, Sequence[bytes]], bool]
 
 RENAMED_SUFFIX = b".restored"
 _LONGEST_NAME = 255  # bytes, as all usual file systems have it
+_COARSEST_NS = 2_000_000_000  # a time of change comes back no worse than FAT keeps it
 
 
 @dataclass(slots=True)
@@ -85,10 +86,13 @@ class Planner:
         report: Report,
         holds: Holds = lambda path, entry, content: False,
         on_kept: Callable[[bytes, Entry], None] = lambda path, entry: None,
+        written: Holds | None = None,
     ) -> None:
+        """`written`, where an earlier try of this restore was cut off: what tells of files of that."""
         self._repo = repo
         self._holds = holds
         self._on_kept = on_kept
+        self._written = written
         self._root = root
         self._existing = existing
         self._selection = selection
@@ -123,9 +127,10 @@ class Planner:
                 yield action
 
     def _open_root(self) -> _Dir:
-        fresh = self._existing(b"/") is None
+        there = self._existing(b"/")
         nodes = self._load_tree(self._root.tree)
-        return _Dir(self._root.tree_path, b"/", nodes, self._root.entry if fresh else None, fresh)
+        entry = self._root.entry if _is_new(there) else None
+        return _Dir(self._root.tree_path, b"/", nodes, entry, fresh=there is None)
 
     def _enter(self, folder: _Dir, node: Node) -> _Dir | None:
         """Return the folder that a node is, if anything in it is wanted."""
@@ -137,14 +142,15 @@ class Planner:
         path = join(folder.path, node.name)
         try:
             entry = entry_from_node(node)
-            fresh = folder.fresh or self._existing(path) is None
+            there = None if folder.fresh else self._existing(path)
         except (Damaged, TargetError) as error:
             self._report(Problem(tree_path, "unreadable", str(error)))
             return None
         taken = self._selection.takes(tree_path, True)
         self.counts.matched += taken
-        sets = fresh or (taken and self._conflict in ("replace", "replace-if-older"))
-        return _Dir(tree_path, path, self._load_below(tree_path, node), entry if sets else None, fresh)
+        sets = _is_new(there) or (taken and self._conflict in ("replace", "replace-if-older"))
+        below = self._load_below(tree_path, node)
+        return _Dir(tree_path, path, below, entry if sets else None, fresh=there is None)
 
     def _load_below(self, tree_path: bytes, node: Node) -> list[Node]:
         try:
@@ -170,7 +176,7 @@ class Planner:
             entry = entry_from_node(node)
             if node.type == "file" and node.content is None:
                 raise Damaged("the snapshot names no content for this file")
-            path = self._place(folder, entry)
+            path = self._place(folder, entry, node)
             if path and not folder.fresh and self._is_there(path, entry, node):
                 return LeaveFile(path, entry)
         except (Damaged, TargetError) as error:
@@ -192,7 +198,7 @@ class Planner:
             return action
         return MakeLink(path, entry, first.path, content)
 
-    def _place(self, folder: _Dir, entry: Entry) -> bytes | None:
+    def _place(self, folder: _Dir, entry: Entry, node: Node) -> bytes | None:
         """Return where to write by the conflict rule; None to leave alone what is there."""
         path = join(folder.path, entry.name)
         if self._conflict == "replace" or folder.fresh:
@@ -200,22 +206,41 @@ class Planner:
         there = self._existing(path)
         if there is None or (self._conflict == "replace-if-older" and there.mtime_ns < entry.mtime_ns):
             return path
+        if self._was_written(path, there, entry, node):
+            return path
         if self._conflict == "rename":
             self.counts.renamed += 1
-            return self._free_path(folder, entry.name)
+            return self._free_path(folder, entry, node)
         self.counts.kept += 1
         self._on_kept(path, entry)
         return None
 
-    def _free_path(self, folder: _Dir, name: bytes) -> bytes:
-        """Return a path beside `name` that is free at the target, and that nothing in the restore takes."""
+    def _was_written(self, path: bytes, there: Entry | None, entry: Entry, node: Node) -> bool:
+        """Tell whether this restore itself has put there what stands at a path, before it was cut off."""
+        if self._written is None or there is None or there.kind != entry.kind:
+            return False
+        if abs(there.mtime_ns - entry.mtime_ns) > _COARSEST_NS:
+            return False
+        if node.content is not None:
+            return self._written(path, entry, node.content)
+        return (there.linktarget, there.device) == (entry.linktarget, entry.device)
+
+    def _free_path(self, folder: _Dir, entry: Entry, node: Node) -> bytes:
+        """Return a path beside an entry's that is free at the target, and that nothing in the restore takes.
+
+        What an earlier try of this restore has put there is taken for free.
+        """
+        name = entry.name
         folder.names = folder.names or {node.name for node in folder.nodes}
         number = 1
         while True:
             suffix = RENAMED_SUFFIX + (b"-%d" % number if number > 1 else b"")
             candidate = _shortened(name, _LONGEST_NAME - len(suffix)) + suffix
             path = join(folder.path, candidate)
-            if candidate not in folder.names and self._existing(path) is None:
+            there = None if candidate in folder.names else self._existing(path)
+            if candidate not in folder.names and (
+                there is None or self._was_written(path, there, entry, node)
+            ):
                 folder.names.add(candidate)  # two long names may be cut to the same
                 return path
             number += 1
@@ -236,6 +261,11 @@ def _shortened(name: bytes, most: int) -> bytes:
     while most > 1 and name[most] & 0xC0 == 0x80:  # the cut is before a byte that continues a character
         most -= 1
     return name[:most]
+
+
+def _is_new(there: Entry | None) -> bool:
+    """Tell whether a folder is still to be described: it is not there, or a restore that was cut off made it."""
+    return there is None or (there.kind == "dir" and there.mode == HALF_MADE)
 
 
 def join(folder: bytes, name: bytes) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO
 
-from repository.entries import Entry, Problem, TargetError
+from repository.entries import HALF_MADE, Entry, Problem, TargetError
 from sources.file_content import write_content
 from sources.flush import FileSystems, FlushFailed
 from sources.leftovers import TempNames, claim, remove_leftovers
@@ -114,12 +114,12 @@ class LocalTarget:
         return fd
 
     def start_dir(self, path: bytes) -> None:
-        """Make sure that a real directory stands at `path` (0700 when new). Raises TargetError."""
+        """Make sure that a real directory stands at `path` (HALF_MADE when new). Raises TargetError."""
         try:
             if path != b"/":
                 dir_fd, name = self._dirs.parent(path)
                 try:
-                    os.mkdir(name, 0o700, dir_fd=dir_fd)
+                    os.mkdir(name, HALF_MADE, dir_fd=dir_fd)
                 except FileExistsError:
                     _make_enterable(dir_fd, name)
                 else:
