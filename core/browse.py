@@ -10,10 +10,12 @@ from functools import partial
 from typing import Literal, TypeVar
 
 from core import opened, points
+from core.db import db
 from core.downloads import Download
 from core.errors import NotFound, Unreachable
 from core.models import Copy, Point
 from core.opened import Opened
+from core.restore_source import UNREADABLE
 from core.tokens import printable, token_from_path
 from repository import browse as engine
 from repository.errors import BlobNotFound, PathNotFound, SnapshotNotFound
@@ -115,13 +117,41 @@ def _read(point: Point, copy_id: int | None, use: Callable[[Repository, Snapshot
 def _download(
     point: Point, copy_id: int | None, make: Callable[[Repository, Snapshot], Iterator[bytes]]
 ) -> Iterator[bytes]:
-    """Begin a stream; if its first piece is gone, a prune may have moved it: open anew once."""
+    """Begin a stream; if its first piece is gone, a prune may have moved it: open anew once.
+
+    If the storage fails on the way, the stream goes on from the next copy.
+    """
     copy, held = _held(point, copy_id)
     try:
-        return Download(held.repo, partial(make, held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id))))
+        return _start(point, copy_id, copy, held, make)
     except _GONE:
         copy, held = _anew(point, copy_id, copy, held)
-    return Download(held.repo, partial(make, held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id))))
+    return _start(point, copy_id, copy, held, make)
+
+
+def _start(
+    point: Point,
+    copy_id: int | None,
+    copy: Copy,
+    held: Opened,
+    make: Callable[[Repository, Snapshot], Iterator[bytes]],
+) -> Download:
+    others = [each.id for each in points.in_order(point) if copy_id is None and each.id != copy.id]
+    return Download(*_stream(copy, held, make), (partial(_begin, other, make) for other in others))
+
+
+def _begin(
+    copy_id: int, make: Callable[[Repository, Snapshot], Iterator[bytes]]
+) -> tuple[Repository, Callable[[], Iterator[bytes]]]:
+    copy = db.session.get_one(Copy, copy_id)
+    return _stream(copy, opened.get(copy.repository), make)
+
+
+def _stream(
+    copy: Copy, held: Opened, make: Callable[[Repository, Snapshot], Iterator[bytes]]
+) -> tuple[Repository, Callable[[], Iterator[bytes]]]:
+    snapshot = held.snapshot(bytes.fromhex(copy.snapshot_id))
+    return held.repo, partial(make, held.repo, snapshot)
 
 
 def _anew(point: Point, copy_id: int | None, copy: Copy, stale: Opened) -> tuple[Copy, Opened]:
@@ -135,11 +165,11 @@ def _anew(point: Point, copy_id: int | None, copy: Copy, stale: Opened) -> tuple
 def _held(point: Point, copy_id: int | None) -> tuple[Copy, Opened]:
     """Return the first copy whose storage answers; of them all, what is wrong with the best is raised."""
     best = points.best_copy(point, copy_id)
-    first: Unreachable | None = None
+    first: Exception | None = None
     for copy in [best] if copy_id is not None else points.in_order(point):
         try:
             return copy, opened.get(copy.repository)
-        except Unreachable as error:
+        except UNREADABLE as error:
             first = first or error
     raise first or NotFound(f"Point {point.id} is gone.")
 

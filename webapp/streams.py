@@ -6,7 +6,7 @@ import socket
 import struct
 from collections.abc import Iterator
 
-from flask import request
+from flask import Flask, current_app, request
 
 # struct linger: on, no time to wait. Closing sends a reset instead of an orderly end.
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -21,6 +21,7 @@ class CutOnError:
 
     def __init__(self, content: Iterator[bytes]) -> None:
         self._content = content
+        self._app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
         old = request.environ.get("SERVER_PROTOCOL") == "HTTP/1.0"
         self._connection: socket.socket | None = request.environ.get("gunicorn.socket") if old else None
 
@@ -29,7 +30,8 @@ class CutOnError:
 
     def __next__(self) -> bytes:
         try:
-            return next(self._content)
+            with self._app.app_context():  # another copy may be looked for
+                return next(self._content)
         except StopIteration:
             raise
         except Exception:
