@@ -78,7 +78,7 @@ def forget_all() -> None:
 def _open(record: RepositoryRecord) -> Opened:
     try:
         # Quick: somebody waits, or has another copy.
-        repo = storages.open_repository(record, policy=providers.QUICK)
+        repo = storages.open_repository(record, patience=providers.QUICK)
     except Unreachable as error:
         _failures[record.id] = time.monotonic(), Unreachable(error.message, error.advice)
         raise

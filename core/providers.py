@@ -21,14 +21,19 @@ from storage_adapters import open as opening
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageError
 from storage_adapters.local import LocalAdapter, create_root
+from storage_adapters.patience import BoundedAdapter as BoundedAdapter
+from storage_adapters.patience import Patience as Patience
 from storage_adapters.retry import RetryingAdapter, RetryPolicy
 
 if TYPE_CHECKING:
     from storage_adapters.s3 import S3Settings
     from storage_adapters.sftp import SftpSettings
 
-# For whoever waits at a page, or has other copies to try: one more try, not a minute of them.
-QUICK = RetryPolicy(attempts=2, first_wait_s=0.2)
+# For whoever has other copies to try: one more try, not a minute of them.
+QUICK = Patience(RetryPolicy(attempts=2, first_wait_s=0.2), connect_s=5, answer_s=15)
+# For whoever waits at a page, where a browser, or a proxy before us, gives up sooner or later.
+A_GLANCE = Patience(RetryPolicy(attempts=1), in_all_s=5)  # at a folder: a sleeping disk wakes up in that time
+AT_A_PAGE = Patience(RetryPolicy(attempts=2, first_wait_s=0.2), connect_s=4, answer_s=6, in_all_s=12)
 _AWS = "https://s3.amazonaws.com"
 
 _ADVICE: Mapping[str, str] = {
@@ -95,25 +100,34 @@ def stored_secrets(storage: Storage) -> list[str]:
     return sorted(credentials_of(storage))
 
 
-def make_adapter(place: Place, policy: RetryPolicy | None = None) -> StorageAdapter:
+def make_adapter(place: Place, patience: Patience | None = None) -> StorageAdapter:
     """Return an adapter, with retries and within the limits. Sends nothing yet. Raises StorageError."""
+    adapter = _make_adapter(place, patience)
+    if patience is None or patience.in_all_s is None:
+        return adapter
+    return BoundedAdapter(adapter, patience.in_all_s, f"{place.provider}:{place.settings}")
+
+
+def _make_adapter(place: Place, patience: Patience | None) -> StorageAdapter:
     if place.provider == "local":
-        return RetryingAdapter(LocalAdapter(place.settings["path"]), policy)
+        return RetryingAdapter(LocalAdapter(place.settings["path"]), patience.retries if patience else None)
+    patience = patience or Patience(opening.NETWORK_RETRIES)
     inner: StorageAdapter
     if place.provider == "s3":
         from storage_adapters.s3 import S3Adapter
 
-        inner = S3Adapter(_s3_settings(place))
+        inner = S3Adapter(_s3_settings(place), connect_s=patience.connect_s, answer_s=patience.answer_s)
     else:
-        from storage_adapters.sftp import SftpAdapter
+        from storage_adapters.sftp import SftpAdapter, time_limits
 
-        inner = SftpAdapter(_sftp_settings(place))
+        limits = time_limits(patience.connect_s, patience.answer_s)
+        inner = SftpAdapter(_sftp_settings(place), limits=limits)
     up, down = place.upload_limit, place.download_limit
     return opening.over_network(
         inner,
         (lambda: up) if up else None,
         (lambda: down) if down else None,
-        policy or opening.NETWORK_RETRIES,
+        patience.retries,
     )
 
 
@@ -135,7 +149,7 @@ def host_keys(host: str, port: int = 22) -> list[HostKey]:
     if not host:
         raise Invalid({"host": "This is needed."})
     try:
-        return sftp.host_keys(host, port)
+        return sftp.host_keys(host, port, sftp.time_limits(AT_A_PAGE.connect_s, AT_A_PAGE.answer_s))
     except StorageError as error:
         raise Unreachable(
             f"{host}, port {port}, does not answer as an SSH server: {error}".rstrip(".") + ".",

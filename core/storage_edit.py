@@ -146,7 +146,7 @@ def _require_free_name(name: str, own_id: str) -> None:
 
 def _require_same(storage: Storage, data: StorageInput) -> None:
     """Raise Refused unless this very storage, with all its repositories, is at the new place."""
-    adapter = storages.make_adapter(data, providers.QUICK)
+    adapter = storages.make_adapter(data, providers.AT_A_PAGE)
     place = providers.where(data)
     try:
         if storages.read_marker(adapter) != storage.marker_id:
@@ -181,7 +181,7 @@ def _save(storage: Storage, data: StorageInput) -> None:
 
 def _require_lost(storage: Storage) -> None:
     try:
-        storages.open_adapter(storage, providers.QUICK).close()
+        storages.open_adapter(storage, providers.AT_A_PAGE).close()
     except Unreachable:
         return
     raise Refused(

@@ -22,7 +22,9 @@ from storage_adapters.errors import (
     StorageUnavailable,
     StorageUnreachable,
 )
+from storage_adapters.patience import BoundedAdapter
 from storage_adapters.prefixed import PrefixedAdapter
+from storage_adapters.retry import RetryingAdapter
 
 Kind = Literal["missing", "empty", "repository", "holdfast", "foreign"]
 
@@ -58,7 +60,7 @@ class Look:
 def look(data: StorageInput, password: str = "") -> Look:
     """Say what is there; `password` "": try the recovery key. Raises Invalid by field, Unreachable."""
     data = check(data)
-    adapter = storages.make_adapter(data, providers.QUICK)
+    adapter = storages.make_adapter(data, providers.AT_A_PAGE)
     try:
         return examine(adapter, data, password or recovery.stored() or "")
     except StorageError as error:
@@ -222,9 +224,9 @@ def _foreign_names(adapter: StorageAdapter, data: StorageInput) -> set[str]:
 
 def _unlisted(adapter: StorageAdapter) -> Iterator[ObjectInfo]:
     """List page by page, where the wrapper that tries again would first list all there is."""
-    inner = getattr(adapter, "inner", adapter)
-    found: Iterator[ObjectInfo] = inner.list("")
-    return found
+    while isinstance(adapter, BoundedAdapter | RetryingAdapter):
+        adapter = adapter.inner
+    return adapter.list("")
 
 
 def _overlaps(one: str, other: str) -> bool:

@@ -12,7 +12,17 @@ from dataclasses import asdict, dataclass, replace
 
 from sqlalchemy import select
 
-from core import app_state, instance, polynomial, providers, recovery, storage_inputs, storages, words
+from core import (
+    app_state,
+    instance,
+    polynomial,
+    providers,
+    recovery,
+    storage_inputs,
+    storage_probe,
+    storages,
+    words,
+)
 from core.db import db, utc_now, write
 from core.errors import Conflict, HoldfastError, Invalid, Refused
 from core.models import RepositoryRecord, Storage
@@ -24,7 +34,7 @@ from core.storage_look import check, exists, not_reached
 from core.storage_look import check_path as check_path
 from core.storage_look import examine as _examine
 from core.storage_look import look as look
-from core.storages import Probe as Probe
+from core.storage_probe import Probe as Probe
 from repository.errors import RepositoryError
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
@@ -68,9 +78,9 @@ def can_adopt(path: str, password: str) -> bool:
 def probe(data: StorageInput) -> Probe:
     """Write, read and delete a probe before anything is saved. Raises Invalid by field, Unreachable."""
     data = check(data)
-    adapter = storages.make_adapter(data, providers.QUICK)
+    adapter = storages.make_adapter(data, providers.AT_A_PAGE)
     try:
-        return storages.probe(adapter)
+        return storage_probe.probe(adapter)
     except StorageError as error:
         raise not_reached(data, error) from error
     finally:
@@ -137,7 +147,7 @@ def _create(data: StorageInput, password: str, *, only_adopt: bool = False) -> S
 
 def _examine_quickly(data: StorageInput, password: str) -> Look:
     """Somebody waits for the answer: a place that is mistyped is not tried for a minute."""
-    adapter = storages.make_adapter(data, providers.QUICK)
+    adapter = storages.make_adapter(data, providers.AT_A_PAGE)
     try:
         return _examine(adapter, data, password)
     finally:

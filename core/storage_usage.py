@@ -105,14 +105,18 @@ def measure(storage: Storage) -> Usage:
 
 def measure_all(now: datetime | None = None) -> None:
     """List those storages again whose last listing is old; one that is unreachable is told elsewhere."""
-    now = now or utc_now()
     for storage_id in [storage.id for storage in storages.list_all()]:
-        storage = db.session.get(Storage, storage_id)
-        if storage is None:
-            continue  # deleted since: listing the others took its time
-        limit = LIST_AGAIN_AFTER if storage.provider == "local" else LIST_REMOTE_AGAIN_AFTER
-        if storage.unreachable_since is None and _is_older(storage, limit, now):
-            _try_measure(storage)
+        measure_if_old(storage_id, now)
+
+
+def measure_if_old(storage_id: str, now: datetime | None = None) -> None:
+    """Do the same for one storage; one that was deleted meanwhile is left alone."""
+    storage = db.session.get(Storage, storage_id)
+    if storage is None or storage.unreachable_since is not None:
+        return
+    limit = LIST_AGAIN_AFTER if storage.provider == "local" else LIST_REMOTE_AGAIN_AFTER
+    if _is_older(storage, limit, now or utc_now()):
+        _try_measure(storage)
 
 
 def measure_after(storage_id: str, bytes_added: int) -> None:

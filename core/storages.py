@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import secrets as random
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Sequence
+from datetime import timedelta
 
 from sqlalchemy import select
 
@@ -23,14 +20,19 @@ from repository.errors import NoRepository
 from repository.keyfile import DEFAULT_KDF
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
-from storage_adapters.errors import ObjectNotFound, StorageError
+from storage_adapters.errors import ObjectNotFound, StorageError, StorageUnreachable
 from storage_adapters.prefixed import PrefixedAdapter
+from storage_adapters.patience import BoundedAdapter, Patience
 from storage_adapters.retry import RetryPolicy
 
 MARKER = ".holdfast-storage"
-PROBE_BYTES = 4096
 # None: what fits the provider. Tests of faults lower it here.
 RETRY: RetryPolicy | None = None
+# Trouble that may pass by itself is alerted once it has lasted for so long, or a job has failed by it.
+CALM_FOR = timedelta(seconds=60)
+LOOK_AGAIN_AFTER_S = 20.0
+# How long the first look at a folder of this machine may take: one on a dead mount never comes back.
+_MOUNT_WITHIN_S = 60.0
 # What new repositories cost an attacker to guess at; tests lower it here.
 KDF = DEFAULT_KDF
 # Kept on this machine of remote repositories. No snapshots: whether those can be read, we want to know.
@@ -43,21 +45,6 @@ class OwnedPart(PrefixedAdapter):
     def close(self) -> None:
         """See StorageAdapter."""
         self.inner.close()
-
-
-@dataclass(frozen=True, slots=True)
-class Probe:
-    """How long a small object took to be written, read and deleted."""
-
-    write_ms: float
-    read_ms: float
-    delete_ms: float
-
-    @property
-    def text(self) -> str:
-        """Say it."""
-        total = self.write_ms + self.read_ms + self.delete_ms
-        return f"Wrote, read and deleted a probe in {total:.0f} ms."
 
 
 def list_all() -> Sequence[Storage]:
@@ -96,39 +83,42 @@ def local_roots() -> list[str]:
     return [storage.settings["path"] for storage in list_all() if storage.provider == "local"]
 
 
-def make_adapter(given: Storage | StorageInput, policy: RetryPolicy | None = None) -> StorageAdapter:
+def make_adapter(given: Storage | StorageInput, patience: Patience | None = None) -> StorageAdapter:
     """Return an adapter for a place, with retries. Looks at nothing. Raises StorageError, SealBroken."""
-    return providers.make_adapter(providers.place_of(given), policy or RETRY)
+    chosen = patience or (Patience(RETRY) if RETRY is not None else None)
+    return providers.make_adapter(providers.place_of(given), chosen)
 
 
-def open_adapter(storage: Storage, policy: RetryPolicy | None = None) -> StorageAdapter:
+def open_adapter(storage: Storage, patience: Patience | None = None) -> StorageAdapter:
     """Return an adapter after its marker was found to be the right one.
 
-    Otherwise raises Unreachable; then nothing was written, the row says so and an alert is open.
-    Not to be called inside a writing transaction.
+    Otherwise raises Unreachable; then nothing was written and the row says so. An alert is open, unless this
+    was but a short look and the trouble may pass: see `mark_unreachable`. Not to be called inside a writing
+    transaction.
     """
     try:
-        adapter = make_adapter(storage, policy)
-        found = read_marker(adapter)
+        adapter = make_adapter(storage, patience)
+        found = read_marker(_bounded(storage, adapter))
     except (StorageError, secrets.SealBroken) as error:
-        raise _unreachable(storage, _why(storage, error)) from error
+        sure = patience is None or not getattr(error, "retryable", False)
+        raise unusable(storage, _why(storage, error), sure=sure) from error
     if found != storage.marker_id:
         adapter.close()
-        raise _unreachable(storage, _other_marker(storage, found))
+        raise unusable(storage, _other_marker(storage, found))
     if storage.unreachable_since is not None:
         mark_reachable(storage.id)
     return adapter
 
 
 def open_repository(
-    record: RepositoryRecord, compression: Mode = "auto", policy: RetryPolicy | None = None
+    record: RepositoryRecord, compression: Mode = "auto", patience: Patience | None = None
 ) -> Repository:
     """Open a repository that set-up made; its adapter is closed with it.
 
     Raises Unreachable, WrongPassword, Damaged, StorageError.
     """
     storage = record.storage
-    adapter = open_adapter(storage, policy)
+    adapter = open_adapter(storage, patience)
     try:
         repository = Repository.open(
             OwnedPart(adapter, record.prefix), password_of(record), compression=compression,
@@ -136,13 +126,13 @@ def open_repository(
         )  # fmt: skip
     except NoRepository as error:
         adapter.close()
-        raise _unreachable(storage, f"there is no repository under {record.prefix}") from error
+        raise unusable(storage, f"there is no repository under {record.prefix}") from error
     except BaseException:
         adapter.close()
         raise
     if repository.id != record.repository_id:
         repository.close()
-        raise _unreachable(storage, f"the repository under {record.prefix} is another one than was set up")
+        raise unusable(storage, f"the repository under {record.prefix} is another one than was set up")
     return repository
 
 
@@ -168,49 +158,12 @@ def read_marker(adapter: StorageAdapter) -> str | None:
     return found if isinstance(found, str) else ""
 
 
-def test(storage: Storage) -> str:
-    """Write, read and delete a probe, and note on the row how that went; return a sentence about it.
-
-    Raises Unreachable.
-    """
-    storage_id = storage.id
-    try:
-        adapter = open_adapter(storage, providers.QUICK)
-        try:
-            text = probe(adapter).text
-        except StorageError as error:
-            raise _unreachable(storage, f"a probe could not be written, read and deleted: {error}") from error
-        finally:
-            adapter.close()
-    except Unreachable as error:
-        _note_test(storage_id, ok=False, text=error.message)
-        raise
-    _note_test(storage_id, ok=True, text=text)
-    return text
-
-
-def probe(adapter: StorageAdapter) -> Probe:
-    """Write, read and delete a small object. Raises StorageError."""
-    key, data = f".holdfast-probe-{random.token_hex(8)}", random.token_bytes(PROBE_BYTES)
-    times = [time.monotonic()]
-    adapter.put(key, data)
-    times.append(time.monotonic())
-    try:
-        if adapter.get(key) != data:
-            raise StorageError("what was read back is not what was written")
-        times.append(time.monotonic())
-    finally:
-        adapter.delete(key)
-    times.append(time.monotonic())
-    return Probe(*((after - before) * 1000 for before, after in pairwise(times)))
-
-
 def check_all() -> list[str]:
     """Look at the marker of every storage, so that rows and alerts are true; return the unreachable."""
     gone = []
     for storage_id in [storage.id for storage in list_all()]:
         try:
-            open_adapter(get(storage_id), providers.QUICK).close()
+            open_adapter(get(storage_id), providers.AT_A_PAGE).close()
         except Unreachable:
             gone.append(storage_id)
         except NotFound:
@@ -218,12 +171,33 @@ def check_all() -> list[str]:
     return gone
 
 
-def gone_behind(candidates: Iterable[Storage], error: Exception) -> Exception:
-    """Return that a storage is gone, and note it, if that is behind an error of a job; else the error."""
+def watch(storage_id: str, pause: Callable[[float], bool]) -> bool:
+    """Look at a storage; while it is in doubt, again soon, until it answers or is alerted. True: it answers.
+
+    `pause` waits for so many seconds; True: look no more. Raises NotFound.
+    """
+    while True:
+        try:
+            open_adapter(get(storage_id), providers.AT_A_PAGE).close()
+        except Unreachable:
+            if alerts.is_open(_subject(storage_id)) or pause(LOOK_AGAIN_AFTER_S):
+                return False
+        else:
+            return True
+        db.session.rollback()
+
+
+def gone_behind(candidates: Iterable[Storage], error: Exception, *, sure: bool = True) -> Exception:
+    """Return that a storage is gone, and note it, if that is behind an error; else the error.
+
+    `sure`: the error has ended a job, so that it is alerted at once.
+    """
     for storage in candidates:
         try:
-            open_adapter(storage, providers.QUICK).close()
+            open_adapter(storage, providers.AT_A_PAGE).close()
         except Unreachable as gone:
+            if sure:
+                mark_unreachable(storage.id, storage.unreachable_reason)
             found = Unreachable(
                 words.ended(f"The storage {storage.name} is unreachable: {storage.unreachable_reason}"),
                 gone.advice,
@@ -233,15 +207,20 @@ def gone_behind(candidates: Iterable[Storage], error: Exception) -> Exception:
     return error
 
 
-def mark_unreachable(storage_id: str, reason: str) -> None:
-    """Note on the row since when and why it cannot be used, and alert; known news is not written again."""
+def mark_unreachable(storage_id: str, reason: str, *, sure: bool = True) -> None:
+    """Note on the row since when and why it cannot be used, and alert; known news is not written again.
+
+    Not `sure`: this may pass in a moment, as a busy server does. Then the alert waits until it has lasted.
+    """
     if get(storage_id).unreachable_reason == reason and alerts.is_open(_subject(storage_id)):
         return
     with write() as session:
         storage = session.get_one(Storage, storage_id)
-        storage.unreachable_since = storage.unreachable_since or utc_now()
+        storage.unreachable_since = since = storage.unreachable_since or utc_now()
         storage.unreachable_reason = reason
         name, provider = storage.name, storage.provider
+    if not sure and utc_now() - since < CALM_FOR:
+        return
     alerts.raise_alert(
         _subject(storage_id),
         "unreachable",
@@ -262,13 +241,21 @@ def mark_reachable(storage_id: str) -> None:
         alerts.resolve_in(session, _subject(storage_id))
 
 
-def _unreachable(storage: Storage, reason: str) -> Unreachable:
+def unusable(storage: Storage, reason: str, *, sure: bool = True) -> Unreachable:
+    """Note that a storage cannot be used; return the error that says so."""
     name, place, provider = storage.name, providers.where(storage), storage.provider
-    mark_unreachable(storage.id, reason)
+    mark_unreachable(storage.id, reason, sure=sure)
     return Unreachable(
         f"{words.ended(f'The storage {name} ({place}) is unreachable: {reason}')} Nothing was written.",
         providers.advice(provider),
     )
+
+
+def _bounded(storage: Storage, adapter: StorageAdapter) -> StorageAdapter:
+    """Return an adapter that cannot hang where the system itself would."""
+    if storage.provider != "local" or isinstance(adapter, BoundedAdapter):
+        return adapter
+    return BoundedAdapter(adapter, _MOUNT_WITHIN_S, f"local:{storage.settings}")
 
 
 def _other_marker(storage: Storage, found: str | None) -> str:
@@ -279,7 +266,7 @@ def _other_marker(storage: Storage, found: str | None) -> str:
 
 
 def _why(storage: Storage, error: Exception) -> str:
-    if storage.provider != "local":
+    if storage.provider != "local" or isinstance(error, StorageUnreachable):  # looking further would hang
         return str(error).rstrip("?.")
     path = storage.settings["path"]
     if not os.path.exists(path):
@@ -287,12 +274,6 @@ def _why(storage: Storage, error: Exception) -> str:
     if not os.path.isdir(path):
         return f"{path} is a file, not a folder"
     return f"it could not be read: {str(error).rstrip('?.')}"
-
-
-def _note_test(storage_id: str, *, ok: bool, text: str) -> None:
-    with write() as session:
-        storage = session.get_one(Storage, storage_id)
-        storage.tested_at, storage.test_ok, storage.test_result = utc_now(), ok, text
 
 
 def _cache_folder(storage: Storage) -> str | None:

@@ -11,11 +11,12 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, heartbeat, nodes, pings, settings, storage_usage, storages
+from core import deliveries, heartbeat, nodes, pings, settings
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
 from jobs.queue import App
+from jobs.storage_watch import StorageWatch
 
 # How many jobs run at once; each is a process of its own, a thread here waits for it. Copies never take all:
 # see tasks.MOST_COPIES.
@@ -59,8 +60,7 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
         telling = (app, duty, TELL_EVERY_S, ended)
         threading.Thread(target=_repeat, args=telling, name=duty.__module__, daemon=True).start()
     if role == "tick":
-        # Not joined, and not part of the tick: a dead network mount may hold it up for ever.
-        watch = (app, _watch_storages, WATCH_STORAGES_EVERY_S, ended)
+        watch = (app, StorageWatch(app, ended).look, WATCH_STORAGES_EVERY_S, ended)
         threading.Thread(target=_repeat, args=watch, name="storages", daemon=True).start()
     try:
         consumer.run()
@@ -70,12 +70,6 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
         with app.app_context():
             launch.stop_unclaimed()
             nodes.gone(role)
-
-
-def _watch_storages() -> None:
-    """See which storages answer, and, now and then, how full they are."""
-    storages.check_all()
-    storage_usage.measure_all()
 
 
 def _repeat(app: App, duty: Callable[[], object], every_s: float, ended: threading.Event) -> None:

@@ -63,19 +63,25 @@ class S3Settings:
 class S3Adapter:
     """A StorageAdapter in a bucket that exists. A bucket that is missing is StorageUnavailable.
 
-    The constructor sends nothing; it raises InvalidSettings.
+    The constructor sends nothing; it raises InvalidSettings. `connect_s`, `answer_s`: how long a server is
+    waited for, if not as long as usual.
     """
 
     parallel_calls = 5  # as restic's: enough to fill a line while others compute
 
-    def __init__(self, settings: S3Settings) -> None:
+    def __init__(
+        self, settings: S3Settings, *, connect_s: float | None = None, answer_s: float | None = None
+    ) -> None:
         self.settings = settings
         self._bucket = settings.bucket
         self._prefix = _checked_prefix(settings.prefix)
         self._place = f"the bucket {settings.bucket} at {_url(settings.endpoint)}"
         self._headers = _headers(settings.storage_class)
         secure = _url(settings.endpoint).startswith("https:")
-        self._pool = make_pool(secure=secure, ca_file=settings.ca_file, ca_pem=settings.ca_pem)
+        self._pool = make_pool(
+            secure=secure, ca_file=settings.ca_file, ca_pem=settings.ca_pem,
+            connect_s=connect_s, answer_s=answer_s,
+        )  # fmt: skip
         self._client = _make_client(settings, self._pool)
 
     def put(self, key: str, data: bytes | bytearray | memoryview) -> None:

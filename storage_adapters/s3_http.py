@@ -42,16 +42,23 @@ class _HttpsPool(HTTPSConnectionPool):
     ConnectionCls = _PatientTlsConnection
 
 
-def make_pool(*, secure: bool, ca_file: str = "", ca_pem: str = "") -> urllib3.PoolManager:
+def make_pool(
+    *,
+    secure: bool,
+    ca_file: str = "",
+    ca_pem: str = "",
+    connect_s: float | None = None,
+    answer_s: float | None = None,
+) -> urllib3.PoolManager:
     """Return a pool; a `secure` one trusts the given authorities, else the system's and Mozilla's.
 
-    Raises InvalidSettings where a certificate cannot be read.
+    `connect_s`, `answer_s`: how long to wait, if not as long as usual. Raises InvalidSettings where a certificate cannot be read.
     """
     pool = urllib3.PoolManager(
         num_pools=4,
         maxsize=CONNECTIONS,
         block=True,
-        timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=READ_TIMEOUT_S),
+        timeout=urllib3.Timeout(connect=connect_s or CONNECT_TIMEOUT_S, read=answer_s or READ_TIMEOUT_S),
         retries=False,  # only storage_adapters.retry tries again
         ssl_context=_trust(ca_file, ca_pem) if secure else None,  # reading the authorities takes 50 ms
     )

@@ -15,7 +15,7 @@ from storage_adapters.errors import ObjectNotFound, ObjectTruncated, StorageErro
 from storage_adapters.sftp_errors import HostKeyRefused, failed
 from storage_adapters.sftp_files import SftpFiles, exists, is_folder, make_folders
 from storage_adapters.sftp_pool import MOST_CONNECTIONS, SftpPool
-from storage_adapters.sftp_settings import SftpSettings, host_keys, settings_like_ssh
+from storage_adapters.sftp_settings import SftpSettings, host_keys, settings_like_ssh, time_limits
 
 __all__ = [
     "HostKeyRefused",
@@ -24,6 +24,7 @@ __all__ = [
     "create_root",
     "host_keys",
     "settings_like_ssh",
+    "time_limits",
 ]
 
 

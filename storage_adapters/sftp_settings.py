@@ -7,7 +7,7 @@ import posixpath
 from dataclasses import dataclass, field
 
 from ssh import user_files
-from ssh.connection import ask_host_keys
+from ssh.connection import DEFAULT_LIMITS, TimeLimits, ask_host_keys
 from ssh.errors import SshError
 from ssh.host_keys import HostKey
 from ssh.server import Server
@@ -60,12 +60,21 @@ class SftpSettings:
         )
 
 
-def host_keys(host: str, port: int = 22) -> list[HostKey]:
+def host_keys(host: str, port: int = 22, limits: TimeLimits = DEFAULT_LIMITS) -> list[HostKey]:
     """Return the keys that a server shows, without logging in. Raises StorageError if out of reach."""
     try:
-        return ask_host_keys(host, port)
+        return ask_host_keys(host, port, limits)
     except SshError as error:
         raise not_connected(error) from error
+
+
+def time_limits(connect_s: float | None, answer_s: float | None) -> TimeLimits:
+    """Return how long a server is waited for; None: as long as usual."""
+    usual = DEFAULT_LIMITS
+    return TimeLimits(
+        connect_s=connect_s or usual.connect_s, handshake_s=connect_s or usual.handshake_s,
+        login_s=answer_s or usual.login_s, idle_s=answer_s or usual.idle_s,
+    )  # fmt: skip
 
 
 def settings_like_ssh(host: str, user: str | None, port: int | None, path: str) -> SftpSettings:

@@ -106,7 +106,7 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
 def _unexpected(error: Exception) -> ResponseReturnValue:
     if isinstance(error, outcomes.EXPECTED):
         # A storage or a repository failed: the world's doing, and core has the words for it.
-        found = storages.gone_behind(storages.list_all(), error)
+        found = storages.gone_behind(storages.list_all(), error, sure=False)
         said = outcomes.explain(found, "")
         _log.warning("%s %s: %s", request.method, request.path, said.detail)
         return page(503, said.summary, _AWAY if isinstance(found, errors.Unreachable) else said.advice)

@@ -158,7 +158,7 @@ def _trouble(storage: Storage) -> str:
     if storage.provider != "local":
         return f"It is unreachable: {storage.unreachable_reason}" if storage.unreachable_since else ""
     try:
-        storages.open_adapter(storage).close()  # an unplugged disk is noticed at once
+        storages.open_adapter(storage, providers.A_GLANCE).close()  # an unplugged disk is noticed at once
     except Unreachable as error:
         return str(error)
     return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import pruning, storage_edit, storage_setup, storage_uses, storages
+from core import pruning, storage_edit, storage_probe, storage_setup, storage_uses, storages
 from core.errors import HoldfastError, Unreachable
 from jobs import tasks
 from webapp import access, answers, forms, storage_form, storage_pages
@@ -67,7 +67,7 @@ def show(storage_id: str) -> ResponseReturnValue:
 def test(storage_id: str) -> ResponseReturnValue:
     """Write, read and delete a probe; say how it went."""
     try:
-        sentence, tone = storages.test(storages.get(storage_id)), "good"
+        sentence, tone = storage_probe.test(storages.get(storage_id)), "good"
     except Unreachable as error:
         sentence, tone = str(error), "bad"
     if answers.is_fragment_request():

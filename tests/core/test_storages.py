@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, recovery, setup, storage_edit, storage_setup, storage_usage, storages
+from core import alerts, recovery, setup, storage_edit, storage_probe, storage_setup, storage_usage, storages
 from core.db import db
 from core.errors import Conflict, Invalid, NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
@@ -172,7 +172,7 @@ def test_the_password_is_sealed_for_its_row(storage: Storage) -> None:
 
 def test_a_probe_leaves_nothing(storage: Storage, disk: Path) -> None:
     before = files(disk)
-    assert "ms" in storages.test(storage)
+    assert "ms" in storage_probe.test(storage)
     assert files(disk) == before
 
 
@@ -186,7 +186,7 @@ def test_a_storage_that_cannot_be_written_fails_its_test(
 
     monkeypatch.setattr("storage_adapters.local._write_durably", refuse)
     with pytest.raises(Unreachable, match="Read-only"):
-        storages.test(storage)
+        storage_probe.test(storage)
     assert storages.get(storage.id).unreachable_since is not None
 
 

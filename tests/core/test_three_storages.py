@@ -16,6 +16,7 @@ from core import (
     restores,
     states,
     storage_edit,
+    storage_probe,
     storage_setup,
     storage_usage,
     storages,
@@ -155,12 +156,12 @@ def test_blank_credentials_keep_the_old_and_wrong_ones_are_refused(
     sealed = bucket.credentials_sealed
     assert s3_settings.secret_key not in sealed
     storage_edit.update(bucket.id, providers.parse({**form, "name": "Renamed"}, bucket))
-    assert "Wrote" in storages.test(storages.get(bucket.id))
+    assert "Wrote" in storage_probe.test(storages.get(bucket.id))
     with pytest.raises(Unreachable):
         storage_edit.update(
             bucket.id, providers.parse({**form, "secret_key": "another one"}, storages.get(bucket.id))
         )
-    assert "Wrote" in storages.test(storages.get(bucket.id))
+    assert "Wrote" in storage_probe.test(storages.get(bucket.id))
 
 
 def test_usage_of_a_bucket_by_config_and_day(bucket: Storage, tmp_path: Path) -> None:

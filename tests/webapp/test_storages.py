@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import storages
+from core import storage_probe, storages
 from storage_adapters.s3 import S3Settings
 from tests.servers.sshd import Sshd
 from tests.webapp.conftest import As
@@ -199,7 +199,7 @@ def test_a_bucket_is_tried_before_it_is_added_and_keeps_its_secret(
     assert admin.post(url, kept).status_code == 303
     with world.app.app_context():
         (storage,) = (one for one in storages.list_all() if one.name == "Bucket anew")
-        assert "Wrote" in storages.test(storage)
+        assert "Wrote" in storage_probe.test(storage)
     assert admin.post(f"{url}/test").headers["Location"] == "/storages"
     assert admin.post(f"{url}/delete").status_code == 303
 
@@ -232,7 +232,7 @@ def test_a_server_is_known_by_a_key_that_a_person_ticks(
     assert admin.post(url, kept).status_code == 303
     with world.app.app_context():
         (storage,) = (one for one in storages.list_all() if one.name == "Server anew")
-        assert "Wrote" in storages.test(storage)
+        assert "Wrote" in storage_probe.test(storage)
 
 
 def test_a_lost_storage_begins_anew_elsewhere(admin: Browser, tmp_path: Path) -> None:
