@@ -25,7 +25,9 @@ class Download:
     already is read again there and left out.
     """
 
-    def __init__(self, repo: Repository, make: Callable[[], Iterator[bytes]], others: Iterator[Begin]) -> None:
+    def __init__(
+        self, repo: Repository, make: Callable[[], Iterator[bytes]], others: Iterator[Begin]
+    ) -> None:
         self._others = others
         self._given = 0
         self._holder = Holder(db.engine)

@@ -43,7 +43,7 @@ def is_of_no_config(point: Point) -> bool:
 
 
 def choose(*, config_id: str | None = None) -> list[int]:
-    """Return all good points that no config looks after; only those of one deleted config, if that is named."""
+    """Return all good points that no config looks after; of one deleted config, if named."""
     query = select(Point.id).where(points.has_no_config(), Point.copies.any(points.live()))
     if config_id is not None:
         query = query.where(Point.config_id == config_id)

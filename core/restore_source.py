@@ -117,7 +117,9 @@ class Sources:
             raise self._first
         self.failed.append(source.name)
         why = _message(found)
-        self.attempt.log.add("warning", f"{source.name} failed in the middle. {why} Going on from another copy.")
+        self.attempt.log.add(
+            "warning", f"{source.name} failed in the middle. {why} Going on from another copy."
+        )
 
 
 def sources(attempt: Attempt, point: Point, chosen: int | None) -> Sources:

@@ -102,7 +102,9 @@ def _restore_from(attempt: Attempt, task: _Task, found: Sources) -> _Done:
     done = run.read()
     while done.missing.damaged and found.left:
         number = words.count(done.missing.damaged, "thing")
-        attempt.log.add("warning", f"{number} could not be read on {done.source.name}; trying another storage.")
+        attempt.log.add(
+            "warning", f"{number} could not be read on {done.source.name}; trying another storage."
+        )
         found.failed.append(done.source.name)
         try:
             again = run.read()
@@ -203,8 +205,8 @@ def _outcome(done: _Done, task: _Task, told: str) -> Outcome:
     if done.healed and outcome.status in ("completed", "warning"):
         outcome.status = "warning"
         outcome.advice = (
-            "The restore is whole. What one storage could not give came from another: look at that storage, and "
-            "run `restic check --read-data` on its repository."
+            "The restore is whole. What one storage could not give came from another: look at that "
+            "storage, and run `restic check --read-data` on its repository."
         )
     outcome.counts = {
         "files": result.files, "dirs": result.dirs, "others": result.others, "bytes": result.bytes,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets as random
+
 from sqlalchemy import delete as delete_rows
 from sqlalchemy import select
 from sqlalchemy import update as update_rows

@@ -21,8 +21,8 @@ from repository.keyfile import DEFAULT_KDF
 from repository.repository import Repository
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import ObjectNotFound, StorageError, StorageUnreachable
-from storage_adapters.prefixed import PrefixedAdapter
 from storage_adapters.patience import BoundedAdapter, Patience
+from storage_adapters.prefixed import PrefixedAdapter
 from storage_adapters.retry import RetryPolicy
 
 MARKER = ".holdfast-storage"

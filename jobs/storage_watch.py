@@ -1,4 +1,4 @@
-"""The watch of the storages: each in threads of its own, so that one that hangs holds up none of the others."""
+"""The watch of the storages: each in threads of its own, so that one that hangs holds up no other."""
 
 from __future__ import annotations
 

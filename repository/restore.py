@@ -50,9 +50,7 @@ def restore(
         count_and_report(problem)
     holds = holder(repo, target) if options.delta else None
     written = holder(repo, target, linked=True) if options.resumed else None
-    planner = plan(
-        repo, snapshot, target.existing, options, count_and_report, holds, written=written
-    )
+    planner = plan(repo, snapshot, target.existing, options, count_and_report, holds, written=written)
     writer = RestoreWriter(repo, target, options, result, progress, count_and_report)
     try:
         with target.flushing_early() if isinstance(target, EarlyFlushTarget) else nullcontext():

@@ -264,7 +264,7 @@ def _shortened(name: bytes, most: int) -> bytes:
 
 
 def _is_new(there: Entry | None) -> bool:
-    """Tell whether a folder is still to be described: it is not there, or a restore that was cut off made it."""
+    """Tell whether a folder is still to be described: it is not there, or half made."""
     return there is None or (there.kind == "dir" and there.mode == HALF_MADE)
 
 

@@ -52,7 +52,8 @@ def make_pool(
 ) -> urllib3.PoolManager:
     """Return a pool; a `secure` one trusts the given authorities, else the system's and Mozilla's.
 
-    `connect_s`, `answer_s`: how long to wait, if not as long as usual. Raises InvalidSettings where a certificate cannot be read.
+    `connect_s`, `answer_s`: how long to wait, if not as long as usual. Raises InvalidSettings where a
+    certificate cannot be read.
     """
     pool = urllib3.PoolManager(
         num_pools=4,

@@ -17,7 +17,9 @@ _POINTS = click.argument("wanted", nargs=-1, metavar="[POINT]...")
 @_POINTS
 @click.option("--all", "every", is_flag=True, help="All points that no config looks after.")
 @click.option("--dry-run", is_flag=True, help="Only list them.")
-@click.option("--confirm", is_flag=True, help="Also if more than half of a deleted config's points go at once.")
+@click.option(
+    "--confirm", is_flag=True, help="Also if more than half of a deleted config's points go at once."
+)
 def remove(wanted: Sequence[str], every: bool, dry_run: bool, confirm: bool) -> None:
     """Put points of deleted configs, or of none, into the trash, where they lie for seven days."""
     if bool(wanted) == every:

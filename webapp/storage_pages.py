@@ -9,7 +9,16 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import configs, point_removal, providers, pruning, storage_setup, storage_usage, storage_uses, storages
+from core import (
+    configs,
+    point_removal,
+    providers,
+    pruning,
+    storage_setup,
+    storage_usage,
+    storage_uses,
+    storages,
+)
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
 from webapp import charts, storage_form

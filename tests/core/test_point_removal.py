@@ -1,4 +1,4 @@
-"""Points that no config looks after leave by an admin's hand only, and come back until the trash is emptied."""
+"""Points that no config looks after leave by an admin's hand only, and can be taken back."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ def deleted(tmp_path: Path) -> Config:
     for number in range(3):
         (tmp_path / "tree" / "more").write_text(f"{number}")
         back_up(config.id)
+    for job_id in jobs.queued_followers(config.id):
+        jobs.request_cancel(job_id)
     configs.delete(config.id)
     return configs.get(config.id, deleted=True)
 

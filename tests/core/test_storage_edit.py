@@ -17,8 +17,8 @@ from core import (
     recovery,
     restores,
     storage_edit,
-    storage_uses,
     storage_setup,
+    storage_uses,
     storages,
 )
 from core.db import write
