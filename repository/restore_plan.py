@@ -129,7 +129,9 @@ class Planner:
     def _open_root(self) -> _Dir:
         there = self._existing(b"/")
         nodes = self._load_tree(self._root.tree)
-        entry = self._root.entry if _is_new(there) else None
+        entry = self._root.entry
+        if entry is not None and not self._is_new(there, entry):
+            entry = None
         return _Dir(self._root.tree_path, b"/", nodes, entry, fresh=there is None)
 
     def _enter(self, folder: _Dir, node: Node) -> _Dir | None:
@@ -148,7 +150,7 @@ class Planner:
             return None
         taken = self._selection.takes(tree_path, True)
         self.counts.matched += taken
-        sets = _is_new(there) or (taken and self._conflict in ("replace", "replace-if-older"))
+        sets = self._is_new(there, entry) or (taken and self._conflict in ("replace", "replace-if-older"))
         below = self._load_below(tree_path, node)
         return _Dir(tree_path, path, below, entry if sets else None, fresh=there is None)
 
@@ -215,6 +217,13 @@ class Planner:
         self._on_kept(path, entry)
         return None
 
+    def _is_new(self, there: Entry | None, entry: Entry) -> bool:
+        """Tell whether a folder is to be described: not there, half made, or of this very restore."""
+        if there is None or (there.kind == "dir" and there.mode == HALF_MADE):
+            return True
+        as_left = there.mode == entry.mode and abs(there.mtime_ns - entry.mtime_ns) <= _COARSEST_NS
+        return self._written is not None and there.kind == "dir" and as_left
+
     def _was_written(self, path: bytes, there: Entry | None, entry: Entry, node: Node) -> bool:
         """Tell whether this restore itself has put there what stands at a path, before it was cut off."""
         if self._written is None or there is None or there.kind != entry.kind:
@@ -261,11 +270,6 @@ def _shortened(name: bytes, most: int) -> bytes:
     while most > 1 and name[most] & 0xC0 == 0x80:  # the cut is before a byte that continues a character
         most -= 1
     return name[:most]
-
-
-def _is_new(there: Entry | None) -> bool:
-    """Tell whether a folder is still to be described: it is not there, or half made."""
-    return there is None or (there.kind == "dir" and there.mode == HALF_MADE)
 
 
 def join(folder: bytes, name: bytes) -> bytes:
