@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import click
+from flask.cli import with_appcontext
 
 from core import point_removal, points, words
 from core.models import Point
@@ -20,6 +21,7 @@ _POINTS = click.argument("wanted", nargs=-1, metavar="[POINT]...")
 @click.option(
     "--confirm", is_flag=True, help="Also if more than half of a deleted config's points go at once."
 )
+@with_appcontext
 def remove(wanted: Sequence[str], every: bool, dry_run: bool, confirm: bool) -> None:
     """Put points of deleted configs, or of none, into the trash, where they lie for seven days."""
     if bool(wanted) == every:
@@ -45,6 +47,7 @@ def remove(wanted: Sequence[str], every: bool, dry_run: bool, confirm: bool) -> 
 
 @click.command("take-back")
 @click.argument("wanted", nargs=-1, required=True, metavar="POINT...")
+@with_appcontext
 def take_back(wanted: Sequence[str]) -> None:
     """Take points that were removed by hand out of the trash."""
     number = point_removal.take_back(_ids(wanted))
