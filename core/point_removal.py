@@ -90,8 +90,8 @@ def take_back(point_ids: Iterable[int]) -> int:
 
 
 def is_removed(copy: Copy) -> bool:
-    """Tell whether a copy lies in the trash because a person removed its point, and may be taken back."""
-    return points.is_in_trash(copy) and trash.is_by_hand(copy)
+    """Tell whether a copy lies in the trash because a person wanted that, and may be taken back."""
+    return points.is_in_trash(copy) and (trash.is_by_hand(copy) or is_of_no_config(copy.point))
 
 
 def _look(session: Session, point_ids: Iterable[int]) -> Removal:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import url_for
 
-from core import storage_edit, storage_setup, storages
+from core import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from core.errors import Conflict
 from webapp import access
 from webapp.api import answers, door, queries
@@ -58,7 +58,7 @@ def replace_storage(storage_id: str, body: dict[str, Any]) -> StorageOut:
 def delete_storage(storage_id: str) -> None:
     """Forget a storage; what is on it stays there. Refused while anything depends on it."""
     row = storages.get(storage_id)
-    reasons = storage_edit.why_not_delete(row.id)
+    reasons = storage_uses.why_not_delete(row.id)
     if reasons:
         raise Conflict(f"{row.name} cannot be deleted. {' '.join(reasons)}")
     storage_edit.delete(row.id)
@@ -67,7 +67,7 @@ def delete_storage(storage_id: str) -> None:
 @door.operation("POST", "/backup/storages/<storage_id>/test", "operator", answer=TestOut, also=(503,))
 def test_storage(storage_id: str) -> TestOut:
     """Write, read and delete a probe. That it cannot be reached is a 503 that says why."""
-    return TestOut(ok=True, text=storages.test(storages.get(storage_id)))
+    return TestOut(ok=True, text=storage_probe.test(storages.get(storage_id)))
 
 
 def _given(row: Any) -> StorageOut:
