@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from sources.ssh.host import SshHost
 from sources.ssh.patience import persist
 from sources.ssh.quoting import unescaped
+from sources.ssh.worker import Workers
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 ByName = dict[bytes, Xattrs]
 
-_ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
 _SHOW = [b"getfattr", b"-h", b"-d", b"-m", b"-", b"-e", b"hex", b"--absolute-names", b"--"]
 _FEW = 8  # folders; for more, all at once is faster
 _NONE: ByName = {}
@@ -25,9 +24,9 @@ _NONE: ByName = {}
 class Attributes:
     """Attributes of everything but links. `where` are find's words for the whole; None: the host has none."""
 
-    def __init__(self, host: SshHost, where: Sequence[bytes] | None, *, all_at_once: bool) -> None:
+    def __init__(self, workers: Workers, where: Sequence[bytes] | None, *, all_at_once: bool) -> None:
         """Begin to ask, in a thread, if it is to be for all at once."""
-        self._host = host
+        self._workers = workers
         self._where = where
         self._all: Future[dict[bytes, ByName]] | None = None
         self._folders: dict[bytes, ByName] = {}
@@ -61,8 +60,8 @@ class Attributes:
         return self._all
 
     def _ask(self, where: Sequence[bytes]) -> dict[bytes, ByName]:
-        command = [*_ENGLISH, b"find", *where, b"!", b"-type", b"l", b"-exec", *_SHOW, b"{}", b"+"]
-        return parse(persist(lambda: self._host.run(command)).stdout)
+        command = [b"find", *where, b"!", b"-type", b"l", b"-exec", *_SHOW, b"{}", b"+"]
+        return parse(persist(lambda: self._workers.run(command)).stdout)
 
 
 def parse(text: bytes) -> dict[bytes, ByName]:

@@ -14,16 +14,13 @@ from sources.patterns import PatternList
 from sources.rules import Rules
 from sources.ssh.attributes import Attributes, Xattrs
 from sources.ssh.dialects import Dialect
-from sources.ssh.host import SshHost
-from sources.ssh.probe import Probe
+from sources.ssh.probe import OWNERS_MARK, Probe
 from sources.ssh.quoting import unescaped
 from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
-from sources.ssh.worker import Workers
-from ssh.connection import WINDOW_BYTES
-from ssh.process import Process
+from sources.ssh.worker import Worker, Workers
 
-_ENGLISH = [b"env", b"LC_ALL=C", b"TZ=UTC0"]
+_DEVICES_A_QUESTION = 200
 _COMPLAINT = re.compile(rb"(?:find: |stat: can't stat )('?)(.*)\1: ([^':]+)\Z", re.DOTALL)
 
 
@@ -61,7 +58,7 @@ class HostListing:
 
 
 def list_host(
-    host: SshHost,
+    host: str,
     workers: Workers,
     probe: Probe,
     tops: Sequence[bytes],
@@ -78,18 +75,22 @@ def list_host(
     where = _where(tops, rules, never)
     listing = HostListing(HostTree(tops, rules))
     shown = where if "getfattr" in probe.tools else None
-    attributes = listing.attributes = Attributes(host, shown, all_at_once=all_attributes)
-    ways = sorted({way for top in tops for way in _ways_to(top)})
-    with ThreadPoolExecutor(3, "listing") as beside:
-        owners = beside.submit(_owners, host)
-        statuses = beside.submit(status_of, workers, ways, follow=True)
-        single = beside.submit(attributes.of, [*tops, *ways])
-        _find(host, workers.dialect, where, listing)
-        listing.owners_text, listing.owners = owners.result()
-        listing.ways = statuses.result()
-        listing.single_attributes = single.result()
-    listing.devices = _device_numbers(host, listing.tree.devices)
+    listing.attributes = Attributes(workers, shown, all_at_once=all_attributes)
+    listing.owners_text, listing.owners = probe.owners_text, _owners(probe)
+    with ThreadPoolExecutor(1, "listing") as beside:
+        above = beside.submit(_take_places, workers, tops, listing)
+        _find(host, workers, where, listing)
+        above.result()
+    listing.devices = _device_numbers(workers, listing.tree.devices)
     return listing
+
+
+def _take_places(workers: Workers, tops: Sequence[bytes], listing: HostListing) -> None:
+    """Take what holds for the places asked for, and for the folders above them."""
+    ways = sorted({way for top in tops for way in _ways_to(top)})
+    listing.ways = status_of(workers, ways, follow=True)
+    assert listing.attributes
+    listing.single_attributes = listing.attributes.of([*tops, *ways])
 
 
 def status_of(workers: Workers, paths: Sequence[bytes], *, follow: bool = False) -> dict[bytes, Row]:
@@ -97,7 +98,7 @@ def status_of(workers: Workers, paths: Sequence[bytes], *, follow: bool = False)
     if not paths:
         return {}
     names = b"\0".join(dict.fromkeys(paths)) + b"\0"
-    text = workers.run("follow" if follow else "status", names).stdout
+    text = workers.ask("follow" if follow else "status", names).stdout
     fields = workers.dialect.translate(text.split(workers.dialect.separator)[:-1])
     rows = {}
     for at in range(0, len(fields), FIELDS):
@@ -131,24 +132,23 @@ def _glob_escaped(path: bytes) -> bytes:
     return re.sub(rb"([\\*?\[\]])", rb"\\\1", path)
 
 
-def _find(host: SshHost, dialect: Dialect, where: Sequence[bytes], listing: HostListing) -> None:
-    before, after = dialect.find
-    process = host.start([*_ENGLISH, *before, *where, *after])
-    try:
-        _take_all(process, dialect, listing.tree)
-        output = process.output()
-    except Malformed as error:
-        raise SourceUnavailable(f"{host.name} sends no proper listing: {error}") from error
-    finally:
-        process.close()
+def _find(host: str, workers: Workers, where: Sequence[bytes], listing: HostListing) -> None:
+    before, after = workers.dialect.find
+    with workers.lend() as worker:
+        worker.ask("run", b"".join(word + b"\0" for word in (*before, *where, *after)))
+        try:
+            _take_all(worker, workers.dialect, listing.tree)
+        except Malformed as error:
+            raise SourceUnavailable(f"{host} sends no proper listing: {error}") from error
+        output = worker.finish()
     _take_complaints(output.stderr, listing)
     if output.code and not listing.complaints and not listing.general:
-        listing.general.append(f"find on {host.name} ended with code {output.code} and gave no reason")
+        listing.general.append(f"find on {host} ended with code {output.code} and gave no reason")
 
 
-def _take_all(process: Process, dialect: Dialect, tree: HostTree) -> None:
+def _take_all(worker: Worker, dialect: Dialect, tree: HostTree) -> None:
     rest = b""
-    while data := process.read(WINDOW_BYTES):
+    while data := worker.read():
         fields = (rest + data).split(dialect.separator)
         whole = (len(fields) - 1) // FIELDS * FIELDS
         tree.take(dialect.translate(fields[:whole]))
@@ -174,24 +174,25 @@ def _ways_to(top: bytes) -> list[bytes]:
     return [b"/" + b"/".join(names[: count + 1]) for count in range(len(names))]
 
 
-def _owners(host: SshHost) -> tuple[bytes, Owners]:
-    """Ask for all names of users and groups, also of those from a directory service."""
-    script = b"getent passwd || cat /etc/passwd; echo; echo ::; getent group || cat /etc/group"
-    text = host.run([*_ENGLISH, b"sh", b"-c", script], plain=True).stdout
-    users, _, groups = text.partition(b"\n::\n")
-    return text, Owners(users, groups)
+def _device_numbers(workers: Workers, paths: Sequence[bytes]) -> dict[bytes, int]:
+    found = {}
+    for start in range(0, len(paths), _DEVICES_A_QUESTION):
+        found.update(_some_device_numbers(workers, paths[start : start + _DEVICES_A_QUESTION]))
+    return found
 
 
-def _device_numbers(host: SshHost, paths: Sequence[bytes]) -> dict[bytes, int]:
-    if not paths:
-        return {}
-    command = [*_ENGLISH, b"xargs", b"-0", b"stat", b"-c", b"%t %T", b"--"]
-    text = host.run(command, b"\0".join(paths) + b"\0").stdout
+def _some_device_numbers(workers: Workers, paths: Sequence[bytes]) -> dict[bytes, int]:
+    text = workers.run([b"stat", b"-c", b"%t %T", b"--", *paths]).stdout
     numbers = [line.split(b" ") for line in text.splitlines()]
     if len(numbers) != len(paths):  # one of them has gone meanwhile
-        alone = [_device_numbers(host, [path]) for path in paths] if len(paths) > 1 else []
+        alone = [_some_device_numbers(workers, [path]) for path in paths] if len(paths) > 1 else []
         return {path: number for found in alone for path, number in found.items()}
     return {
         path: os.makedev(int(major, 16), int(minor, 16))
         for path, (major, minor) in zip(paths, numbers, strict=True)
     }
+
+
+def _owners(probe: Probe) -> Owners:
+    users, _, groups = probe.owners_text.partition(OWNERS_MARK)
+    return Owners(users, groups)

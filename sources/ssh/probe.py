@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from repository.entries import SourceUnavailable
 from sources.ssh.host import SshHost
@@ -19,7 +19,12 @@ for tool in find tar stat xargs getfattr busybox; do
 done
 find --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/find /'
 tar --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/tar /'
+echo ::
+getent passwd || cat /etc/passwd
+echo ::
+getent group || cat /etc/group
 """
+OWNERS_MARK = b"\n::\n"
 
 NO_ATTRIBUTES = (
     "extended attributes and ACLs of {host} are not kept: it has no getfattr. Install it there (Debian: attr)"
@@ -36,6 +41,7 @@ class Probe:
     """What a host can do. `hostname` is its own name; `ahead_ns` how far its clock is ahead of ours.
 
     `limits` are sentences: what of its files cannot be kept, and why. Without `shell` there is SFTP only.
+    `owners_text`: all names of users and, after OWNERS_MARK, of groups, also those of a directory service.
     """
 
     hostname: str
@@ -46,6 +52,7 @@ class Probe:
     gnu_tar: bool = False
     limits: list[str] = field(default_factory=list)
     shell: bool = True
+    owners_text: bytes = b""
 
 
 def probe(host: SshHost) -> Probe:
@@ -62,7 +69,8 @@ def probe(host: SshHost) -> Probe:
             f"a login script of {host.settings.server.user} on {host.name} prints text, which would get "
             "into the data; let it print only for terminals"
         )
-    found = _understood(answer.decode("utf-8", "replace"), host)
+    facts, _, owners = answer.partition(OWNERS_MARK)
+    found = replace(_understood(facts.decode("utf-8", "replace"), host), owners_text=owners)
     if host.settings.sudo:
         _require_sudo(host)
     return found

@@ -184,7 +184,7 @@ class SshSource:
         if not known.shell:
             return list_over_sftp(self._host, self._tops, self._rules, self._never)
         return list_host(
-            self._host,
+            self._host.name,
             self._shells(),
             known,
             self._tops,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -18,7 +18,7 @@ from ssh.connection import WINDOW_BYTES
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
-Kind = Literal["tar", "status", "follow", "rest"]
+Kind = Literal["tar", "status", "follow", "rest", "run"]
 
 # `head` leaves what a program that ends early does not read: whoever asks then ends the shell.
 _SCRIPT = rb"""
@@ -29,6 +29,7 @@ while read -r kind count number; do
     status) head -c "$count" | %s ;;
     follow) head -c "$count" | %s ;;
     rest) head -c "$count" | xargs -0 sh -c 'exec tail -c "+$0" "$1"' "$number" ;;
+    run) head -c "$count" | xargs -0 -x env ;;
     *) exit 9 ;;
     esac
     code=$?
@@ -38,6 +39,7 @@ done
 """
 _BLOCKS, _MANY_BLOCKS = 20, 128  # of 512 bytes, in a record of an archive
 _MANY_BYTES = 1024 * 1024
+_XARGS_FAILED = 123
 _TAIL_BYTES = 80  # longer than the line at the end
 
 
@@ -55,6 +57,7 @@ class Worker:
         self._rest = b""
         self._code: int | None = 0
         self._usable_until = dialect.code_of_failure
+        self._kind: Kind = "status"
 
     @property
     def idle(self) -> bool:
@@ -64,15 +67,19 @@ class Worker:
     @property
     def usable(self) -> bool:
         """Tell whether it may be asked again."""
-        return self._code is not None and self._code < self._usable_until and self._process.alive
+        if self._code is None or not self._process.alive:
+            return False
+        # xargs has read all of its input if only what it ran has failed.
+        return self._code < self._usable_until or (self._kind != "tar" and self._code == _XARGS_FAILED)
 
     def ask(self, kind: Kind, names: bytes, number: int = 0) -> None:
-        """Start a program on these names, each ended by NUL. Raises Unreachable.
+        """Start a program on these names, or, for `run`, one of these words, each ended by NUL.
 
+        Raises Unreachable.
         `number`: how much `tar` is to send, about; the byte to start from, counted from 1, for `rest`.
         """
         assert self.idle
-        self._code = None
+        self._code, self._kind = None, kind
         if kind == "tar":
             number = _MANY_BLOCKS if number >= _MANY_BYTES else _BLOCKS
         self._process.write(b"%s %d %d\n%s" % (kind.encode(), len(names), number, names))
@@ -151,8 +158,12 @@ class Workers:
                 worker.close()
         return None
 
-    def run(self, kind: Kind, names: bytes) -> Output:
-        """Run a program to its end. Raises Unreachable."""
+    def run(self, words: Sequence[bytes]) -> Output:
+        """Run a program of these words, with no input. Raises Unreachable."""
+        return self.ask("run", b"".join(word + b"\0" for word in words))
+
+    def ask(self, kind: Kind, names: bytes) -> Output:
+        """Ask one of them, and read the whole answer. Raises Unreachable."""
         with self.lend() as worker:
             worker.ask(kind, names)
             return worker.finish()
