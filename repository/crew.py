@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from repository.dir_reader import LARGE_BYTES
-from repository.entries import Entry, Problem, entry_values
+from repository.entries import BriefedSource, Entry, Problem, entry_values
 from repository.file_task import FileTask, Finished, Report
 from repository.read_results import ReadDir, ReadFile
 from repository.spare_workers import NO_SPARES, SpareWorkers
 from repository.tally import Tally
-from repository.worker import Batch, Dirs, Setup
+from repository.worker import Batch, Dirs, Files, Setup
 from repository.worker_pool import WorkerPool
 from repository.writer import BlobWriter
 
@@ -22,6 +22,7 @@ START_BYTES = 64 * 1024 * 1024
 BATCH_FILES = 256
 BATCH_BYTES = 4 * 1024 * 1024
 BATCH_DIRS = 16
+FAR_FILES, FAR_BYTES = 1000, 16 * 1024 * 1024  # in directories of a source that is far away
 # Enough that a worker never waits for the walk, few enough to bound what is read and not settled.
 IN_FLIGHT_EACH = 3
 _WAIT_S = 0.1
@@ -45,6 +46,7 @@ class Crew:
         self._dirs: list[tuple[bytes, TakeDir]] = []
         self._seen_files = self._seen_bytes = 0
         self._settling = False
+        self._briefed = setup.source if isinstance(setup.source, BriefedSource) else None
 
     def expect(self, size_bytes: int) -> None:
         """Take note that a file of this size is to be read; starts the workers once there is enough to do."""
@@ -126,16 +128,33 @@ class Crew:
             for path, read in done.files:
                 _settle_file(by_path[path], read, report, finished)
 
-        self._given[pool.submit(list(by_path))] = settle
+        paths = list(by_path)
+        brief = self._briefed.brief(paths, dirs=False) if self._briefed else None
+        self._given[pool.submit(Files(paths, brief))] = settle
 
     def _give_dirs(self) -> None:
         """Give out the directories found last, so that few are open; more at once if there are many."""
         pool = self._pool
         while pool is not None and self._dirs and pool.in_flight < IN_FLIGHT_EACH * pool.count:
-            count = min(BATCH_DIRS, 1 + len(self._dirs) // (IN_FLIGHT_EACH * pool.count))
+            count = self._fitting(pool.count)
             batch = self._dirs[-count:]
             del self._dirs[-count:]
-            self._given[pool.submit(Dirs([path for path, _ in batch]))] = partial(_settle_dirs, batch)
+            paths = [path for path, _ in batch]
+            brief = self._briefed.brief(paths, dirs=True) if self._briefed else None
+            self._given[pool.submit(Dirs(paths, brief))] = partial(_settle_dirs, batch)
+
+    def _fitting(self, workers: int) -> int:
+        """Return how many of the directories found last make a good batch."""
+        if self._briefed is None:
+            return min(BATCH_DIRS, 1 + len(self._dirs) // (IN_FLIGHT_EACH * workers))
+        # Each batch is a way there and back.
+        most = 1 + len(self._dirs) // workers
+        files = size = count = 0
+        while count < most and files < FAR_FILES and size < FAR_BYTES:
+            count += 1
+            more_files, more_bytes = self._briefed.weight(self._dirs[-count][0])
+            files, size = files + more_files + 1, size + more_bytes
+        return count
 
     def _settle_one(self, pool: WorkerPool, timeout_s: float) -> bool:
         """Settle one batch, if one is done within that time; tell whether there was one."""

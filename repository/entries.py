@@ -202,6 +202,23 @@ class SplittableSource(Source, Protocol):
         """
 
 
+@runtime_checkable
+class BriefedSource(SplittableSource, Protocol):
+    """A splittable source that is listed once, as a whole: its copies are told what they are to read.
+
+    A copy reads nothing but what its last brief is about.
+    """
+
+    def weight(self, path: bytes) -> tuple[int, int]:
+        """Return about how many files a copy would read of a directory, and their bytes."""
+
+    def brief(self, paths: Sequence[bytes], *, dirs: bool) -> object:
+        """Return what a copy must know, to be pickled, to read these directories or these files."""
+
+    def take_brief(self, brief: object) -> None:
+        """In a copy: take what the original's `brief` returned."""
+
+
 class SplittableTarget(Protocol):
     """A target of which a pickled copy writes to the same place; `splittable` says whether it can."""
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from repository.child import Child, become_child
-from repository.entries import ScannableSource, ScannedDir
+from repository.entries import BriefedSource, ScannableSource, ScannedDir
 from repository.pipe import Pipe
 from repository.tree_cache_file import combine
 
@@ -86,7 +86,10 @@ def scanned(source: ScannableSource, is_stopped: Callable[[], bool]) -> dict[byt
 
 def _start(source: ScannableSource) -> Child | None:
     """Return a process for the scan, None if it must be done here."""
-    if not getattr(source, "splittable", False) or len(os.sched_getaffinity(0)) < 2:
+    # One that briefs its copies lists everything once, here.
+    if not getattr(source, "splittable", False) or isinstance(source, BriefedSource):
+        return None
+    if len(os.sched_getaffinity(0)) < 2:
         return None
     try:
         return Child("repository.tree_scan")

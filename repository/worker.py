@@ -13,7 +13,7 @@ import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from repository.child import become_child
 from repository.chunker import Chunk, Chunker
@@ -44,10 +44,18 @@ class Setup:
     zone: tzinfo = UTC
 
 
-class Dirs(NamedTuple):
-    """Directories to be read; a mere list of paths is of files."""
+class Files(NamedTuple):
+    """Files to be read, and what the source said about them, if it is one that briefs its copies."""
 
     paths: list[bytes]
+    brief: object = None
+
+
+class Dirs(NamedTuple):
+    """Directories to be read, the same way."""
+
+    paths: list[bytes]
+    brief: object = None
 
 
 class Batch(NamedTuple):
@@ -87,7 +95,7 @@ class Ended(NamedTuple):
     kind: Literal["ended"] = "ended"
 
 
-Work = list[bytes] | Dirs
+Work = Files | Dirs
 
 
 @dataclass(slots=True, eq=False)
@@ -105,6 +113,7 @@ class Worker:
 
     def __init__(self, pipe: Pipe, setup: Setup) -> None:
         self._pipe = pipe
+        self._source: Any = setup.source  # BriefedSource, where work comes with a brief
         self._sealer = setup.sealer
         self._reader = ContentReader(
             setup.source, Chunker(setup.polynomial), self._take, lambda path, count: None
@@ -117,7 +126,9 @@ class Worker:
     def run(self) -> None:
         """Work until None comes in place of a batch; then send what is packed."""
         while (work := self._pipe.receive()) is not None:
-            self._pipe.send(self._read_dirs(work.paths) if isinstance(work, Dirs) else self._read(work))
+            if work.brief is not None:
+                self._source.take_brief(work.brief)
+            self._pipe.send(self._read_dirs(work.paths) if isinstance(work, Dirs) else self._read(work.paths))
         if not self._packer.empty:
             self._send_pack()
         self._pipe.send(Ended())

@@ -36,6 +36,7 @@ class Dialect:
     three fields of a row; `translate` makes rows.FORMAT of them. From `code_of_failure` on, tar has failed.
     """
 
+    name: str
     find: tuple[tuple[bytes, ...], tuple[bytes, ...]]
     status: bytes
     follow: bytes
@@ -91,6 +92,7 @@ def _target(path: bytes, shown: bytes) -> bytes:
 
 
 GNU = Dialect(
+    name="gnu",
     find=((b"find",), (b"-printf", FORMAT)),
     status=b"""xargs -0 sh -c 'exec find "$@" -maxdepth 0 -printf "$0"' "$2" """,
     follow=b"""xargs -0 sh -c 'exec find -L "$@" -maxdepth 0 -printf "$0"' "$2" """,
@@ -107,6 +109,7 @@ GNU = Dialect(
 )
 
 POSIX = Dialect(
+    name="posix",
     find=(
         (
             b"sh",
@@ -128,3 +131,5 @@ POSIX = Dialect(
     most_name_bytes=20_000,
     harmless=(b"tar: removing leading '/'", b"tar: Removing leading `/'"),
 )
+
+DIALECTS = {each.name: each for each in (GNU, POSIX)}

@@ -12,7 +12,7 @@ from repository.entries import Problem, SourceUnavailable
 from sources.globs import is_literal
 from sources.patterns import PatternList
 from sources.rules import Rules
-from sources.ssh.attributes import Attributes, Xattrs
+from sources.ssh.attributes import Attributes, ByName, Xattrs
 from sources.ssh.dialects import Dialect
 from sources.ssh.probe import OWNERS_MARK, Probe
 from sources.ssh.quoting import unescaped
@@ -46,6 +46,17 @@ class HostListing:
         if single is not None or self.attributes is None:
             return single or ()
         return self.attributes.in_folder(folder).get(name, ())
+
+    def xattrs_in(self, folder: bytes) -> ByName:
+        """Return those of all that is in a directory, by name. Raises Unreachable."""
+        return self.attributes.in_folder(folder) if self.attributes else {}
+
+    def devices_in(self, folder: bytes) -> dict[bytes, int]:
+        """Return the numbers of the device nodes in a directory, by name."""
+        if not self.devices:
+            return {}
+        split = ((path.rpartition(b"/"), number) for path, number in self.devices.items())
+        return {name: number for (parent, _, name), number in split if parent == folder}
 
     def complain(self, path: bytes, reason: str) -> None:
         """Note why a path could not be looked at."""

@@ -40,6 +40,11 @@ class Row(NamedTuple):
         return self.facts.startswith(b"d")
 
     @property
+    def is_lone_file(self) -> bool:
+        """Tell whether it is a regular file of one name."""
+        return self.facts.startswith(b"f") and self.facts.split(b" ", 9)[8] == b"1"
+
+    @property
     def size(self) -> int:
         """Return its size in bytes."""
         return int(self.facts.split(b" ", 5)[4])

@@ -5,29 +5,30 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from hashlib import blake2b
+from contextlib import contextmanager
 
 from repository.entries import Entry, Listing, OpenFile, Problem, ScannedDir, SourceUnavailable
-from sources.patterns import PatternList, clean
+from sources.patterns import clean
 from sources.rules import Rules
-from sources.ssh import rows
+from sources.ssh.brief import Brief
 from sources.ssh.contents import HostFiles
+from sources.ssh.copy import HostCopy, TakeFile
 from sources.ssh.dialects import GNU, POSIX
+from sources.ssh.fetch import LARGE_BYTES
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.large_file import lost
 from sources.ssh.listing import HostListing, list_host, status_of
 from sources.ssh.patience import persist
-from sources.ssh.probe import Probe, probe
+from sources.ssh.probe import OWNERS_MARK, Probe, probe
 from sources.ssh.rows import Malformed, Row
 from sources.ssh.sftp_listing import SftpHostFiles, list_over_sftp, statuses
 from sources.ssh.tree import pack
+from sources.ssh.view import HostView
 from sources.ssh.worker import Workers
 from ssh.errors import SshError, Unreachable
 
 _NO_RULES = Rules()
-_DIRS_REMEMBERED = 64
 
 
 class SshSource:
@@ -54,15 +55,15 @@ class SshSource:
         self._rules = rules
         self._hostname = hostname
         self._never = {clean(os.fsencode(path)): why for path, why in never}
+        self._settings = settings
         self._host = SshHost(settings)
         self._lock = threading.RLock()
         self._probe: Probe | None = None
-        self._listing: HostListing | None = None
+        self._view: HostView | None = None
         self._scans = False
         self._workers: Workers | None = None
         self._files: HostFiles | None = None
         self._sftp_files = SftpHostFiles(self._host, self._entry)
-        self._recent: OrderedDict[bytes, dict[bytes, Row]] = OrderedDict()
 
     @property
     def paths(self) -> Sequence[str]:
@@ -100,11 +101,38 @@ class SshSource:
 
     def list_dir(self, path: bytes) -> Listing:
         """List one directory of the tree, exclude rules applied. Raises OSError if it cannot be read."""
-        listing = self._listed()
-        key = path.rstrip(b"/")
-        if not self._is_inside(path):
-            return self._upper(listing, key)
-        return self._lower(listing, key)
+        with self._translated():
+            return self._listed().list_dir(path)
+
+    @property
+    def splittable(self) -> bool:
+        """Tell whether a copy in another process can read for this object: not over SFTP alone."""
+        return self._probed().shell
+
+    def __reduce__(self) -> tuple[object, ...]:
+        users, _, groups = self._probed().owners_text.partition(OWNERS_MARK)
+        return HostCopy, (self._settings, self._shells().dialect.name, (users, groups))
+
+    def weight(self, path: bytes) -> tuple[int, int]:
+        """Return about how many files a copy would read of a directory, and their bytes."""
+        return self._listed().weight(path, LARGE_BYTES)
+
+    def brief(self, paths: Sequence[bytes], *, dirs: bool) -> Brief:
+        """Return what a copy must know to read these directories or these files."""
+        with self._translated():
+            return self._listed().brief(paths, dirs=dirs)
+
+    def take_brief(self, brief: object) -> None:
+        """Do nothing: only copies are told."""
+
+    def read_dir(self, path: bytes, most_bytes: int, most_files: int, take: TakeFile) -> Listing:
+        """List a directory, but hand on its small files, which `take` gets with their content."""
+        copy = HostCopy(*self.__reduce__()[1])  # type: ignore[misc]
+        copy.take_brief(self.brief([path], dirs=True))
+        try:
+            return copy.read_dir(path, most_bytes, most_files, take)
+        finally:
+            copy.close()
 
     @property
     def identity(self) -> bytes:
@@ -122,16 +150,10 @@ class SshSource:
         """Yield the fingerprint of every directory below the targets; may run beside all else."""
         self._scans = True
         try:
-            listing = self._listed()
+            view = self._listed()
         except SourceUnavailable as error:
             raise OSError(errno.EIO, str(error)) from error
-        for top, row in listing.tree.tops.items():
-            stack = [top.rstrip(b"/")] if row.is_dir and not self._excluded(top) else []
-            while stack:
-                key = stack.pop()
-                scanned = self._scanned(listing, key)
-                yield scanned
-                stack += [key + b"/" + name for name in scanned.folders]
+        yield from view.scan()
 
     def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
         """Read each of these files once. Raises SourceUnavailable if the host is lost."""
@@ -169,16 +191,17 @@ class SshSource:
                 self._files = HostFiles(self._host.name, self._shells(), self._row_of, self._entry)
             return self._files or self._sftp_files
 
-    def _listed(self) -> HostListing:
+    def _listed(self) -> HostView:
         with self._lock:
-            if self._listing is None:
+            if self._view is None:
                 known = self._probed()
                 try:
-                    self._listing = persist(lambda: self._list(known))
-                    self._apply_tags(self._listing)
+                    listing = persist(lambda: self._list(known))
+                    self._view = HostView(listing, known, self._tops, self._rules)
+                    self._apply_tags(listing)
                 except SshError as error:
                     raise SourceUnavailable(str(error)) from error
-            return self._listing
+            return self._view
 
     def _list(self, known: Probe) -> HostListing:
         if not known.shell:
@@ -206,101 +229,22 @@ class SshSource:
                 elif _starts_with(file, tags[name]):
                     listing.tree.dirs[key] = pack([row for row in rows if row.name == name])
 
-    def _is_inside(self, path: bytes) -> bool:
-        """Tell whether a directory is a target or lies in one."""
-        return any(top == b"/" or path == top or path.startswith(top + b"/") for top in self._tops)
-
-    def _upper(self, listing: HostListing, key: bytes) -> Listing:
-        """List a folder above the targets: the ways that lead to them."""
-        found = Listing([])
-        prefix = key + b"/"
-        names = {top[len(prefix) :].split(b"/")[0] for top in self._tops if top.startswith(prefix)}
-        for name in sorted(names):
-            path = prefix + name
-            if path in self._tops:
-                self._add_top(listing, found, path, name)
-            elif path in listing.ways:
-                found.entries.append(self._entry(path, listing.ways[path]._replace(name=name)))
-            else:
-                found.problems.append(Problem(path, "vanished", "it was there before, and is gone now"))
-        if key == b"":
-            found.problems += [Problem(b"/", "unreadable", text) for text in listing.general]
-            found.problems += [Problem(b"/", "unsupported", text) for text in self._probed().limits]
-        return found
-
-    def _add_top(self, listing: HostListing, found: Listing, path: bytes, name: bytes) -> None:
-        row = listing.tree.tops.get(path)
-        if row is None:
-            found.problems.append(_complaint(listing, path))
-        elif not self._excluded(path):
-            found.entries.append(self._entry(path, row._replace(name=name)))
-            if row.target:
-                text = (
-                    f"this is a link to {os.fsdecode(row.target)}; only the link is stored. Name that itself"
-                )
-                found.problems.append(Problem(path, "unreadable", text))
-
-    def _lower(self, listing: HostListing, key: bytes) -> Listing:
-        packed = listing.tree.dirs.get(key)
-        reason = listing.complaints.get(key or b"/")
-        if packed is None or reason is not None:
-            raise OSError(errno.EACCES, reason or "the host did not list it")
-        found = Listing([], newest_ns=packed.newest_ns - self._probed().ahead_ns)
-        for row in packed.rows():
-            if not row.facts.startswith(b"s"):
-                found.entries.append(self._entry(key + b"/" + row.name, row))
-        found.problems += [
-            _complaint(listing, path) for path in listing.complaints_in(key) if path not in listing.tree.dirs
-        ]
-        found.problems += listing.tag_problems.get(key, [])
-        if key == b"":
-            found.problems += [Problem(b"/", "unreadable", text) for text in listing.general]
-            found.problems += [Problem(b"/", "unsupported", text) for text in self._probed().limits]
-        if not found.problems:
-            found.fingerprint = self._fingerprint(listing, packed.digest)
-        return found
-
-    def _scanned(self, listing: HostListing, key: bytes) -> ScannedDir:
-        packed = listing.tree.dirs.get(key)
-        if packed is None or (key or b"/") in listing.complaints:
-            return ScannedDir(key or b"/", b"", ())
-        return ScannedDir(key or b"/", self._fingerprint(listing, packed.digest), packed.folders)
-
-    def _fingerprint(self, listing: HostListing, digest: bytes) -> bytes:
-        """Return the hash of a directory's rows with all else that entries are made of.
-
-        Attributes and ACLs cannot change without a ctime, but the program that shows them may come or go.
-        """
-        tools = b"%d" % ("getfattr" in self._probed().tools)
-        return blake2b(digest + tools + listing.owners_text, digest_size=32).digest()
-
-    def _excluded(self, top: bytes) -> bool:
-        lists = PatternList(self._rules.exclude), PatternList(self._rules.iexclude, ignore_case=True)
-        return any(patterns.match(top) is not None for patterns in lists if patterns and top != b"/")
+    def _row_of(self, path: bytes) -> Row:
+        return self._listed().row_of(path)
 
     def _entry(self, path: bytes, row: Row) -> Entry:
-        listing = self._listed()
-        folder, _, name = path.rpartition(b"/")
+        with self._translated():
+            return self._listed().entry(path, row)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Raise what a Source may raise instead of what a host may do."""
         try:
-            xattrs = listing.xattrs(folder, name)
-            return rows.entry(row, listing.owners, xattrs, listing.devices.get(path, 0))
+            yield
         except Unreachable as error:
             raise lost(error) from error
         except Malformed as error:
             raise SourceUnavailable(f"{self._host.name} sends no proper listing: {error}") from error
-
-    def _row_of(self, path: bytes) -> Row:
-        """Return the row that a file was listed with. Raises KeyError."""
-        listing = self._listed()
-        folder, _, name = path.rpartition(b"/")
-        with self._lock:
-            if path in listing.tree.tops:
-                return listing.tree.tops[path]._replace(name=name)
-            if folder not in self._recent:
-                self._recent[folder] = {row.name: row for row in listing.tree.dirs[folder].rows()}
-                if len(self._recent) > _DIRS_REMEMBERED:
-                    self._recent.popitem(last=False)
-            return self._recent[folder][name]
 
 
 def _starts_with(file: OpenFile, header: bytes) -> bool:
@@ -309,13 +253,6 @@ def _starts_with(file: OpenFile, header: bytes) -> bool:
         return buffer[: file.readinto(buffer)] == header
     finally:
         file.close()
-
-
-def _complaint(listing: HostListing, path: bytes) -> Problem:
-    reason = listing.complaints.get(path, "the host did not list it")
-    if reason == os.strerror(errno.ENOENT):
-        return Problem(path, "vanished", "it vanished while the host was listed")
-    return Problem(path, "unreadable", f"cannot be looked at: {reason}")
 
 
 def _outermost(paths: Sequence[bytes]) -> list[bytes]:

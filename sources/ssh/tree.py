@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ _MOST_ENTRIES = 50_000_000
 _PACK_LEVEL = 1
 _PLAIN_BYTES = 64 * 1024 * 1024  # of rows that are kept as they are
 
+_FILE_SIZE = re.compile(rb"\0f \d+ \d+ \d+ (\d+) ")
 _DEVICES = (b"b", b"c")
 
 NameTest = Callable[[bytes], bytes | None]
@@ -34,10 +36,12 @@ class PackedDir:
         fields = iter((zlib.decompress(self.text) if self.is_compressed else self.text).split(b"\0"))
         return [Row(*row) for row in zip(fields, fields, fields, strict=False)]
 
-    @property
-    def newest_ns(self) -> int:
-        """Return the newest ctime in it."""
-        return max((row.ctime_ns for row in self.rows()), default=0)
+    def weight(self, most_bytes: int) -> tuple[int, int]:
+        """Return about how many files of less than so many bytes there are, and their bytes."""
+        text = zlib.decompress(self.text) if self.is_compressed else self.text
+        sizes = [int(size) for size in _FILE_SIZE.findall(text)]
+        small = [size for size in sizes if size < most_bytes]
+        return len(small), sum(small)
 
 
 def pack(rows: list[Row], *, compress: bool = False) -> PackedDir:

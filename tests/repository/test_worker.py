@@ -19,7 +19,7 @@ from repository.packer import read_header
 from repository.pipe import Pipe
 from repository.sealing import BlobSealer
 from repository.shared_buffer import open_shared
-from repository.worker import Batch, Claim, Ended, Pack, ReadFile, Setup, Worker
+from repository.worker import Batch, Claim, Ended, Files, Pack, ReadFile, Setup, Worker
 from sources.local import LocalSource
 
 KEY = new_master_key()
@@ -48,7 +48,7 @@ def test_it_asks_reads_packs_and_says_what_it_did(tmp_path: Path, ends: tuple[Pi
     ours, theirs = ends
     thread = start(theirs, tmp_path)
     paths = [os.fsencode(tmp_path / name) for name in "abcd"]
-    ours.send(paths)
+    ours.send(Files(paths))
     known, new = hash_bytes(b"known"), hash_bytes(b"new" * 99)
     assert ours.receive() == Claim(known + new + new)
     ours.send_bytes(b"\0\1\0")
@@ -80,7 +80,7 @@ def test_it_asks_early_rather_than_hold_much(
         (tmp_path / f"{number}").write_bytes(b"%d" % number * 100)
     ours, theirs = ends
     thread = start(theirs, tmp_path)
-    ours.send([os.fsencode(tmp_path / f"{number}") for number in range(5)])
+    ours.send(Files([os.fsencode(tmp_path / f"{number}") for number in range(5)]))
     asked = []
     while isinstance(message := ours.receive(), Claim):
         asked.append(len(message.ids) // 32)
