@@ -26,11 +26,11 @@ def _check_metadata(data: dict[str, Any] | None) -> dict[str, Any] | None:
 Metadata = Annotated[dict[str, JsonValue] | None, AfterValidator(_check_metadata)]
 
 
-def require_free(session: Session, config_id: str | None) -> None:
+def require_free(session: Session, config_id: object) -> None:
     """Raise Invalid for what cannot be an id, Conflict for one that is taken; None is always free."""
     if config_id is None:
         return
-    if not _ID.match(config_id):
+    if not isinstance(config_id, str) or not _ID.match(config_id):
         text = "An id has 1 to 16 small letters, digits and dashes, and at least one digit or dash."
         raise Invalid({"id": text})
     taken = session.get(Config, config_id)

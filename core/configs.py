@@ -175,6 +175,8 @@ def check_new(data: ConfigInput, own_id: str | None) -> None:
     """Raise Invalid for what `create` and `update` would not take, without storing anything."""
     config_source.check(data.source)
     _require_free_name(db.session(), data.name, own_id)
+    for place, each in enumerate(data.destinations):
+        destinations.repository(db.session(), each.repository_id, f"destinations.{place}.repository_id")
 
 
 def set_enabled(config_id: str, enabled: bool) -> Config:

@@ -7,7 +7,7 @@ import os
 from flask import Flask
 from flask_wtf.csrf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
-from werkzeug.routing import IntegerConverter, Map
+from werkzeug.routing import IntegerConverter
 
 from core import app_state, secrets
 from core.db import db
@@ -45,6 +45,8 @@ from webapp import jobs as job_pages
 from webapp import settings as settings_pages
 from webapp.api import routes as api
 
+LARGEST_ID = 2**63 - 1
+_DIGITS = len(str(LARGEST_ID))
 MOST_FORM_BYTES = 4 * 1024 * 1024
 
 _PAGES = (
@@ -83,10 +85,12 @@ _PARTS = (
 
 
 class RowIdConverter(IntegerConverter):
-    """A number in an address that a row may have: a larger one is an unknown address."""
+    """A number in an address. One beyond 64 bits is taken for the largest, which no row has: were it refused
+    here, a method that another rule has would make it a 405."""
 
-    def __init__(self, url_map: Map) -> None:
-        super().__init__(url_map, max=2**63 - 1)
+    def to_python(self, value: str) -> int:
+        """See BaseConverter."""
+        return LARGEST_ID if len(value) > _DIGITS else min(int(value), LARGEST_ID)
 
 
 def create_app(given: Settings | None = None) -> Flask:

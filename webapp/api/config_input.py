@@ -6,8 +6,9 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from core import configs, destinations, inputs, recovery
+from core import config_ids, configs, destinations, inputs, recovery
 from core.configs import ConfigInput
+from core.db import db
 from core.errors import Invalid
 from core.models import Config
 from core.retention_rules import RetentionRule
@@ -20,8 +21,9 @@ _RENAMED = {"cron": "schedule", "repository_id": "storage"}
 def new(data: Mapping[str, Any]) -> ConfigInput:
     """Return the input of a new config; a storage that is named and not there is made, if all else is fine.
 
-    Raises Invalid by field, and what making a storage raises.
+    Raises Invalid by field, Conflict for an id that is taken, and what making a storage raises.
     """
+    config_ids.require_free(db.session(), data.get("id"))
     sent = _decided(data)
     kind = sent.get("type", "files")
     usual = configs.offered(kind if isinstance(kind, str) else "files")
@@ -103,12 +105,20 @@ def _settled(sent: dict[str, Any], short: ShortStorage | None, config: Config | 
     fields = {**stored, **sent}
     base = _parse(fields)  # all of it, before a storage is made: nothing is left half done
     full = base if listed is None else _parse({**fields, "destinations": listed})
-    configs.check_new(base, config.id if config else None)
+    _check_new(full, config, fields)
     record = short_storage.find_or_make(short, base) if short is not None else None
     chosen = record.id if record is not None else None
     if listed is None:
         return base.model_copy(update={"repository_id": chosen})
     return _agree(full, base.retention if rule_sent else None, chosen, config)
+
+
+def _check_new(full: ConfigInput, config: Config | None, fields: Mapping[str, Any]) -> None:
+    try:
+        configs.check_new(full, config.id if config else None)
+    except Invalid as error:
+        named = {_name_of(field, fields): text for field, text in error.fields.items()}
+        raise Invalid(named) from None
 
 
 def _agree(

@@ -22,10 +22,17 @@ def find_or_make(short: ShortStorage, data: ConfigInput) -> RepositoryRecord:
     if found is None:
         given = _input(short)
         _refuse_source_below(given, data)
-        found = storage_setup.create(given)
+        found = _make(given)
     elif short.config.max_size is not None:
         _take_quota(found, _quota(short.config))
     return found.repositories[0]
+
+
+def _make(given: StorageInput) -> Storage:
+    try:
+        return storage_setup.create(given)
+    except Invalid as error:
+        raise Invalid({_field(name): text for name, text in error.fields.items()}) from None
 
 
 def _find(short: ShortStorage) -> Storage | None:

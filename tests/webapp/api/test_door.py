@@ -128,10 +128,17 @@ def test_a_filter_that_is_none_is_not_ignored(admin: Caller, path: str, field: s
 @pytest.mark.parametrize(
     "path",
     ["/configs/nix", "/jobs/999999", "/points/999999", "/restores/999999", "/storages/nix", "/alerts/999999",
-     "/tokens/999999", "/jobs/99999999999999999999", "/configs/%00", "/nix", "/configs/", "/jobs/-1"],
+     "/tokens/999999", "/jobs/99999999999999999999",
+     f"/jobs/{'9' * 5000}", "/configs/%00", "/nix", "/configs/", "/jobs/-1"],
 )  # fmt: skip
 def test_what_is_not_there_is_404(admin: Caller, path: str) -> None:
     assert_problem(admin.call("GET", path), 404)
+
+
+@pytest.mark.parametrize("number", ["99999999999999999999", "9" * 5000])
+def test_a_number_too_large_is_404_for_every_method(admin: Caller, number: str) -> None:
+    assert_problem(admin.call("DELETE", f"/jobs/{number}"), 404)
+    assert_problem(admin.call("POST", f"/jobs/{number}/cancel"), 404)
 
 
 def test_another_method_is_405_and_says_which_there_are(admin: Caller) -> None:
