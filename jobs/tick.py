@@ -8,7 +8,18 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import cleanup, clock_watch, copying, heartbeat, interrupted, job_alerts, jobs, schedules
+from core import (
+    cleanup,
+    clock_watch,
+    copying,
+    heartbeat,
+    interrupted,
+    job_alerts,
+    jobs,
+    recovery_reminder,
+    schedules,
+    slow_runs,
+)
 from core.db import db, utc_now
 
 T = TypeVar("T")
@@ -20,7 +31,13 @@ def run(now: datetime | None = None) -> list[int]:
     """Do what is due at `now`; return the jobs to put into the queue."""
     now = now or utc_now()
     troubles: list[Exception] = []
-    for duty in (interrupted.mark_interrupted, job_alerts.tell_untold, clock_watch.watch):
+    for duty in (
+        interrupted.mark_interrupted,
+        job_alerts.tell_untold,
+        clock_watch.watch,
+        slow_runs.watch,
+        recovery_reminder.watch,
+    ):
         _try(duty, troubles)
     found: list[int] = []
     for maker in (schedules.tick, copying.tick, _daily_retention, jobs.to_enqueue):

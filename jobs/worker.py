@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, heartbeat, nodes, pings, settings
+from core import deliveries, disk_watch, heartbeat, nodes, pings, settings
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -25,6 +25,11 @@ SLOTS = 4
 WATCH_STORAGES_EVERY_S = 120.0
 # How soon people are told. Each worker does it, so that one can tell that the other is dead.
 TELL_EVERY_S = 5.0
+WATCH_DISKS_EVERY_S = 120.0
+_DUTIES: dict[str, tuple[tuple[Callable[[], object], float], ...]] = {
+    "worker": ((deliveries.run, TELL_EVERY_S), (pings.run, TELL_EVERY_S)),
+    "tick": ((heartbeat.run, TELL_EVERY_S), (disk_watch.watch, WATCH_DISKS_EVERY_S)),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -51,13 +56,15 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
     consumer = chosen.create_consumer(
         workers=1 if role == "tick" else SLOTS, periodic=role == "tick", worker_type="thread", max_delay=1.0
     )
+    # Before anybody is told that this worker lives: told to end from then on, it ends in good order.
+    consumer._set_signal_handlers()
     ended = threading.Event()
     beat = partial(nodes.beat, role)
     beating = threading.Thread(target=_repeat, args=(app, beat, nodes.BEAT_EVERY_S, ended), daemon=True)
     beating.start()
-    # Not joined, and not part of the tick: a receiver may be slow.
-    for duty in (deliveries.run, pings.run, *([heartbeat.run] if role == "tick" else [])):
-        telling = (app, duty, TELL_EVERY_S, ended)
+    # Not joined, and not part of the tick: a receiver, or a disk, may be slow.
+    for duty, every_s in _DUTIES["worker"] + (_DUTIES["tick"] if role == "tick" else ()):
+        telling = (app, duty, every_s, ended)
         threading.Thread(target=_repeat, args=telling, name=duty.__module__, daemon=True).start()
     if role == "tick":
         watch = (app, StorageWatch(app, ended).look, WATCH_STORAGES_EVERY_S, ended)

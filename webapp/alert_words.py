@@ -27,6 +27,10 @@ _KINDS = {
     "channel": "failing channels",
     "recovery": "recovery key alerts",
     "worker": "worker alerts",
+    "tick": "scheduler alerts",
+    "queued": "jobs that do not begin",
+    "unkept": "retention alerts",
+    "disk": "full disks",
     "report": "report alerts",
 }
 _SPANS = {1: "for 1 hour", 8: "for 8 hours", 24: "for 1 day", 168: "for 7 days", 720: "for 30 days"}
