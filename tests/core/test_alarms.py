@@ -24,11 +24,9 @@ def ran(config_id: str, minutes: float, *, full: bool = False, running: bool = F
     """Add a backup that took so long."""
     now = utc_now()
     with write() as session:
-        job = Job(
-            kind="backup", trigger="schedule", config_id=config_id, started_at=now - timedelta(minutes=minutes),
-            status="running" if running else "completed", ended_at=None if running else now, parameters={},
-            counts={},
-        )  # fmt: skip
+        job = Job(kind="backup", trigger="schedule", config_id=config_id, parameters={}, counts={})
+        job.status = "running" if running else "completed"
+        job.started_at, job.ended_at = now - timedelta(minutes=minutes), None if running else now
         session.add(job)
         session.flush()
         if not running:
