@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Literal
 
 from paramiko import Channel, SSHException, Transport
 from paramiko.ssh_exception import IncompatiblePeer
@@ -50,6 +51,12 @@ class TimeLimits:
 
 DEFAULT_LIMITS = TimeLimits()
 
+Step = Literal["jump", "connect", "recognise", "login"]
+
+
+def _tell_nobody(step: Step) -> None:
+    pass
+
 
 class Connection:
     """A server that is logged in to. Close it; its channels end with it."""
@@ -89,14 +96,18 @@ class Connection:
             self._below.close()
 
 
-def connect(server: Server, limits: TimeLimits = DEFAULT_LIMITS) -> Connection:
-    """Return a connection to `server`, logged in.
+def connect(
+    server: Server, limits: TimeLimits = DEFAULT_LIMITS, done: Callable[[Step], None] = _tell_nobody
+) -> Connection:
+    """Return a connection to `server`, logged in; `done` is told of each step when it went well.
 
     Raises HostKeyRefused, LoginRefused, BadPrivateKey, NoCommonAlgorithms, Unreachable.
     """
     below = connect(server.jump, limits) if server.jump else None
+    if below:
+        done("jump")
     try:
-        return Connection(_connect(server, limits, below), limits, below)
+        return Connection(_connect(server, limits, below, done), limits, below)
     except BaseException:
         if below:
             below.close()
@@ -127,12 +138,16 @@ _TYPES: tuple[tuple[str, ...], ...] = (
 )
 
 
-def _connect(server: Server, limits: TimeLimits, below: Connection | None) -> Transport:
+def _connect(
+    server: Server, limits: TimeLimits, below: Connection | None, done: Callable[[Step], None]
+) -> Transport:
     pinned = [host_keys.parse(line) for line in server.known_host_keys]
-    transport = _handshake(server, limits, below, _by_preference(pinned))
+    transport = _handshake(server, limits, below, _by_preference(pinned), done)
     try:
         _verify(transport, server, pinned)
+        done("recognise")
         log_in(transport, server)
+        done("login")
     except BaseException:
         transport.close()
         raise
@@ -160,9 +175,14 @@ def _by_preference(pinned: Sequence[host_keys.HostKey]) -> tuple[str, ...]:
 
 
 def _handshake(
-    server: Server, limits: TimeLimits, below: Connection | None, key_types: Sequence[str]
+    server: Server,
+    limits: TimeLimits,
+    below: Connection | None,
+    key_types: Sequence[str],
+    done: Callable[[Step], None] = _tell_nobody,
 ) -> Transport:
     sock = below.tunnel(server.host, server.port) if below else _dial(server, limits)
+    done("connect")
     try:
         transport = Transport(sock, default_window_size=WINDOW_BYTES, strict_kex=True)
     except BaseException:

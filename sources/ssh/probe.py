@@ -36,6 +36,10 @@ SFTP_ONLY = (
 )
 
 
+class SudoRefused(SourceUnavailable):
+    """The host lets this user in, but not become root without a password."""
+
+
 @dataclass(frozen=True, slots=True)
 class Probe:
     """What a host can do. `hostname` is its own name; `ahead_ns` how far its clock is ahead of ours.
@@ -79,7 +83,7 @@ def probe(host: SshHost) -> Probe:
 def _sftp_only(host: SshHost) -> Probe:
     """Return what holds for a login that runs no programs, if it offers SFTP at least."""
     if host.settings.sudo:
-        raise SourceUnavailable(f"{host.name} runs no programs for this user, so no sudo either: take it off")
+        raise SudoRefused(f"{host.name} runs no programs for this user, so no sudo either: take it off")
     try:
         host.sftp().close()
     except NoSftp as error:
@@ -116,7 +120,7 @@ def _require_sudo(host: SshHost) -> None:
     output = host.run([b"true"])
     if output.code:
         said = output.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise SourceUnavailable(
+        raise SudoRefused(
             f"sudo refuses on {host.name} ({said[-1] if said else 'no reason given'}): allow "
             f"{host.settings.server.user} to run it without a password, or take sudo off"
         )

@@ -18,7 +18,8 @@ from sources.ssh.probe import probe
 from ssh.errors import SshError, Unreachable
 from ssh.process import Process
 
-_FULL = (b"No space left on device", b"Disk quota exceeded", b"File too large")
+# The last is what tar says of a block of which only a part fitted.
+_FULL = (b"No space left on device", b"Disk quota exceeded", b"File too large", b"Wrote only")
 _HOLE_BYTES = 64 * 1024
 _ZEROS = bytes(_HOLE_BYTES)
 
