@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -10,7 +11,18 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import app_state, attempts, config_source, failover, points, quota, storages, words
+from core import (
+    app_state,
+    attempts,
+    config_source,
+    failover,
+    host_limits,
+    host_trouble,
+    points,
+    quota,
+    storages,
+    words,
+)
 from core.attempts import Attempt
 from core.config_source import AnySource
 from core.db import db, utc_now
@@ -60,11 +72,15 @@ def perform_backup(attempt: Attempt) -> Outcome:
     """
     attempt.report(Progress("opening"))
     task = _task(attempt)
-    return failover.to_first_that_answers(
-        attempt,
-        failover.candidates(task.config_id),
-        lambda record_id, why: _back_up_to(attempt, replace(task, record_id=record_id, passed_over=why)),
-    )
+    host_id = config_source.host_of(task.source)
+    if host_id is not None:
+        host_limits.take_place(attempt, host_id)
+    with host_trouble.told(host_id) if host_id is not None else nullcontext():
+        return failover.to_first_that_answers(
+            attempt,
+            failover.candidates(task.config_id),
+            lambda record_id, why: _back_up_to(attempt, replace(task, record_id=record_id, passed_over=why)),
+        )
 
 
 def _back_up_to(attempt: Attempt, task: _Task) -> Outcome:
@@ -166,6 +182,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     _log_plan(attempt, task, parent)
     source = config_source.open_source(task.source, task.password, attempt.check)
     with (
+        config_source.closed_after(source),
         TreeCache(os.path.join(app_state.settings().data_dir, TREE_CACHE), source) as cache,
         Expected(config_source.countable(task.source), task.last_time) as expected,
     ):
@@ -183,6 +200,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     attempt.progress = Progress("verifying", result.files_total, None, result.bytes_processed)
     for line in config_source.told(source):
         attempt.log.add("info", line)
+    limits = config_source.limits(source)
     outcome = failover.told(_outcome(result, source), task.passed_over)
     tell_lost_packs(attempt.log, task.record_id, result.lost_packs)
     db.session.rollback()
@@ -191,11 +209,12 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     attempt.log.add("info", "The snapshot and a sample of what it holds were read back from the storage.")
 
     def add_rows(session: Session) -> None:
-        add_point(
+        point = add_point(
             session, task.record_id, result.snapshot_id, snapshot,
             config_id=task.config_id, job_id=attempt.job_id,
             full_read=task.full_read, warnings=result.problems_lost,
         )  # fmt: skip
+        point.limits = {"limits": limits} if limits else {}
 
     attempts.finish(attempt, outcome, add_rows)
     return outcome

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Annotated
+from contextlib import AbstractContextManager, closing, nullcontext
+from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import Field, TypeAdapter
 
-from core import secrets, source_config, source_database, source_files, words
+from core import host_source, hosts, secrets, source_config, source_database, source_files, words
 from core.errors import Invalid
+from core.host_source import HostPreview
 from core.models import Config
 from core.source_config import ConfigSource
 from core.source_database import DatabasePreview, DatabaseSource
@@ -17,6 +19,15 @@ from repository.entries import Source, SourceUnavailable
 from sources.postgres.source import PostgresSource
 from sources.preview import Preview
 from sources.preview import preview as preview_tree
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """What holds something that is to be let go of."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
 
 OneSource = FilesSource | ConfigSource | DatabaseSource
 AnySource = Annotated[OneSource, Field(discriminator="type")]
@@ -28,6 +39,11 @@ _MODELS: Mapping[str, type[FilesSource] | type[ConfigSource] | type[DatabaseSour
     "database": DatabaseSource,
 }
 _SEALED_IN = {"table": "configs", "column": "secrets_sealed"}
+
+
+def host_of(source: OneSource) -> str | None:
+    """Return the id of the host that is read; None for what is read from here."""
+    return source.host_id if isinstance(source, FilesSource) else None
 
 
 def source_of(config: Config) -> OneSource:
@@ -47,7 +63,9 @@ def document(source: OneSource) -> dict[str, object]:
 
 def check(source: OneSource) -> None:
     """Raise Invalid, by field, for what a backup could never read."""
-    if isinstance(source, TreeSource):
+    if isinstance(source, FilesSource) and source.host_id:
+        host_source.check(source)
+    elif isinstance(source, TreeSource):
         source_files.check_paths(source)
 
 
@@ -85,12 +103,24 @@ def open_source(source: OneSource, password: str = "", waiting: Callable[[], Non
         return source_database.open_source(source, password, waiting)
     if isinstance(source, ConfigSource):
         return source_config.open_source(source)
-    return source_files.open_source(source)
+    return host_source.open_source(source) if source.host_id else source_files.open_source(source)
+
+
+def closed_after(opened: Source) -> AbstractContextManager[object]:
+    """Return what lets go of a source at the end of a block, where there is something to let go of."""
+    return closing(opened) if isinstance(opened, Closable) else nullcontext()
+
+
+def limits(opened: Source) -> list[str]:
+    """Return what of the files read cannot be kept, a sentence each."""
+    return list(getattr(opened, "limits", ()))
 
 
 def countable(source: OneSource) -> Source | None:
     """Return the same to be counted beside a backup; None where only reading tells how much there is."""
-    return source_files.open_source(source) if isinstance(source, TreeSource) else None
+    if isinstance(source, TreeSource) and host_of(source) is None:
+        return source_files.open_source(source)
+    return None
 
 
 def excludes(source: OneSource) -> list[str]:
@@ -102,14 +132,16 @@ def what(source: OneSource) -> str:
     """Say in short what is backed up."""
     if isinstance(source, ConfigSource):
         return source_config.what(source)
-    return ", ".join(source.paths) if isinstance(source, TreeSource) else source_database.what(source)
+    if isinstance(source, DatabaseSource):
+        return source_database.what(source)
+    return ", ".join(source.paths) + (f" of {hosts.name_of(source.host_id)}" if source.host_id else "")
 
 
 def plan(source: OneSource) -> list[str]:
     """Say, a line each, what a backup is going to read, and what never."""
     lines = [f"Backing up {what(source)}."]
     if isinstance(source, TreeSource):
-        left_out = source_files.left_out_below(source)
+        left_out = _left_out(source)
         return lines + [f"Left out, as always: {place} ({reason})." for place, reason in left_out]
     return lines + ([source_database.NOT_ACROSS] if source.which == "all" or source.databases[1:] else [])
 
@@ -129,13 +161,25 @@ def changed(opened: Source, count: int) -> str:
     return f"{words.count(count, 'file')} changed while being read"
 
 
+def _left_out(source: TreeSource) -> list[tuple[str, str]]:
+    """Return the places below the source's paths that are always left out, with the reasons."""
+    if not (isinstance(source, FilesSource) and source.host_id):
+        return source_files.left_out_below(source)
+    tops = [path.rstrip("/") + "/" for path in source.paths]
+    return [each for each in host_source.left_out(source) if any(each[0].startswith(top) for top in tops)]
+
+
 def told(opened: Source) -> list[str]:
     """Say, a line each, what was read, once a backup has ended."""
     return source_database.told(opened.manifest) if isinstance(opened, PostgresSource) else []
 
 
-def preview(source: OneSource, password: str = "", limit_s: float = 5.0) -> Preview | DatabasePreview:
+def preview(
+    source: OneSource, password: str = "", limit_s: float = 5.0
+) -> Preview | DatabasePreview | HostPreview:
     """Return what a backup would read. Raises Invalid if a path is missing or a server lets nobody in."""
+    if isinstance(source, FilesSource) and source.host_id:
+        return host_source.preview(source)
     try:
         if isinstance(source, DatabaseSource):
             return source_database.preview(source, password)

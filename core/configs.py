@@ -23,6 +23,7 @@ from core.config_source import AnySource
 from core.db import db, utc_now, write
 from core.destinations import DestinationInput
 from core.errors import Invalid, NotFound, Refused
+from core.host_source import HostPreview
 from core.models import Config, Job
 from core.models.job import PENDING
 from core.retention_rules import RetentionRule as RetentionRule
@@ -236,7 +237,7 @@ def to_input(config: Config) -> ConfigInput:
 
 def preview(
     data: ConfigInput, limit_s: float = 5.0, *, config_id: str | None = None
-) -> Preview | DatabasePreview:
+) -> Preview | DatabasePreview | HostPreview:
     """Return what a backup would read and what the rules leave out; `config_id`: the config it changes.
 
     Raises Invalid if a path is missing, or a server lets nobody in.

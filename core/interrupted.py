@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import select
 
-from core import attempts, job_alerts, outcomes, processes, words
+from core import attempts, job_alerts, outcomes, processes, restores, words
 from core.db import db, utc_now, write
 from core.joblog import storable
 from core.models import Job
@@ -42,6 +42,8 @@ def interrupt(job_id: int, attempt: int, why: str, detail: str = "") -> bool:
         job.status, job.ended_at, job.phase, job.current_path = "interrupted", utc_now(), "", ""
         job.summary = words.ended(job_alerts.interruption(why))
         job.meaning = outcomes.half_done(job.kind)
+        if job.kind == "restore":
+            job.meaning = restores.half_done(job_id, killed=True)
         job.advice = "Run it again. What was stored already is not stored a second time."
         job.detail = storable(detail)
     _log.warning("job %s was interrupted: %s", job_id, why)

@@ -81,7 +81,11 @@ def _resolve_restores(job: Job) -> None:
     whole = job.status == "completed" or (job.status == "warning" and job.counts.get("files", 0) > 0)
     if restore is None or not whole:
         return
-    same = select(Restore.job_id).where(Restore.target_path == restore.target_path, Restore.job_id < job.id)
+    same = select(Restore.job_id).where(
+        Restore.target_path == restore.target_path,
+        Restore.host_id.is_not_distinct_from(restore.host_id),
+        Restore.job_id < job.id,
+    )
     open_ones = select(Alert.subject).where(Alert.job_id.in_(same), Alert.resolved_at.is_(None))
     for subject in db.session.scalars(open_ones).all():
         alerts.resolve(subject)

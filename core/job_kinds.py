@@ -132,6 +132,8 @@ def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:
     asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
     db.session.rollback()
     meaning = outcomes.half_done(kind)
+    if kind == "restore":
+        meaning = restores.half_done(attempt.job_id, killed=False)
     if stopped and db.session.scalar(asked) is None:
         return Outcome(
             "interrupted",

@@ -172,8 +172,9 @@ def _say(error: Exception) -> str:
 
 
 def _advise(error: Exception) -> str:
-    if isinstance(error, HoldfastError) and error.advice:
-        return error.advice
+    own: str = getattr(error, "advice", "")  # errors of ours, and those of hosts
+    if own:
+        return own
     for kind, text in _ADVICE:
         if isinstance(error, kind):
             return text

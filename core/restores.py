@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
-from core import jobs, points
+from core import host_restoring, hosts, jobs, outcomes, points
 from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point, Restore
@@ -27,7 +27,8 @@ CONFLICTS: Mapping[Conflict, str] = {
 
 
 class RestoreInput(BaseModel):
-    """What is restored to where. `include`: path tokens as browsing shows them; none for all.
+    """What is restored to where. `include`: path tokens as browsing shows them; none for all. `host_id`: to
+    this host; None: to this machine.
 
     `copy_id`: read this copy, and no other; None: the best one that answers.
     """
@@ -37,6 +38,7 @@ class RestoreInput(BaseModel):
     point_id: int
     include: list[str] = Field(default_factory=list)
     target_path: str
+    host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
     conflict: Conflict = "keep"
     copy_id: Annotated[int | None, BeforeValidator(blank_is_none)] = None
 
@@ -71,9 +73,14 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
 
 
 def create(given: RestoreInput, trigger: str = "manual") -> Job:
-    """Make a queued restore; the caller enqueues it. Raises NotFound, Invalid (target_path)."""
+    """Make a queued restore; the caller enqueues it. Raises NotFound, Invalid by field.
+
+    A place on a host is looked at first.
+    """
     point = points.get(given.point_id)
-    target = refuse_target(given.target_path, list(point.paths.get("paths", [])))
+    target, host_name = _target(given, point)
+    if given.host_id is not None:
+        host_restoring.look(given.host_id, target, _needed_bytes(given))
     copy_id = points.best_copy(point, given.copy_id).id
     chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
     with write() as session:
@@ -88,11 +95,32 @@ def create(given: RestoreInput, trigger: str = "manual") -> Job:
                 point_id=given.point_id,
                 copy_id=copy_id,
                 target_path=target,
+                host_id=given.host_id,
+                host_name=host_name,
                 include={"paths": list(given.include)},
                 conflict=given.conflict,
             )
         )
         return job
+
+
+def look(given: RestoreInput) -> host_restoring.Look:
+    """Look at a place on a host without writing: may it all go there? Raises Invalid, NotFound."""
+    target, _ = _target(given, points.get(given.point_id))
+    return host_restoring.look(str(given.host_id), target, _needed_bytes(given))
+
+
+def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
+    """Return the folder in plain form, and the name of its host, "" for this machine. Raises Invalid."""
+    if given.host_id is None:
+        return refuse_target(given.target_path, list(point.paths.get("paths", []))), ""
+    target = host_restoring.check(given.host_id, given.target_path, given.conflict)
+    return target, hosts.get(given.host_id).name
+
+
+def _needed_bytes(given: RestoreInput) -> int | None:
+    """Return how much room is needed; None where only some of the point is wanted."""
+    return None if given.include else points.get(given.point_id).bytes
 
 
 def of_job(job_id: int) -> Restore:
@@ -123,6 +151,17 @@ def release(job_id: int, config_id: str) -> list[int]:
     for restore_id in found:
         jobs.hasten(restore_id)
     return found
+
+
+def half_done(job_id: int, *, killed: bool) -> str:
+    """Say what it means for the data that a restore was cancelled, or that its process was killed."""
+    row = of_job(job_id)
+    if row.host_id is None or row.database:
+        return outcomes.half_done("restore")
+    left = "what was sent was removed"
+    if killed:
+        left = "what was sent may be left beside it, in a folder whose name goes on with .holdfast-"
+    return f"Nothing was restored to {row.target}: {left}. The backup was not changed."
 
 
 def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> jobs.Page[Restore]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from core import attempts, config_restores, restores, words
+from core import attempts, config_restores, host_limits, host_restoring, host_trouble, restores, words
 from core.attempts import Attempt
 from core.database_restoring import perform_database_restore
 from core.db import db
@@ -17,7 +18,7 @@ from core.restore_source import UNREADABLE, RestoreSource, Sources, sources
 from core.restore_targets import refuse_target
 from core.restores import Conflict
 from core.tokens import path_from_token
-from repository.entries import Problem
+from repository.entries import Problem, Target
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.restore import RestoreOptions, RestoreResult, restore
@@ -68,6 +69,7 @@ class _Task:
     restore_id: int
     target_path: str
     place: str  # the same in words
+    host_id: str | None
     include: tuple[bytes, ...]
     conflict: Conflict
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
@@ -88,19 +90,25 @@ def perform_restore(attempt: Attempt) -> Outcome:
     row = restores.of_job(attempt.job_id)
     if row.database:
         return perform_database_restore(attempt)
-    chosen = attempts.current(attempt).parameters.get("copy_id")
-    found, task = sources(attempt, row.point, chosen), _task(attempt, row)
-    done = _restore_from(attempt, task, found)
+    task = _task(attempt, row)
+    if task.host_id is not None:
+        host_limits.take_place(attempt, task.host_id)
+    found = sources(attempt, row.point, attempts.current(attempt).parameters.get("copy_id"))
+    with host_trouble.told(task.host_id) if task.host_id is not None else nullcontext():
+        done = _restore_from(attempt, task, found)
     outcome = _outcome(done, task, found.told(done.source))
     attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, done))
     return outcome
 
 
 def _restore_from(attempt: Attempt, task: _Task, found: Sources) -> _Done:
-    """Restore from the best copy; go on with the next where that one breaks off, or is damaged."""
+    """Restore from the best copy; go on with the next where that one breaks off, or is damaged.
+
+    What a host got is in its place then, and cannot be added to: see sources.ssh.target.
+    """
     run = _Run(attempt, task, found)
     done = run.read()
-    while done.missing.damaged and found.left:
+    while done.missing.damaged and found.left and task.host_id is None:
         number = words.count(done.missing.damaged, "thing")
         attempt.log.add(
             "warning", f"{number} could not be read on {done.source.name}; trying another storage."
@@ -133,6 +141,8 @@ class _Run:
         return _Done(source, replace(result, bytes=result.bytes + self.written), missing)
 
     def _use(self, source: RestoreSource, repo: Repository) -> tuple[RestoreResult, _Missing]:
+        if self.task.host_id is not None:  # what an earlier one gave was removed there
+            return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=False)
         if self.begun and self.attempt.progress is not None:
             self.written += self.attempt.progress.bytes_done
         resumed, self.begun = self.begun, True
@@ -144,7 +154,8 @@ def _task(attempt: Attempt, row: Restore) -> _Task:
     return _Task(
         row.id,
         _target(attempt, row, include),
-        config_restores.place_of(include) if _is_in_place(attempt) else row.target_path,
+        config_restores.place_of(include) if _is_in_place(attempt) else row.target,
+        row.host_id,
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         None if include else (row.point.files, row.point.bytes),
@@ -156,6 +167,8 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if _is_in_place(attempt):
         config_restores.require_safety(attempt, include)
         return "/"
+    if row.host_id is not None:
+        return row.target_path
     return refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
 
 
@@ -177,12 +190,15 @@ def _restore(
         content = missing.note(problem)
         attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
-    target = LocalTarget(task.target_path)
     options = RestoreOptions(include=task.include or None, conflict=task.conflict, resumed=resumed)
-    try:
+    with _opened(task) as target:
         return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), missing
-    finally:
-        target.close()
+
+
+def _opened(task: _Task) -> AbstractContextManager[Target]:
+    if task.host_id is None:
+        return closing(LocalTarget(task.target_path))
+    return host_restoring.opened(task.host_id, task.target_path)
 
 
 def _with_totals(attempt: Attempt, task: _Task) -> Callable[[Progress], None]:
@@ -237,7 +253,9 @@ def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
             "warning",
             f"{done} {words.count(result.problems, 'thing')} could not be set as {as_before}.",
             "The content of all files is whole; the log lists what is not, such as owners or attributes.",
-            "Restore as root if owners and attributes matter.",
+            "Restore as root if owners and attributes matter."
+            if task.host_id is None
+            else "Switch sudo on for the host if owners and attributes matter, and restore again.",
         )
     if result.files + result.others == 0 and result.kept:
         return Outcome(
@@ -249,6 +267,8 @@ def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
 
 
 def _meaning(result: RestoreResult, task: _Task) -> str:
+    if task.host_id is not None:
+        return "Every file was sent as the backup holds it, and the host has them all, each with its size."
     if not result.kept:
         return "Every file was written and checked against the backup."
     written = "missing or older" if task.conflict == "replace-if-older" else "missing"

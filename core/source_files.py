@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from core import app_state, storages
 from core.errors import Invalid
 from core.form_values import split_lines
+from core.retention_rules import blank_is_none
 from sources.local import LocalSource
 from sources.rules import Rules, parse_size
 
@@ -68,9 +69,10 @@ class TreeSource(BaseModel):
 
 
 class FilesSource(TreeSource):
-    """Trees, and nothing else."""
+    """Trees, and nothing else: of this machine, or of the host with the id `host_id`."""
 
     type: Literal["files"] = "files"
+    host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
 
 
 def open_source(source: TreeSource) -> LocalSource:
@@ -123,8 +125,11 @@ def always_excluded(paths: Iterable[str] = ()) -> list[tuple[str, str]]:
     """
     excluded = [(app_state.settings().data_dir, "Holdfast's own data folder")]
     excluded += [(root, "a storage of Holdfast") for root in storages.local_roots()]
+    return excluded + kernel_folders(paths)
+
+
+def kernel_folders(paths: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the kernel's folders in which none of `paths` lies, each with the reason."""
     named = [os.path.join(path, "") for path in paths]
-    for folder in KERNEL_FOLDERS:
-        if not any(path.startswith(folder + "/") for path in named):
-            excluded.append((folder, "made by the kernel at each start"))
-    return excluded
+    unnamed = [each for each in KERNEL_FOLDERS if not any(path.startswith(each + "/") for path in named)]
+    return [(folder, "made by the kernel at each start") for folder in unnamed]

@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "webapp": {"webapp", "core", "jobs.tasks"},
     "jobs": {"jobs", "core"},
     "core": {"core", "sources", "repository", "storage_adapters", "ssh.host_keys", "ssh.errors"},
+    "core.host": {"core", "sources", "repository", "storage_adapters", "ssh"},
     "sources": {"sources", "repository.entries"},
     "sources.ssh": {"sources", "repository.entries", "ssh"},
     "repository": {"repository", "storage_adapters.base", "storage_adapters.errors"},

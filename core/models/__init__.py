@@ -3,6 +3,7 @@
 from core.models.alert import Alert
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
+from core.models.host import Host
 from core.models.instance import InstanceValue, Node
 from core.models.job import Job, JobLog
 from core.models.ping import Ping, PingTarget
@@ -20,6 +21,7 @@ __all__ = [
     "Copy",
     "Delivery",
     "Destination",
+    "Host",
     "InstanceValue",
     "Job",
     "JobLog",

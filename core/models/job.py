@@ -32,7 +32,7 @@ class Job(Base):
     `pid_started` name the job process beyond doubt. `lock_id` is the repository lock file it holds.
     `phase` while queued is "waiting" with `waiting_reason`. `parameters` by kind: see core.job_kinds.
     `repository_id`: the row of the repository that a backup went to, a copy fills, or a prune frees; that may
-    be gone.
+    be gone. `host_id`: the row of the host that it works on since it got a place there (core.host_limits).
     A copy counts points as files.
     """
 
@@ -45,6 +45,7 @@ class Job(Base):
     trigger: Mapped[Word]  # schedule, manual, command
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"), index=True)
     repository_id: Mapped[str | None] = mapped_column(String(16), index=True)
+    host_id: Mapped[str | None] = mapped_column(String(16), index=True)
     parameters: Mapped[Document]
     due_at: Mapped[Moment | None]
     created_at: Mapped[Created]

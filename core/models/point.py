@@ -13,7 +13,7 @@ from core.models.storage import RepositoryRecord
 
 class Point(Base):
     """What a backup job made. `warnings`: how many things its job could not read; `taken_at`:
-    the time of the snapshot."""
+    the time of the snapshot. `limits`: `{"limits": [sentence, …]}`, what could not be kept of its files."""
 
     __tablename__ = "points"
     __table_args__ = (Index("ix_points_config_taken", "config_id", "taken_at"),)
@@ -30,6 +30,7 @@ class Point(Base):
     bytes: Mapped[Bytes]
     bytes_added: Mapped[Bytes]
     warnings: Mapped[Bytes]
+    limits: Mapped[Document]
     full_read: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Created]
 

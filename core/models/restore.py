@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base
-from core.models.columns import Bytes, Created, Document, LongText, RowId, Word
+from core.models.columns import Bytes, Created, Document, LongText, Name, RowId, Word
 from core.models.job import Job
 from core.models.point import Copy, Point
 
@@ -16,7 +16,8 @@ class Restore(Base):
     replace-if-older, rename. Status and progress stand on its job.
 
     `database`, of a restore into a PostgreSQL server: what core.database_restores was asked, and `result`;
-    empty for one of files."""
+    empty for one of files. `host_id`: the row of the host that it goes to, which may be gone; None: this
+    machine."""
 
     __tablename__ = "restores"
 
@@ -25,6 +26,8 @@ class Restore(Base):
     point_id: Mapped[int] = mapped_column(ForeignKey("points.id"))
     copy_id: Mapped[int | None] = mapped_column(ForeignKey("copies.id"))
     target_path: Mapped[LongText]
+    host_id: Mapped[str | None] = mapped_column(String(16))
+    host_name: Mapped[Name] = mapped_column(default="")
     include: Mapped[Document]
     conflict: Mapped[Word]
     files: Mapped[Bytes]
@@ -33,6 +36,11 @@ class Restore(Base):
     renamed: Mapped[Bytes]
     database: Mapped[Document]
     created_at: Mapped[Created]
+
+    @property
+    def target(self) -> str:
+        """Where it goes, as people call it."""
+        return f"{self.host_name}:{self.target_path}" if self.host_name else self.target_path
 
     job: Mapped[Job] = relationship()
     point: Mapped[Point] = relationship()
