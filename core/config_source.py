@@ -88,7 +88,8 @@ def keep_secrets(config: Config, source: OneSource) -> None:
 
 def is_of_this_machine(config: Config) -> bool:
     """Tell whether a config reads files of this machine."""
-    return isinstance(as_stored(config), TreeSource)
+    source = as_stored(config)
+    return isinstance(source, TreeSource) and host_of(source) is None
 
 
 def password_of(config: Config) -> str:

@@ -23,7 +23,7 @@ def shown_by(host: Host) -> list[HostKey]:
     """
     from ssh.connection import ask_host_keys, connect  # slow to import: paramiko
 
-    limits = host_login.quick()
+    limits = host_login.quick_limits()
     try:
         below = connect(host_login.server_of(host.jump), limits) if host.jump else None
         try:

@@ -80,14 +80,14 @@ def server_of(host: Host) -> Server:
     )
 
 
-def settings_of(host: Host, *, sudo: bool | None = None) -> SshHostSettings:
-    """Return the same for sources and targets; `sudo`: otherwise than the host is set. Raises Refused."""
-    from sources.ssh.host import SshHostSettings  # slow to import: paramiko
+def settings_of(host: Host, *, quick: bool = False) -> SshHostSettings:
+    """Return the same for sources and targets; `quick`: somebody waits for the answer. Raises Refused."""
+    from sources.ssh.host import HOST_LIMITS, SshHostSettings  # slow to import: paramiko
 
-    return SshHostSettings(server_of(host), host.sudo if sudo is None else sudo)
+    return SshHostSettings(server_of(host), host.sudo, quick_limits() if quick else HOST_LIMITS)
 
 
-def quick() -> TimeLimits:
+def quick_limits() -> TimeLimits:
     """Return how long somebody who waits for the answer is made to wait for each step."""
     from ssh.connection import TimeLimits  # slow to import: paramiko
 

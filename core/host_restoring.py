@@ -15,6 +15,7 @@ from repository.entries import Entry, Problem, SourceUnavailable, TargetError
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
+    from sources.ssh.host import SshHostSettings
     from sources.ssh.probe import Probe
     from sources.ssh.target import SshTarget
 
@@ -64,7 +65,7 @@ def check(host_id: str, path: str, conflict: str) -> str:
 def look(host_id: str, path: str, needed_bytes: int | None = None) -> Look:
     """Look at a place on a host without writing. Raises Invalid by field, with what to do."""
     host = hosts.get(host_id)
-    settings, name, user = host_login.settings_of(host), host.name, host.user
+    settings, name, user = host_login.settings_of(host, quick=True), host.name, host.user
     try:
         found, free = _look(settings, path)
     except (SshError, SourceUnavailable) as error:
@@ -175,13 +176,12 @@ class HostTarget:
         return [Problem(path, "incomplete", text, once="owners on a host")]
 
 
-def _look(settings: object, path: str) -> tuple[Probe, int | None]:
+def _look(settings: SshHostSettings, path: str) -> tuple[Probe, int | None]:
     """Return what the host can do, and how much is free around a place. Raises SshError, Invalid."""
-    from sources.ssh.host import SshHost, SshHostSettings
+    from sources.ssh.host import SshHost
     from sources.ssh.probe import probe
 
-    assert isinstance(settings, SshHostSettings)
-    host = SshHost(settings, host_login.quick())
+    host = SshHost(settings)
     try:
         found = probe(host)
         if not found.gnu_tar:

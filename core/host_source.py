@@ -87,7 +87,7 @@ def folders(host_id: str, path: str) -> list[str]:
     from sources.ssh import folders as listing
     from sources.ssh.host import SshHost
 
-    host = SshHost(host_login.settings_of(hosts.get(host_id)), host_login.quick())
+    host = SshHost(host_login.settings_of(hosts.get(host_id), quick=True))
     try:
         return [os.fsdecode(name) for name in listing.list_folders(host, os.fsencode(path))]
     except OSError as error:

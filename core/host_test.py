@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from core import host_login, host_trouble, hosts
@@ -15,6 +15,7 @@ from repository.entries import SourceUnavailable
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
+    from sources.ssh.host import SshHostSettings
     from sources.ssh.probe import Probe
     from ssh.connection import Step as SshStep
 
@@ -89,7 +90,7 @@ def test(host_id: str) -> Result:
     Raises NotFound, Refused where a host key is not confirmed yet.
     """
     host = hosts.get(host_id)
-    settings = host_login.settings_of(host)  # before anything is sent
+    settings = host_login.settings_of(host, quick=True)  # before anything is sent
     keys = ["jump"] * bool(host.jump) + ["connect", "recognise", "login", "programs"] + ["sudo"] * host.sudo
     steps, result = _Steps(keys), Result()
     words = _words_of(host)
@@ -114,10 +115,10 @@ def last(host: Host) -> Result | None:
     return Result(steps, dict(found["facts"]), list(found["limits"]), found["advice"])
 
 
-def _log_in(settings: Any, done: Callable[[SshStep], None]) -> None:
+def _log_in(settings: SshHostSettings, done: Callable[[SshStep], None]) -> None:
     from ssh.connection import connect  # slow to import: paramiko
 
-    connect(settings.server, host_login.quick(), done).close()
+    connect(settings.server, settings.limits, done).close()
 
 
 def _words_of(host: Host) -> dict[str, str]:
@@ -130,11 +131,11 @@ def _words_of(host: Host) -> dict[str, str]:
     }
 
 
-def _look(settings: Any, steps: _Steps, result: Result) -> None:
+def _look(settings: SshHostSettings, steps: _Steps, result: Result) -> None:
     from sources.ssh.host import SshHost
     from sources.ssh.probe import probe
 
-    plain = SshHost(_without_sudo(settings), host_login.quick())
+    plain = SshHost(replace(settings, sudo=False))
     try:
         found = probe(plain)
         result.facts, result.limits = _facts(found), list(found.limits)
@@ -142,16 +143,12 @@ def _look(settings: Any, steps: _Steps, result: Result) -> None:
     finally:
         plain.close()
     if settings.sudo:
-        host = SshHost(settings, host_login.quick())
+        host = SshHost(settings)
         try:
             probe(host)
             steps.passed("sudo runs programs as root, and asks for no password.")
         finally:
             host.close()
-
-
-def _without_sudo(settings: Any) -> Any:
-    return type(settings)(settings.server, sudo=False)
 
 
 def _facts(found: Probe) -> dict[str, Any]:

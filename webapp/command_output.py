@@ -85,7 +85,7 @@ def status(verdict: Verdict, every: Sequence[Config], *, as_json: bool) -> None:
         )
         for config, state, facts in shown
     ]
-    _table(("CONFIG", "STATE", "LAST GOOD", "NEXT RUN", "WHY"), rows)
+    table(("CONFIG", "STATE", "LAST GOOD", "NEXT RUN", "WHY"), rows)
     if not works:
         _tell_of_no_worker()
 
@@ -115,7 +115,7 @@ def points(found: Sequence[tuple[Config, Sequence[Point]]], *, as_json: bool) ->
         for point in every
     ]
     if rows:
-        _table(("POINT", "CONFIG", "TAKEN", "FILES", "SIZE", "ADDED", "STATE"), rows)
+        table(("POINT", "CONFIG", "TAKEN", "FILES", "SIZE", "ADDED", "STATE"), rows)
     else:
         click.echo("There are no points yet. Run `flask backup all --wait` to make the first.")
 
@@ -172,7 +172,8 @@ def _document(value: dict[str, Any]) -> None:
     click.echo(json.dumps(value, indent=2))
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print rows under their heads, each column as wide as it needs."""
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     for row in (head, *rows):
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

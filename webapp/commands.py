@@ -16,6 +16,7 @@ from core import (
     configs,
     copying,
     database_restores,
+    hosts,
     jobs,
     nodes,
     points,
@@ -33,12 +34,14 @@ from webapp import command_output as output
 from webapp.command_compare import compare, environment
 from webapp.command_follow import follow, worst
 from webapp.command_group import Group, prepare
+from webapp.command_hosts import host
 from webapp.command_leftovers import leftovers
 from webapp.command_users import user as user
 
 backup = Group("backup", help="Back up, restore and look after backups.")
 backup.add_command(compare)
 backup.add_command(environment)
+backup.add_command(host)
 backup.add_command(leftovers)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
@@ -153,6 +156,7 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 @backup.command("restore")
 @click.argument("point")
 @click.option("--to", "target", metavar="DIR", help="The folder to restore into.")
+@click.option("--to-host", metavar="HOST", help="Restore to this host; --to is then a new folder there.")
 @click.option("--to-database", metavar="NAME", help="The new database to restore a dump into.")
 @click.option("--database", "dumped", default="", metavar="NAME", help="Which database of the point.")
 @click.option("--server-of", metavar="CONFIG", help="Restore to this config's server, not the point's own.")
@@ -176,6 +180,7 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 def restore(
     point: str,
     target: str | None,
+    to_host: str | None,
     to_database: str | None,
     dumped: str,
     server_of: str | None,
@@ -192,6 +197,8 @@ def restore(
     put_back = in_place and target is None and to_database is None
     if (target is None) == (to_database is None) and not put_back:
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
+    if to_host and (to_database or target is None):
+        raise click.UsageError("--to-host goes with --to DIR, the new folder there.")
     found = _find_point(point, config_name, "database" if to_database else "config" if put_back else None)
     if to_database is not None:
         given = {
@@ -205,7 +212,8 @@ def restore(
         job = config_restores.create(config_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)
     else:
-        job = restores.create(_files_wanted(found, str(target), include, conflict), "command")
+        host_id = hosts.find(to_host).id if to_host else None
+        job = restores.create(_files_wanted(found, str(target), host_id, include, conflict), "command")
     _answer([job.id], max_wait, as_json)
 
 
@@ -221,11 +229,14 @@ def _make_safety_dump(job: Job, max_wait: int, *, quiet: bool) -> None:
         output.ended(ended)
 
 
-def _files_wanted(point: Point, target: str, include: Sequence[str], conflict: str) -> restores.RestoreInput:
+def _files_wanted(
+    point: Point, target: str, host_id: str | None, include: Sequence[str], conflict: str
+) -> restores.RestoreInput:
     given = {
         "point_id": point.id,
         "include": _tokens(include),
-        "target_path": os.path.abspath(target),
+        "target_path": target if host_id else os.path.abspath(target),
+        "host_id": host_id,
         "conflict": conflict,
     }
     return restores.validate(given)

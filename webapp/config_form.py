@@ -40,7 +40,7 @@ _TREE_FIELDS = (
     "exclude_larger_than",
 )  # fmt: skip
 SOURCE_FIELDS = {
-    "files": _TREE_FIELDS,
+    "files": (*_TREE_FIELDS, "host_id"),
     "config": (*_TREE_FIELDS, "variables", "units", "packages", "services"),
     "database": ("url", "host", "port", "user", "password", "database", "ssl_mode", "ssl_root_cert",
                  "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password"),
@@ -64,6 +64,7 @@ def from_input(data: Mapping[str, Any]) -> Form:
     values |= {name: "\n".join(source.get(name, ())) for name in (*_LINES, *_CONFIG_LINES)}
     values |= {name: "yes" if source.get(name) else "" for name in _TICKS}
     values |= {name: "yes" if source.get(name, True) else "" for name in _CONFIG_TICKS}
+    values["host_id"] = source.get("host_id") or ""
     values["exclude_larger_than"] = source.get("exclude_larger_than", "")
     values["full_read_days"] = data.get("full_read_days", 7)
     return Form(values | destination_form.values_of(data) | _schedule_values(data.get("cron", "")))
@@ -123,6 +124,8 @@ def _source(form: Form) -> dict[str, Any]:
         return _database_source(form)
     source: dict[str, Any] = {name: form.lines(name) for name in _LINES}
     source |= {name: bool(form.value(name)) for name in _TICKS}
+    if form.value("type") in ("", "files"):
+        source["host_id"] = form.value("host_id")
     if form.value("type") == "config":
         source |= {name: form.lines(name) for name in _CONFIG_LINES}
         source |= {name: bool(form.value(name)) for name in _CONFIG_TICKS}

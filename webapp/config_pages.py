@@ -9,10 +9,24 @@ from typing import Any
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from core import alerts, configs, copying, jobs, nodes, points, recovery, retention, states
+from core import (
+    alerts,
+    config_source,
+    configs,
+    copying,
+    host_source,
+    hosts,
+    jobs,
+    nodes,
+    points,
+    recovery,
+    retention,
+    states,
+)
 from core.errors import Invalid
 from core.models import Alert, Config, Point
 from core.source_database import DatabasePreview
+from core.source_files import FilesSource
 from webapp import config_form, config_words, folders, formats, progress, timeline
 from webapp.forms import Form
 
@@ -120,6 +134,13 @@ def points_part(config: Config) -> dict[str, Any]:
     }
 
 
+def for_host(form: Form, host_id: str) -> Form:
+    """Return the form of a new config for a host, if it is one: nothing of this machine's is proposed."""
+    if not host_id or form.value("type") != "files":
+        return form
+    return form.changed({"host_id": host_id, "name": f"{hosts.get(host_id).name} Files", "paths": ""})
+
+
 def form_page(
     form: Form, config: Config | None = None, *, preview: object = None, status: int = 200
 ) -> ResponseReturnValue:
@@ -158,6 +179,10 @@ def preview_of(form: Form) -> object:
 
 def trouble_with(config: Config) -> str:
     """Say in a sentence what would keep a backup of a config from working now; empty if nothing is known."""
+    source = config_source.as_stored(config)
+    if isinstance(source, FilesSource) and source.host_id:
+        trouble = host_source.trouble_with(source)
+        return f"It is saved, but a backup would fail now. {trouble}" if trouble else ""
     if config.type != "database":
         return folders.missing(config.source["paths"])
     try:

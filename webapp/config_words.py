@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core import config_source, cron_words, retention, retention_rules, schedules
+from core import config_source, cron_words, hosts, retention, retention_rules, schedules
 from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
@@ -59,7 +59,9 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
 
 def _what(form: Form) -> list[str]:
     if form.value("type") != "database":
-        return form.lines("paths")
+        host_id = form.value("host_id")
+        before = f"{hosts.name_of(host_id)}:" if host_id else ""
+        return [before + path for path in form.lines("paths")]
     where = f" on {form.value('host')}" if form.value("host") else ""
     chosen = form.value("which") == "chosen"
     return [name + where for name in form.lines("databases")] if chosen else [f"all databases{where}"]
@@ -69,7 +71,8 @@ def what_of(config: Config, most: int | None = None) -> str:
     """Say what a config backs up; of its folders or databases, `most` by name."""
     source = config_source.as_stored(config)
     if most is not None and isinstance(source, TreeSource):
-        return formats.listing(source.paths, most)
+        host_id = config_source.host_of(source)
+        return formats.listing(source.paths, most) + (f" of {hosts.name_of(host_id)}" if host_id else "")
     if most is not None and isinstance(source, DatabaseSource):
         names = formats.listing(source.databases, most) if source.which == "chosen" else "all databases"
         return f"{names} on {source.host}"

@@ -39,7 +39,8 @@ def index() -> ResponseReturnValue:
 @access.allow("admin")
 def new() -> ResponseReturnValue:
     """Show the form of a new config, filled with what is usual."""
-    return config_pages.form_page(config_form.from_input(configs.offered(request.args.get("type", "files"))))
+    form = config_form.from_input(configs.offered(request.args.get("type", "files")))
+    return config_pages.form_page(config_pages.for_host(form, request.args.get("host_id", "")))
 
 
 @blueprint.post("")
@@ -171,10 +172,9 @@ def preview() -> ResponseReturnValue:
 @blueprint.get("/folders")
 @access.allow("admin")
 def folders() -> ResponseReturnValue:
-    """Return the folders below one on this machine, to choose from."""
-    return answers.fragment(
-        "configs/_folders.html", listing=config_pages.list_folders(request.args.get("path", "/"))
-    )
+    """Return the folders below one on this machine, or on a host, to choose from."""
+    path, host_id = request.args.get("path", "/"), request.args.get("host_id", "")
+    return answers.fragment("configs/_folders.html", listing=config_pages.list_folders(path, host_id))
 
 
 @blueprint.post("/<config_id>/back-up")

@@ -1,10 +1,12 @@
-"""Folders of this machine, to choose from in the form of a config."""
+"""Folders of this machine, or of a host, to choose from in the form of a config."""
 
 from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
 
+from core import host_source
+from core.errors import HoldfastError
 from webapp import formats
 
 MOST = 300
@@ -21,14 +23,17 @@ class Listing:
     trouble: str = ""
 
 
-def list_folders(path: str) -> Listing:
-    """List the folders below `path`; what keeps it from being listed is said in `trouble`."""
+def list_folders(path: str, host_id: str = "") -> Listing:
+    """List the folders below `path`, here or on a host; what keeps it from that is said in `trouble`."""
     if not path.startswith("/") or not path.isprintable():
         path = "/"
     path = os.path.normpath("/" + path.lstrip("/"))
     listing = Listing(path, None if path == "/" else os.path.dirname(path))
     try:
-        names = _names(path)
+        names = _shown(host_source.folders(host_id, path) if host_id else _names(path))
+    except HoldfastError as error:
+        listing.trouble = str(error)
+        return listing
     except OSError as error:
         listing.trouble = f"{path} cannot be listed: {error.strerror}."
         return listing
@@ -48,7 +53,10 @@ def missing(paths: list[str]) -> str:
 
 def _names(path: str) -> list[str]:
     with os.scandir(path) as entries:
-        names = [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+        return [entry.name for entry in entries if entry.is_dir(follow_symlinks=False)]
+
+
+def _shown(names: list[str]) -> list[str]:
     # A name that cannot be shown cannot be typed into the form either; folders above it can be chosen.
     shown = [name for name in names if name.isprintable()]
     return sorted(shown, key=lambda name: (name.startswith("."), name.lower()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import config_restores, database_restores, points, restores, tokens
+from core import config_restores, database_restores, host_restoring, points, restores, tokens
 from core.errors import Conflict, Invalid, NotFound, Refused
 from jobs import tasks
-from webapp import access, answers, formats, forms
+from webapp import access, answers, formats, forms, host_form
 
 blueprint = Blueprint("restores", __name__, url_prefix="/restores")
 
@@ -51,16 +51,35 @@ def new() -> ResponseReturnValue:
 def create() -> ResponseReturnValue:
     """Start a restore and go to its page."""
     form = forms.sent()
-    given = {name: form.value(name) for name in ("point_id", "target_path", "conflict", "copy_id")}
-    chosen = form.values("path")
     try:
-        if bool(chosen) == bool(form.value("all")):
-            raise Invalid({"path": "Choose either everything or some files and folders."})
-        job = restores.create(restores.validate({**given, "include": chosen}))
+        job = restores.create(_wanted(form))
     except Invalid as error:
         return _form_page(form.refuse(error), form.values("path"), 422)
     tasks.enqueue([job.id])
     return answers.see_other(url_for("jobs.show", job_id=job.id))
+
+
+@blueprint.post("/look")
+@access.allow("admin")
+def look() -> ResponseReturnValue:
+    """Look at the place on a host that a form names, without writing."""
+    form = forms.sent()
+    seen = None
+    try:
+        given = _wanted(form)
+        seen = restores.look(given) if given.host_id else None
+    except Invalid as error:
+        form.refuse(error)
+    return _form_page(form, form.values("path"), 422 if form.errors else 200, seen=seen)
+
+
+def _wanted(form: forms.Form) -> restores.RestoreInput:
+    """Return what a form asks for. Raises Invalid."""
+    names = ("point_id", "target_path", "host_id", "conflict", "copy_id")
+    chosen = form.values("path")
+    if bool(chosen) == bool(form.value("all")):
+        raise Invalid({"path": "Choose either everything or some files and folders."})
+    return restores.validate({**{name: form.value(name) for name in names}, "include": chosen})
 
 
 @blueprint.post("/database")
@@ -99,7 +118,9 @@ def _database_page(form: forms.Form, status: int) -> ResponseReturnValue:
     return page, status
 
 
-def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseReturnValue:
+def _form_page(
+    form: forms.Form, chosen: list[str], status: int, *, seen: host_restoring.Look | None = None
+) -> ResponseReturnValue:
     point = points.get(_point_id(form.value("point_id")))
     formats.use_zone_of(point.config)
     chosen = _without_covered(chosen)
@@ -110,6 +131,9 @@ def _form_page(form: forms.Form, chosen: list[str], status: int) -> ResponseRetu
         chosen=chosen,
         conflicts=restores.CONFLICTS,
         choices=points.choices(point),
+        machines=host_form.machines(),
+        seen=seen,
+        owners_warning=host_restoring.owners_warning(seen) if seen else "",
     )
     return page, status
 

@@ -16,6 +16,8 @@ from core import (
     api_tokens,
     channels,
     configs,
+    host_inputs,
+    hosts,
     jobs,
     mutes,
     points,
@@ -30,6 +32,7 @@ from core.channel_inputs import ChannelInput, WebhookTarget
 from core.models import Job
 from core.settings import load
 from tests.core.making import back_up, make_config, run
+from tests.ports import free_port
 from webapp import access, create_app
 
 PASSWORD = "correct horse battery"
@@ -58,6 +61,7 @@ class World:
     channel_id: int = 0
     mute_id: int = 0
     storage_id: str = ""
+    host_id: str = ""
     destination_id: int = 0
     token_id: int = 0
     user_ids: dict[str, int] = field(default_factory=dict)
@@ -143,6 +147,7 @@ def make_world(folder: Path) -> World:
         key = (recovery.stored() or "").split("-")
         setup.confirm_recovery_key([key[place - 1] for place in setup.recovery_challenge()])
         _make_runs(world)
+        _make_host(world)
     return world
 
 
@@ -179,6 +184,12 @@ def _make_runs(world: World) -> None:
     world.queued_job_id = jobs.create_backup(spare.id, "manual").id
     deleted = make_config(world.tree, "Deleted")
     configs.delete(deleted.id)
+
+
+def _make_host(world: World) -> None:
+    """Add a host that answers nobody: what looks at it is told so at once."""
+    given = {"name": "<b>host</b>", "address": "127.0.0.1", "port": str(free_port()), "user": "backup"}
+    world.host_id = hosts.create(host_inputs.parse(given)).id
 
 
 def _failed(job: Job) -> int:

@@ -1,0 +1,84 @@
+"""What the pages of hosts show, gathered from core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from flask import render_template
+from flask.typing import ResponseReturnValue
+
+from core import host_confirm, host_login, host_test, hosts
+from core.errors import HoldfastError
+from core.models import Host
+from webapp import host_form
+from webapp.forms import Form
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A host in short."""
+
+    host: Host
+    state: hosts.State
+    uses: hosts.Uses
+    test: host_test.Result | None
+
+
+@dataclass(slots=True)
+class Asked:
+    """What the host showed when it was asked for its keys, or why it did not."""
+
+    keys: Sequence[host_confirm.HostKey] = ()
+    trouble: str = ""
+    advice: str = ""
+    errors: dict[str, str] = field(default_factory=dict)
+
+
+def cards() -> list[Card]:
+    """Return all hosts in short, by name."""
+    return [card_of(host) for host in hosts.list_all()]
+
+
+def card_of(host: Host) -> Card:
+    """Return one host in short, as its row says it stands."""
+    return Card(host, hosts.state_of(host), hosts.uses(host.id), host_test.last(host))
+
+
+def ask(host: Host) -> Asked:
+    """Ask a host for its keys; what goes wrong is told, not raised."""
+    try:
+        return Asked(host_confirm.shown_by(host))
+    except HoldfastError as error:
+        return Asked(trouble=error.message, advice=error.advice)
+
+
+def values(host: Host, asked: Asked | None = None) -> dict[str, Any]:
+    """Return what a host's page, or its part that changes, shows."""
+    return {
+        "card": card_of(host),
+        "pinned": host_confirm.pinned(host),
+        "line": host_login.authorized_line(host),
+        "command": host_login.install_command(host),
+        "asked": asked,
+        "compare": host_confirm.compare_command,
+    }
+
+
+def show_page(host: Host, asked: Asked | None = None, status: int = 200) -> ResponseReturnValue:
+    """Render a host's page."""
+    return render_template("hosts/show.html", **values(host, asked)), status
+
+
+def form_page(form: Form, host: Host | None = None, status: int = 200) -> ResponseReturnValue:
+    """Render the form of a host, new or changed."""
+    template = "hosts/edit.html" if host else "hosts/new.html"
+    choices = {"logins": host_form.logins(host is not None), "jumps": host_form.jumps(host)}
+    return render_template(template, form=form, host=host, **choices), status
+
+
+def delete_page(host: Host, status: int = 200) -> ResponseReturnValue:
+    """Render what deleting a host means, or why it cannot be."""
+    reasons = hosts.why_not_delete(host.id)
+    return render_template("hosts/delete.html", host=host, reasons=reasons), status
