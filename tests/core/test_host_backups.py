@@ -29,6 +29,7 @@ from core.db import write
 from core.errors import Invalid
 from core.models import Config, Host, Job, Point
 from core.tokens import token_from_path
+from sources.ssh import patience
 from tests.core.hosting import make_host
 from tests.core.making import back_up, make_storage, make_tree, run
 from tests.ports import free_port
@@ -209,15 +210,16 @@ def test_a_missing_folder_is_no_trouble_of_the_host(host: Host, tmp_path: Path) 
     assert hosts.get(host.id).trouble == ""
 
 
-def test_a_cut_in_the_middle_makes_no_point_and_the_next_run_goes_on(
-    host: Host, tmp_path: Path, sshd: Sshd
+def test_a_host_that_is_lost_in_the_middle_makes_no_point_and_the_next_run_goes_on(
+    host: Host, tmp_path: Path, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(patience, "WAITS_S", (0.0,))
     tree = make_tree(tmp_path / "tree")
     (tree / "large").write_bytes(os.urandom(20_000_000))
     config = make_config(host, tree)
     with wire_to(sshd.port) as wire:
         away(host, wire.port)
-        wire.cut_after(down=8_000_000)
+        wire.cut_after(down=8_000_000, for_good=True)
         job = ended(back_up(config.id), "failed")
         assert wire.cuts
     assert "web1" in job.summary.lower()
