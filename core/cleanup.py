@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -49,8 +51,8 @@ def perform_retention(attempt: Attempt) -> Outcome:
     """Apply the rules of one config, or of all; empty the trash; end the job and return how."""
     clock.require_trusted("no point is removed")
     job = attempts.current(attempt)
-    confirmed = bool(job.parameters.get("confirmed"))
     done = _Done()
+    confirmed = _confirmed(job)
     places = _places(job.config_id)
     errors = [
         error
@@ -64,6 +66,14 @@ def perform_retention(attempt: Attempt) -> Outcome:
     outcome = _outcome(done)
     attempts.finish(attempt, outcome)
     return outcome
+
+
+def _confirmed(job: Job) -> int:
+    """Return how many points a person let go at once: none, so many, or as many as the rules say."""
+    if not job.parameters.get("confirmed"):
+        return 0
+    most = job.parameters.get("most")
+    return sys.maxsize if most is None else int(most)
 
 
 def _places(config_id: str | None) -> dict[str, list[str]]:
@@ -80,7 +90,7 @@ def _places(config_id: str | None) -> dict[str, list[str]]:
 
 
 def _try_repository(
-    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
+    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: int, done: _Done
 ) -> Exception | None:
     """Clean one repository; return what kept it from that, so that one dead storage stops no other.
 
@@ -101,7 +111,7 @@ def _try_repository(
 
 
 def _clean_repository(
-    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: bool, done: _Done
+    attempt: Attempt, repository_id: str, config_ids: Sequence[str], confirmed: int, done: _Done
 ) -> None:
     record = storages.get_repository(repository_id)
     if record.storage.unreachable_since is not None:
@@ -121,7 +131,7 @@ def _clean_repository(
         repo.close()
 
 
-def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: bool, done: _Done) -> None:
+def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: int, done: _Done) -> None:
     """Apply the rule that a config has for this repository to the points it has there."""
     config = db.session.get_one(Config, config_id)
     destination = next((row for row in config.destinations if row.repository_id == repository_id), None)
@@ -135,7 +145,7 @@ def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: bool
     leaving = [decision for decision in decisions if not decision.keep]
     _tell_future(config, [each.point for each in decisions if points.is_from_future(each.point)])
     subject = f"brake:{config_id}:{repository_id}" if destination.position else f"brake:{config_id}"
-    if leaving and not confirmed and retention.is_braked(len(leaving), len(decisions)):
+    if len(leaving) > confirmed and retention.is_braked(len(leaving), len(decisions)):
         done.braked.append(config.name)
         _tell_brake(subject, config, place, len(leaving), len(decisions))
         return
@@ -182,7 +192,8 @@ def _tell_brake(subject: str, config: Config, place: str, leaving: int, total: i
         f"Retention of {config.name} would remove {leaving} of {total} points{place} at once, so it removed "
         "none.",
         "All points are still there and go on using space.",
-        f"Look at its rule. If it is meant, run `flask backup cleanup --config '{config.name}' --confirm`.",
+        "Look at its rule. If it is meant, an admin confirms it on the config's page, or runs "
+        f"`flask backup cleanup --config {shlex.quote(config.name)} --confirm`.",
         config_id=config.id,
     )  # fmt: skip
 
@@ -204,7 +215,8 @@ def _outcome(done: _Done) -> Outcome:
             "warning",
             f"{summary} Stopped by the brake: {', '.join(done.braked)}.",
             "More than half of the points would have gone at once, so none of these configs' points did.",
-            "Look at their rules. If they are meant, run `flask backup cleanup --confirm`.",
+            "Look at their rules. If they are meant, an admin confirms them on the config's page, or runs "
+            "`flask backup cleanup --confirm`.",
             counts=counts,
         )
     if done.full:

@@ -71,8 +71,12 @@ def add_backup(
     )
 
 
-def create_retention(trigger: str, config_id: str | None = None, *, confirmed: bool = False) -> Job:
+def create_retention(
+    trigger: str, config_id: str | None = None, *, confirmed: bool = False, most: int | None = None
+) -> Job:
     """Make a queued retention run for one config, or for all; `confirmed` lets it pass the brake.
+
+    `most`: how many points of one destination the person was told would go; no more are let past it.
 
     One that is queued already for the same config is returned instead of a second.
     """
@@ -82,7 +86,7 @@ def create_retention(trigger: str, config_id: str | None = None, *, confirmed: b
         )
         if found is not None and not confirmed:
             return found
-        parameters = {"confirmed": True} if confirmed else {}
+        parameters = {"confirmed": True, "most": most} if confirmed else {}
         return _add(session, kind="retention", trigger=trigger, config_id=config_id, parameters=parameters)
 
 

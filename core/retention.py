@@ -68,15 +68,20 @@ def rule_of_destination(destination: Destination) -> Rule:
     return rule_from(destination.retention)
 
 
-def plan(config: Config, rule: Rule | None = None, destination: Destination | None = None) -> list[Decision]:
+def plan(
+    config: Config,
+    rule: Rule | None = None,
+    destination: Destination | None = None,
+    good: Sequence[Point] | None = None,
+) -> list[Decision]:
     """Decide about each good point on a destination (the first if None), newest first.
 
-    With `rule`, as if that were the destination's.
+    With `rule`, as if that were the destination's. `good`: the config's good points, if they are read already.
     """
     chosen = destination or next(iter(config.destinations), None)
     if chosen is None:
         return []
-    good = points.good_points(config.id)
+    good = points.good_points(config.id) if good is None else good
     there = [point for point in good if points.live_copy_on(point, chosen.repository_id)]
     decisions = decide(there, rule or rule_of_destination(chosen))
     if all(decision.keep for decision in decisions):
@@ -86,8 +91,12 @@ def plan(config: Config, rule: Rule | None = None, destination: Destination | No
 
 
 def wanted(destination: Destination, good: Sequence[Point]) -> list[Point]:
-    """Return those of a config's good points, newest first, that the destination's rule keeps."""
-    return [decision.point for decision in decide(good, rule_of_destination(destination)) if decision.keep]
+    """Return those of a config's good points, newest first, that the destination's rule keeps.
+
+    A pin keeps the copies there are; it asks for no more of them.
+    """
+    decisions = decide(good, rule_of_destination(destination), with_pins=False)
+    return [decision.point for decision in decisions if decision.keep]
 
 
 def missing(destination: Destination, good: Sequence[Point]) -> list[Point]:
@@ -101,7 +110,11 @@ def missing(destination: Destination, good: Sequence[Point]) -> list[Point]:
 
 def preview(config: Config, rule: Rule | None = None, destination: Destination | None = None) -> Preview:
     """Say what `rule` (the destination's own if None) would remove now from a destination."""
-    decisions = plan(config, rule, destination)
+    return preview_of(plan(config, rule, destination))
+
+
+def preview_of(decisions: Sequence[Decision]) -> Preview:
+    """Say what these decisions would remove."""
     kept = [decision.point.taken_at for decision in decisions if decision.keep]
     every = [decision.point.taken_at for decision in decisions]
     removed = len(every) - len(kept)
@@ -111,11 +124,13 @@ def preview(config: Config, rule: Rule | None = None, destination: Destination |
     )  # fmt: skip
 
 
-def decide(good: Sequence[Point], rule: Rule, now: datetime | None = None) -> list[Decision]:
+def decide(
+    good: Sequence[Point], rule: Rule, now: datetime | None = None, *, with_pins: bool = True
+) -> list[Decision]:
     """Apply a rule to good points, newest first.
 
-    The newest by time is kept, and the one made last, whatever the clock said then. One from the future is
-    left alone, and no other is counted from it.
+    The newest by time is kept, and the one made last, whatever the clock said then, and what a person pinned.
+    One from the future is left alone, and no other is counted from it.
     """
     timely = [point for point in good if not points.is_from_future(point, now)]
     within = [
@@ -125,6 +140,15 @@ def decide(good: Sequence[Point], rule: Rule, now: datetime | None = None) -> li
     ]
     places = {point.id: number for number, point in enumerate(within, 1)}
     named = _named(timely, rule)
+    always = _always(good, timely, with_pins=with_pins)
+    return [
+        _decide(point, always.get(point.id), places.get(point.id), named.get(point.id, ""), rule)
+        for point in good
+    ]
+
+
+def _always(good: Sequence[Point], timely: Sequence[Point], *, with_pins: bool) -> dict[int, str]:
+    """Return, by point, why it stays whatever the rule says."""
     always = {
         point.id: "it is dated in the future, so no rule counts it"
         for point in good[: len(good) - len(timely)]
@@ -133,10 +157,15 @@ def decide(good: Sequence[Point], rule: Rule, now: datetime | None = None) -> li
         always.setdefault(max(point.id for point in good), "the point made last is always kept")
     if timely:
         always[timely[0].id] = "the last good point is always kept"
-    return [
-        _decide(point, always.get(point.id), places.get(point.id), named.get(point.id, ""), rule)
-        for point in good
-    ]
+    for point in good if with_pins else ():
+        if point.pinned_at is not None:
+            always[point.id] = " and ".join(filter(None, (_pin_words(point), always.get(point.id))))
+    return always
+
+
+def _pin_words(point: Point) -> str:
+    note = f": {point.pin_note}" if point.pin_note else ""
+    return f"pinned by {point.pinned_by}{note}" if point.pinned_by else f"pinned{note}"
 
 
 def is_braked(removed: int, total: int) -> bool:

@@ -35,7 +35,7 @@ def throw_in(repository_id: str, reasons: dict[int, str]) -> int:
     with write() as session:
         there = select(Copy).where(Copy.point_id.in_(reasons), Copy.repository_id == repository_id)
         for copy in session.scalars(there):
-            if points.is_live(copy):
+            if points.is_live(copy) and copy.point.pinned_at is None:  # pinned since it was decided
                 copy.trashed_at, copy.trash_reason = now, reasons[copy.point_id]
                 number += 1
     return number

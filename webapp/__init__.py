@@ -31,6 +31,7 @@ from webapp import (
     overview,
     page_values,
     pings,
+    pins,
     points,
     removals,
     restores,
@@ -41,6 +42,7 @@ from webapp import (
     storage_words,
     storages,
     tokens,
+    trash,
     wording,
 )
 from webapp import jobs as job_pages
@@ -59,6 +61,8 @@ _PAGES = (
     job_pages,
     points,
     removals,
+    pins,
+    trash,
     restores,
     storages,
     hosts,
@@ -152,9 +156,10 @@ def _templates() -> str:
 
 
 def _register_commands(app: Flask) -> None:
-    from webapp import command_removals, commands
+    from webapp import command_removals, command_trash, commands
 
     for command in command_removals.COMMANDS:
         commands.backup.add_command(command)
+    command_trash.register(commands.backup)
     app.cli.add_command(commands.backup)
     app.cli.add_command(commands.user)

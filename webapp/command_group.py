@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import sys
 from typing import Any
 
@@ -22,6 +24,14 @@ class Group(AppGroup):
         except HoldfastError as error:
             click.echo(str(error), err=True)
             ctx.exit(1)
+
+
+def person() -> str:
+    """Return who runs this command, by the name of the user on this machine."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # a container may run as a number that has no name
+        return f"user {os.getuid()}"
 
 
 def prepare() -> None:

@@ -32,6 +32,7 @@ from core.tokens import token_from_path
 from jobs import tasks
 from webapp import command_output as output
 from webapp.command_compare import compare, environment
+from webapp.command_find import find_config, find_point
 from webapp.command_follow import follow, worst
 from webapp.command_group import Group, prepare
 from webapp.command_hosts import host
@@ -115,7 +116,7 @@ def clean(
     if accept_clock:
         clock.accept()
         clock_watch.watch()
-    config = _find_config(config_name) if config_name else None
+    config = find_config(config_name) if config_name else None
     job = jobs.create_retention("command", config.id if config else None, confirmed=confirm)
     wanted = [job.id]
     _answer(chain(wanted, _prunes(config)) if prune else wanted, max_wait, as_json)
@@ -127,7 +128,7 @@ def clean(
 @_JSON
 def sync(config_name: str | None, max_wait: int, as_json: bool) -> None:
     """Copy what is missing on a config's destinations, or on those of all configs."""
-    wanted = [_find_config(config_name)] if config_name else configs.list_all()
+    wanted = [find_config(config_name)] if config_name else configs.list_all()
     gaps = [gap for config in wanted for gap in copying.gaps(config) if gap.missing]
     if not gaps:
         click.echo("Nothing is missing: every destination has the points that its rule keeps.", err=True)
@@ -149,7 +150,7 @@ def status(as_json: bool) -> None:
 @_JSON
 def list_points(config_name: str | None, as_json: bool) -> None:
     """List the points that can be restored, newest first."""
-    wanted = [_find_config(config_name)] if config_name else configs.list_all()
+    wanted = [find_config(config_name)] if config_name else configs.list_all()
     output.points([(config, points.list_for(config.id)) for config in wanted], as_json=as_json)
 
 
@@ -199,11 +200,11 @@ def restore(
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
     if to_host and (to_database or target is None):
         raise click.UsageError("--to-host goes with --to DIR, the new folder there.")
-    found = _find_point(point, config_name, "database" if to_database else "config" if put_back else None)
+    found = find_point(point, config_name, "database" if to_database else "config" if put_back else None)
     if to_database is not None:
         given = {
             "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
-            "in_place": in_place, "server_config_id": _find_config(server_of).id if server_of else None,
+            "in_place": in_place, "server_config_id": find_config(server_of).id if server_of else None,
         }  # fmt: skip
         job = database_restores.create(database_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)
@@ -249,7 +250,7 @@ def _tokens(paths: Sequence[str]) -> list[str]:
 def _wanted(kind: str | None, config_name: str | None) -> Sequence[Config]:
     """Return the configs to run: the one named, even if it is paused, or all enabled ones of a type."""
     if config_name:
-        return [_find_config(config_name)]
+        return [find_config(config_name)]
     wanted = [each for each in configs.list_all() if each.enabled and kind in (None, each.type)]
     if not wanted:
         of_type = f" of type {kind}" if kind else ""
@@ -314,36 +315,3 @@ def _answer(job_ids: Iterable[int], max_wait: int, as_json: bool, *, refused: bo
     for job_id in [] if works else pruning.queued_ids():
         follow(job_id, 0, quiet=True)
     sys.exit(1 if refused else worst(job.status for job in ended))
-
-
-def _find_config(wanted: str) -> Config:
-    """Return the config of this name or id, also a deleted one (its points stay). Raises UsageError."""
-    every = [*configs.list_all(), *configs.list_all(deleted=True)]
-    for config in every:
-        if wanted in (config.id, config.name):
-            return config
-    names = ", ".join(config.name for config in configs.list_all()) or "none"
-    raise click.UsageError(f"There is no config {wanted!r}. There are: {names}.")
-
-
-def _find_point(wanted: str, config_name: str | None, kind: str | None = None) -> Point:
-    """Return a point; of "latest", that of the config named, or of the only one (of a type) that has any."""
-    config = _find_config(config_name) if config_name else None
-    if wanted == "latest":
-        return _latest(config, kind)
-    found = points.find(wanted)
-    if config is not None and found.config_id != config.id:
-        raise click.UsageError(f"Point {found.id} is not of the config {config.name}.")
-    return found
-
-
-def _latest(config: Config | None, kind: str | None) -> Point:
-    of_kind = [each for each in configs.list_all() if kind in (None, each.type)]
-    fitting = [config] if config else [each for each in of_kind if points.latest(each.id)]
-    if len(fitting) > 1:
-        names = ", ".join(each.name for each in fitting)
-        raise click.UsageError(f"Several configs have points: {names}. Say which with --config.")
-    found = points.latest(fitting[0].id) if fitting else None
-    if found is None:
-        raise NotFound("There is no good point to restore.", "Run a backup first.")
-    return found

@@ -22,9 +22,10 @@ from core import (
     recovery,
     retention,
     states,
+    trash_contents,
 )
 from core.errors import Invalid
-from core.models import Alert, Config, Point
+from core.models import Alert, Config, Destination, Point
 from core.source_database import DatabasePreview
 from core.source_files import FilesSource
 from webapp import config_form, config_words, folders, formats, progress, timeline
@@ -120,7 +121,7 @@ def points_part(config: Config) -> dict[str, Any]:
     formats.use_zone_of(config)
     found = points.list_for(config.id)
     # Decided from the rows that are here: a config may have thousands of points, read them once.
-    plan = _plan(config, found)
+    plans = _plans(config, found)
     return {
         "config": config,
         "axis": timeline.draw(found, request.args.get("range", "30")),
@@ -128,9 +129,14 @@ def points_part(config: Config) -> dict[str, Any]:
         "page": points.list_page(
             config_id=config.id, page=request.args.get("page", 1, type=int), per_page=POINTS_AT_ONCE
         ),
-        "reasons": _reasons(found, plan),
+        "reasons": _reasons(found, plans),
         "picked": points.latest(config.id),
-        "removal": retention.preview(config) if any(not one.keep for one in plan) else None,
+        "removals": [
+            (destination, retention.preview_of(plan))
+            for destination, plan in plans
+            if any(not one.keep for one in plan)
+        ],
+        "in_trash": trash_contents.count(config.id),
     }
 
 
@@ -201,18 +207,28 @@ def _with_defaults(form: Form) -> Form:
     return Form(offered.all() | typed)
 
 
-def _plan(config: Config, found: Sequence[Point]) -> list[retention.Decision]:
+Plans = Sequence[tuple[Destination, Sequence[retention.Decision]]]
+
+
+def _plans(config: Config, found: Sequence[Point]) -> Plans:
+    """Return what retention does with the points of each destination."""
     if config.deleted_at is not None:
         return []
-    return retention.decide([one for one in found if points.is_good(one)], retention.rule_of(config))
+    good = [one for one in found if points.is_good(one)]
+    return [(each, retention.plan(config, destination=each, good=good)) for each in config.destinations]
 
 
-def _reasons(found: Sequence[Point], plan: Sequence[retention.Decision]) -> dict[int, str]:
-    """Return, by point, why retention keeps it, will remove it, or has."""
-    reasons = {
-        one.id: f"removed: {copy.trash_reason}" for one in found for copy in one.copies if copy.trashed_at
-    }
-    for decision in plan:
-        before = "" if decision.keep else "goes to the trash next: "
-        reasons[decision.point.id] = before + decision.reason
+def _reasons(found: Sequence[Point], plans: Plans) -> dict[int, list[str]]:
+    """Return, by point, why retention keeps it, will remove it, or has; by storage where there are several."""
+    reasons: dict[int, list[str]] = {}
+    for destination, plan in plans:
+        where = f"{destination.repository.storage.name}: " if len(plans) > 1 else ""
+        for decision in plan:
+            before = "" if decision.keep else "goes to the trash next: "
+            reasons.setdefault(decision.point.id, []).append(where + before + decision.reason)
+    for point in found:
+        for copy in point.copies:
+            if points.is_in_trash(copy):
+                where = f"{copy.repository.storage.name}: " if len(plans) > 1 else ""
+                reasons.setdefault(point.id, []).append(f"{where}in the trash: {copy.trash_reason}")
     return reasons

@@ -31,7 +31,11 @@ class Target:
 
 @dataclass(slots=True)
 class Summary:
-    """What the form says so far. A part that cannot be said yet carries its reason instead."""
+    """What the form says so far. A part that cannot be said yet carries its reason instead.
+
+    `removals`: by storage, what its rule would remove there. `left`: storages whose points no rule looks at
+    any more.
+    """
 
     paths: list[str]
     rules: str
@@ -39,7 +43,8 @@ class Summary:
     targets: list[Target]
     zone: str = "UTC"
     runs: list[datetime] = field(default_factory=list)
-    removal: retention.Preview | None = None
+    removals: list[tuple[str, retention.Preview]] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
 
 
 def summarise(form: Form, config: Config | None = None) -> Summary:
@@ -53,7 +58,7 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     except Invalid as error:
         summary.schedule = str(error)
     if config is not None:
-        summary.removal = _removal(form, config)
+        summary.removals, summary.left = _removals(form, config)
     return summary
 
 
@@ -129,10 +134,17 @@ def _own_schedule(cron: str, form: Form) -> str:
         return str(error)
 
 
-def _removal(form: Form, config: Config) -> retention.Preview | None:
+def _removals(form: Form, config: Config) -> tuple[list[tuple[str, retention.Preview]], list[str]]:
     try:
-        data = config_form.to_input(form)
-        first = data.destinations[0].retention
-        return retention.preview(config, retention_rules.rule_from(first)) if first else None
+        given = {each.repository_id: each for each in config_form.to_input(form).destinations}
     except Invalid:
-        return None  # the form says what is wrong as soon as it is sent
+        return [], []  # the form says what is wrong as soon as it is sent
+    removals, left = [], []
+    for row in config.destinations:
+        name, after = row.repository.storage.name, given.get(row.repository_id)
+        if after is None:
+            left.append(name)
+        elif after.retention is not None:
+            found = retention.preview(config, retention_rules.rule_from(after.retention), row)
+            removals += [(name, found)] if found.removed else []
+    return removals, left

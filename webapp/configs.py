@@ -204,8 +204,10 @@ def resume(config_id: str) -> ResponseReturnValue:
 @blueprint.post("/<config_id>/clean-up")
 @access.allow("admin")
 def clean_up(config_id: str) -> ResponseReturnValue:
-    """Apply retention now; who pressed the button was told how many points go."""
-    job = jobs.create_retention("manual", configs.get(config_id).id, confirmed=True)
+    """Apply retention now; who pressed the button was told how many points go: `most`, of one storage."""
+    most = forms.sent().value("most")
+    told = int(most) if most.isascii() and most.isdigit() and len(most) < 10 else 0
+    job = jobs.create_retention("manual", configs.get(config_id).id, confirmed=True, most=told)
     tasks.enqueue([job.id])
     return answers.see_other(url_for("jobs.show", job_id=job.id))
 

@@ -15,7 +15,7 @@ from core.models.storage import RepositoryRecord
 class Config(Base):
     """One thing that is backed up. `source` by type: core.config_source; its password is sealed apart.
 
-    `scheduled_since`: due times before it are never caught up. A deleted config keeps its row and its points.
+    `scheduled_since`: due times before it are never caught up. `timing`: see core.timing. A deleted config keeps its row and its points.
     """
 
     __tablename__ = "configs"
@@ -36,6 +36,7 @@ class Config(Base):
     compression: Mapped[Word] = mapped_column(default="auto")
     full_read_days: Mapped[int] = mapped_column(default=7)
     extra: Mapped[Document] = mapped_column("metadata")  # whatever a client keeps there
+    timing: Mapped[Document]
     created_at: Mapped[Created]
     updated_at: Mapped[Created]
     deleted_at: Mapped[Moment | None]

@@ -60,6 +60,7 @@ class Job(Base):
     pid: Mapped[int | None]
     pid_started: Mapped[Name] = mapped_column(default="")
     heartbeat_at: Mapped[Moment | None]
+    progressed_at: Mapped[Moment | None]  # when anything below last changed
     cancel_requested_at: Mapped[Moment | None]
     lock_id: Mapped[HexId] = mapped_column(default="")
 

@@ -13,7 +13,8 @@ from core.models.storage import RepositoryRecord
 
 class Point(Base):
     """What a backup job made. `warnings`: how many things its job could not read; `taken_at`:
-    the time of the snapshot. `limits`: `{"limits": [sentence, …]}`, what could not be kept of its files."""
+    the time of the snapshot. `limits`: `{"limits": [sentence, …]}`, what could not be kept of its files.
+    Pinned: no rule removes it, until the pin is taken away; see core.pins."""
 
     __tablename__ = "points"
     __table_args__ = (Index("ix_points_config_taken", "config_id", "taken_at"),)
@@ -33,6 +34,9 @@ class Point(Base):
     limits: Mapped[Document]
     full_read: Mapped[bool] = mapped_column(default=False)
     created_at: Mapped[Created]
+    pinned_at: Mapped[Moment | None]
+    pinned_by: Mapped[Name] = mapped_column(default="")
+    pin_note: Mapped[LongText] = mapped_column(default="")
 
     config: Mapped[Config | None] = relationship()
     copies: Mapped[list[Copy]] = relationship(back_populates="point", cascade="all, delete-orphan")
