@@ -17,7 +17,7 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, app_state, config_ids, config_source, destinations, schedules
+from core import alerts, app_state, config_ids, config_source, destinations, fire_times
 from core.config_ids import Metadata
 from core.config_source import AnySource
 from core.db import db, utc_now, write
@@ -86,7 +86,7 @@ class ConfigInput(BaseModel):
 
     @model_validator(mode="after")
     def _check_schedule(self) -> Self:
-        self.cron = schedules.validate(self.cron, self.timezone)
+        self.cron = fire_times.validate(self.cron, self.timezone)
         self.destinations = destinations.check(self.destinations, self.timezone)
         return self
 
@@ -307,7 +307,7 @@ def _sentences(error: ValidationError) -> dict[str, str]:
 def _schedule_sentences(data: Mapping[str, Any]) -> dict[str, str]:
     """Say what is wrong with the schedule, too, when other fields kept it from being looked at."""
     try:
-        schedules.validate(str(data.get("cron", "")), str(data.get("timezone", "UTC")))
+        fire_times.validate(str(data.get("cron", "")), str(data.get("timezone", "UTC")))
     except Invalid as error:
         return error.fields
     return {}

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Select, func, select, update
 from sqlalchemy.orm import Session
 
-from core import destinations, jobs, points, retention, schedules, words
+from core import destinations, fire_times, jobs, points, retention, words
 from core.db import db, utc_now, write
 from core.destinations import AFTER
 from core.errors import Conflict, Refused
@@ -149,7 +149,7 @@ def _is_late(destination: Destination, missing: Sequence[Point], now: datetime) 
     if destination.copy_when == AFTER:
         return now - made_at > GRACE
     zone = destination.config.timezone
-    due_at = schedules.last_run(destination.copy_when, zone, now - GRACE, within=_LOOK_BACK)
+    due_at = fire_times.last_run(destination.copy_when, zone, now - GRACE, within=_LOOK_BACK)
     return due_at is not None and made_at < due_at
 
 
@@ -177,7 +177,7 @@ def _is_due(destination: Destination, now: datetime) -> bool:
     if destination.copy_when == AFTER or _why_not(destination.repository.storage):
         return False
     zone = destination.config.timezone
-    due_at = schedules.last_run(destination.copy_when, zone, now, within=_LOOK_BACK)
+    due_at = fire_times.last_run(destination.copy_when, zone, now, within=_LOOK_BACK)
     return due_at is not None and due_at > (destination.scheduled_since or now)
 
 

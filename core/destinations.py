@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from core import alerts, instance, schedules, storages
+from core import alerts, fire_times, instance, storages
 from core.db import db, utc_now
 from core.errors import Invalid, NotFound, Refused
 from core.models import Config, Destination, RepositoryRecord
@@ -158,6 +158,6 @@ def _check_when(when: str, zone: str, field: str) -> str:
     if when == AFTER:
         return when
     try:
-        return schedules.validate(when, zone)
+        return fire_times.validate(when, zone)
     except Invalid as error:
         raise Invalid({field: " ".join(error.fields.values())}) from error

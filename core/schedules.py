@@ -1,31 +1,21 @@
-"""When configs are due: cron lines in time zones, true to the clock on the wall when it is changed.
-
-A run at a fixed time happens once a day: on the night the clock goes back at the first of the two times,
-on the night it goes forward right after the gap. A line for every hour follows the hours that really pass.
-"""
+"""When configs are due, and what the minute tick makes of it: jobs, each run once, and what was missed."""
 
 from __future__ import annotations
 
-import heapq
-import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from itertools import islice
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
-from croniter import CroniterError, croniter
 from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, jobs, points
-from core.cron_words import describe as describe
+from core import alerts, fire_times, jobs, points
 from core.db import db, write
-from core.errors import Conflict, Invalid, NotFound
+from core.errors import Conflict, NotFound
 from core.models import Config, ScheduledRun
-from core.settings import is_zone
 
 # An outage of a year, or of a thousand runs, is told no more exactly than this.
 LONGEST_OUTAGE = timedelta(days=366)
@@ -34,22 +24,6 @@ MOST_MISSED = 1000
 CLOCK_SLACK = timedelta(minutes=10)
 
 _DOWN = "Holdfast was not running at that time."
-
-# The clocks of this world have not gone back by more in one step while it kept time zones.
-_WIDEST_FOLD = timedelta(hours=3)
-_ALIASES = {
-    "@hourly": "0 * * * *",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@weekly": "0 0 * * 0",
-    "@monthly": "0 0 1 * *",
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-}
-_FIELDS = "minute, hour, day of month, month, day of week"
-_WORDS = "sun|mon|tue|wed|thu|fri|sat|jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|l"
-# No R (at random) and no H (by hash): a time must be the same whenever it is asked for.
-_ALLOWED = re.compile(rf"([0-9*,/#\- ]|\b({_WORDS})\b)+\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,46 +34,6 @@ class Due:
     config_id: str
     due_at: datetime
     missed: Sequence[datetime]
-
-
-def validate(cron: str, zone: str) -> str:
-    """Return the cron line in its plain form of five fields; empty stays empty. Raises Invalid."""
-    if not is_zone(zone):
-        raise Invalid({"timezone": f"There is no time zone {zone!r}; write it as Europe/Berlin or UTC."})
-    line = " ".join(cron.split())
-    line = _ALIASES.get(line.lower(), line)
-    if not line:
-        return ""
-    if len(line.split(" ")) != 5 or not _ALLOWED.match(line):
-        raise Invalid({"cron": f"A schedule has five fields: {_FIELDS}, as in 0 2 * * *."})
-    try:
-        next(_fire_times(line, zone, datetime.now(UTC)))
-    except CroniterError as error:
-        raise Invalid({"cron": f"{line!r} is not a time that ever comes: {error}."}) from error
-    return line
-
-
-def next_runs(cron: str, zone: str, n: int, after: datetime) -> list[datetime]:
-    """Return the next `n` due times after `after`, in UTC; none for an empty cron line."""
-    return list(islice(_fire_times(cron, zone, after), n)) if cron else []
-
-
-def runs_between(cron: str, zone: str, after: datetime, until: datetime) -> Iterator[datetime]:
-    """Yield the due times later than `after` and not later than `until`, in UTC."""
-    if not cron:
-        return
-    for due_at in _fire_times(cron, zone, after):
-        if due_at > until:
-            return
-        yield due_at
-
-
-def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datetime | None:
-    """Return the newest due time not later than `now`, looking back no further than `within`."""
-    for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):
-        if runs := list(runs_between(cron, zone, now - min(window, within), now)):
-            return runs[-1]
-    return None
 
 
 def due(now: datetime) -> list[Due]:
@@ -126,7 +60,7 @@ def _run_if_due(config: Config, now: datetime) -> None:
     subject, config_id, name = f"schedule:{config.id}", config.id, config.name
     try:
         found = _due_of(config, now)
-    except (CroniterError, ZoneInfoNotFoundError) as error:
+    except fire_times.UNREADABLE as error:
         what = f"The schedule of {name} cannot be read: {error}."
         meaning, advice = (
             "It is not backed up by itself.",
@@ -140,7 +74,7 @@ def _run_if_due(config: Config, now: datetime) -> None:
 
 
 def _due_of(config: Config, now: datetime) -> Due | None:
-    runs = deque(runs_between(config.cron, config.timezone, _asked_until(config, now), now), MOST_MISSED + 1)
+    runs = deque(fire_times.runs_between(config.cron, config.timezone, _asked_until(config, now), now), MOST_MISSED + 1)
     return Due(config.id, runs.pop(), list(runs)) if runs else None
 
 
@@ -231,58 +165,3 @@ def _forget_what_the_clock_made_up(now: datetime) -> None:
     with write() as session:
         session.execute(delete(ScheduledRun).where(ScheduledRun.due_at > ahead))
         session.execute(update(Config).where(Config.scheduled_since > ahead).values(scheduled_since=now))
-
-
-def _fire_times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
-    """Yield all due times later than `after`, ascending, each once, in UTC."""
-    tz = ZoneInfo(zone)
-    every_hour = _is_every_hour(cron)
-    waiting: list[datetime] = []
-    last = after
-    for wall in _wall_times(cron, after.astimezone(tz).replace(tzinfo=None) - _WIDEST_FOLD):
-        moments = _moments(wall, tz, every_hour=every_hour)
-        # Nothing that comes later on the wall is earlier than this.
-        earliest = wall.replace(tzinfo=tz, fold=1).astimezone(UTC) if not moments else moments[0]
-        while waiting and waiting[0] <= earliest:
-            due_at = heapq.heappop(waiting)
-            if due_at > last:
-                last = due_at
-                yield due_at
-        for moment in moments:
-            heapq.heappush(waiting, moment)
-
-
-def _wall_times(cron: str, start: datetime) -> Iterator[datetime]:
-    """Yield what the line means on a clock that never changes. Raises CroniterError."""
-    times = croniter(cron, start, ret_type=datetime)
-    while True:
-        yield times.get_next()
-
-
-def _moments(wall: datetime, tz: ZoneInfo, *, every_hour: bool) -> list[datetime]:
-    """Return when a run for this time on the wall is due.
-
-    A time that comes twice counts twice only for lines of every hour; one that the clock skips is due
-    right after the gap, but for lines of every hour not at all: the next hour is near.
-    """
-    early, late = (wall.replace(tzinfo=tz, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if early <= late:
-        return sorted({early, late}) if every_hour else [early]
-    return [] if every_hour else [_end_of_gap(late, early, tz)]
-
-
-def _end_of_gap(before: datetime, after: datetime, tz: ZoneInfo) -> datetime:
-    """Return the moment between these two at which the clock goes forward, to the second."""
-    offset = before.astimezone(tz).utcoffset()
-    while after - before > timedelta(seconds=1):
-        middle = before + timedelta(seconds=(after - before) // timedelta(seconds=2))
-        if middle.astimezone(tz).utcoffset() == offset:
-            before = middle
-        else:
-            after = middle
-    return after
-
-
-def _is_every_hour(cron: str) -> bool:
-    hours = croniter.expand(cron)[0][1]
-    return hours == ["*"] or len(set(hours)) == 24

@@ -37,7 +37,7 @@ ONLY_IN = {
     "huey": {"jobs"},
     "minio": {"storage_adapters.s3"},
     "paramiko": {"ssh"},
-    "croniter": {"core.schedules"},
+    "croniter": {"core.fire_times"},
     "psycopg": {"sources.postgres"},
     "pyfastcdc": {"repository.chunker"},
 }

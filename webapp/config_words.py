@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core import config_source, cron_words, hosts, retention, retention_rules, schedules
+from core import config_source, cron_words, fire_times, hosts, retention, retention_rules
 from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
@@ -52,9 +52,9 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     zone = form.value("timezone") or "UTC"
     summary = Summary(_what(form), _rules(form), "", _targets(form), zone)
     try:
-        cron = schedules.validate(config_form.cron_of(form), zone)
+        cron = fire_times.validate(config_form.cron_of(form), zone)
         summary.schedule = cron_words.describe(cron, zone)
-        summary.runs = schedules.next_runs(cron, zone, RUNS_SHOWN, utc_now())
+        summary.runs = fire_times.next_runs(cron, zone, RUNS_SHOWN, utc_now())
     except Invalid as error:
         summary.schedule = str(error)
     if config is not None:
@@ -129,7 +129,7 @@ def _target(given: Mapping[str, Any], names: Mapping[str, str], form: Form, plac
 def _own_schedule(cron: str, form: Form) -> str:
     zone = form.value("timezone") or "UTC"
     try:
-        return f"Copied {cron_words.describe(schedules.validate(cron, zone), zone)}."
+        return f"Copied {cron_words.describe(fire_times.validate(cron, zone), zone)}."
     except Invalid as error:
         return str(error)
 
