@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, select
 
-from core import fire_times, objectives, points
+from core import objectives, points, run_times
 from core.db import UtcDateTime, db, utc_now
 from core.models import Config, Job, Point, ScheduledRun
 from core.objectives import Measured
@@ -67,9 +67,7 @@ def facts(config: Config, now: datetime | None = None) -> Facts:
     )
     good_points, stored_bytes = db.session.execute(sums).one()
     last_good = points.latest(config.id)
-    upcoming = (
-        fire_times.next_runs(config.cron, config.timezone, 1, now or utc_now()) if config.enabled else []
-    )
+    upcoming = run_times.upcoming(run_times.of(config), 1, now or utc_now()) if config.enabled else []
     return Facts(
         last_good=last_good,
         next_run=upcoming[0] if upcoming else None,

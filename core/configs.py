@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
@@ -17,7 +16,7 @@ from pydantic import (
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, app_state, config_ids, config_source, destinations, fire_times
+from core import alerts, app_state, config_ids, config_source, destinations, fire_times, input_sentences
 from core.config_ids import Metadata
 from core.config_source import AnySource
 from core.db import db, utc_now, write
@@ -30,6 +29,7 @@ from core.retention_rules import RetentionRule as RetentionRule
 from core.retention_rules import blank_is_none
 from core.source_config import offered_paths
 from core.source_database import DatabasePreview
+from core.timing import TimingFields
 from sources.preview import Preview
 
 LONGEST_NAME = 100
@@ -45,8 +45,8 @@ _OFFERED: Mapping[str, tuple[str, str, int, Mapping[str, Any]]] = {
 _MAIN_FIELD = {"database": "host"}
 
 
-class ConfigInput(BaseModel):
-    """All that a person decides about a config.
+class ConfigInput(TimingFields):
+    """All that a person decides about a config; when it runs beside the schedule: see TimingFields.
 
     `destinations`: the first is written by the job. Empty, `repository_id` (None: as it is, or the first
     repository there is) and `retention` are about the first one, and the others stay as they are.
@@ -99,7 +99,7 @@ def parse(data: Mapping[str, Any]) -> ConfigInput:
     try:
         return ConfigInput.model_validate(data)
     except ValidationError as error:
-        raise Invalid(_sentences(error) | _schedule_sentences(data)) from error
+        raise Invalid(input_sentences.of(error, _MAIN_FIELD) | _schedule_sentences(data)) from error
 
 
 def offered(kind: str = "files") -> dict[str, Any]:
@@ -165,7 +165,9 @@ def update(config_id: str, data: ConfigInput) -> Config:
             raise Invalid({"type": f"{config.name} stays of type {config.type}: make another config."})
         config_source.keep_secrets(config, data.source)
         _require_free_name(session, data.name, config_id)
-        if (config.cron, config.timezone) != (data.cron, data.timezone) or data.enabled > config.enabled:
+        if _when(config) != (data.cron, data.timezone, data.blackouts, data.spread) or (
+            data.enabled > config.enabled
+        ):
             config.scheduled_since = utc_now()
         _fill(config, data)
         _set_destinations(session, config, data)
@@ -232,6 +234,7 @@ def to_input(config: Config) -> ConfigInput:
         compression=config.compression,
         full_read_days=config.full_read_days,
         metadata=config.extra or None,
+        **dict(TimingFields.stored(config)),
     )
 
 
@@ -262,6 +265,12 @@ def _get(session: Session, config_id: str, *, deleted: bool = False) -> Config:
     return config
 
 
+def _when(config: Config) -> tuple[str, str, list[str], int | None]:
+    """Return all that decides when runs begin."""
+    fields = TimingFields.stored(config)
+    return config.cron, config.timezone, fields.blackouts, fields.spread
+
+
 def _fill(config: Config, data: ConfigInput) -> None:
     config.name, config.type, config.enabled = data.name, data.type, data.enabled
     config.source = config_source.document(data.source)
@@ -269,7 +278,7 @@ def _fill(config: Config, data: ConfigInput) -> None:
     config.compression, config.full_read_days = data.compression, data.full_read_days
     if data.metadata is not None:
         config.extra = data.metadata
-    config.updated_at = utc_now()
+    config.timing, config.updated_at = data.timing(), utc_now()
 
 
 def _require_free_name(session: Session, name: str, own_id: str | None) -> None:
@@ -290,20 +299,6 @@ def _set_destinations(session: Session, config: Config, data: ConfigInput) -> No
     destinations.apply(session, config, destinations.check(given, config.timezone))
 
 
-def _sentences(error: ValidationError) -> dict[str, str]:
-    sentences: dict[str, str] = {}
-    for problem in error.errors():
-        listed = problem["loc"][:1] == ("destinations",)
-        place = [str(part) for part in problem["loc"] if listed or not isinstance(part, int)]
-        if place == ["source"] and problem["type"].startswith("union_tag"):
-            place = ["type"]
-        elif place[:1] == ["source"] and len(place) > 1:  # then comes its type
-            place = place[2:] or [_MAIN_FIELD.get(place[1], "paths")]
-        field = ".".join(place) or "name"
-        sentences.setdefault(field, _sentence(problem["msg"], problem["type"]))
-    return sentences
-
-
 def _schedule_sentences(data: Mapping[str, Any]) -> dict[str, str]:
     """Say what is wrong with the schedule, too, when other fields kept it from being looked at."""
     try:
@@ -311,10 +306,3 @@ def _schedule_sentences(data: Mapping[str, Any]) -> dict[str, str]:
     except Invalid as error:
         return error.fields
     return {}
-
-
-def _sentence(message: str, kind: str) -> str:
-    if kind in ("missing", "too_short", "string_too_short"):
-        return "This is needed."
-    text = message.removeprefix("Value error, ").removeprefix("Input ").strip()
-    return text[0].upper() + text[1:].rstrip(".") + "."

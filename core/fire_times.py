@@ -70,6 +70,16 @@ def runs_between(cron: str, zone: str, after: datetime, until: datetime) -> Iter
         yield due_at
 
 
+def from_(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
+    """Yield all due times later than `after`, ascending, without end, in UTC."""
+    return _fire_times(cron, zone, after)
+
+
+def first_moment_of(wall: datetime, tz: ZoneInfo) -> datetime:
+    """Return when a clock on the wall first shows this time, in UTC; if it skips it, the end of the gap."""
+    return moments_of(wall, tz, every_hour=False)[0]
+
+
 def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datetime | None:
     """Return the newest due time not later than `now`, looking back no further than `within`."""
     for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):

@@ -1,14 +1,16 @@
-"""How long restores take, measured, held against the objective of the config's type (RTO)."""
+"""How old the newest point is (RPO), and how long a restore takes, measured (RTO), against their objectives."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
 from sqlalchemy import select
 
-from core.db import db
+from core import points, run_times, timing
+from core.db import db, utc_now
 from core.models import Config, Job, Point, Restore
 
 RTO: Mapping[str, timedelta] = {
@@ -18,6 +20,9 @@ RTO: Mapping[str, timedelta] = {
     "full": timedelta(hours=4),
 }
 _LOOKED_AT = 20
+# A run takes its time: so much is added to what the schedule leads to.
+RPO_GRACE = timedelta(hours=1)
+_RUNS_LOOKED_AT = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,44 @@ class Measured:
         return self.took <= self.objective
 
 
+@dataclass(frozen=True, slots=True)
+class Age:
+    """How old the newest good point is, None if there is none, and how old it may be, None if nothing says."""
+
+    age: timedelta | None
+    objective: timedelta | None
+
+    @property
+    def met(self) -> bool:
+        """Tell whether it is new enough; without an objective it is."""
+        return self.objective is None or (self.age is not None and self.age <= self.objective)
+
+
+def rto_of(config: Config) -> timedelta:
+    """Return how long a restore of a config may take: as it says itself, or as is usual for its type."""
+    own = timing.of(config).objectives.rto
+    return RTO[config.type] if own is None else timedelta(seconds=own)
+
+
+def rpo_of(config: Config, now: datetime | None = None) -> timedelta | None:
+    """Return how old the newest point may be: as the config says, or the longest time between its next runs
+    and an hour; None for one that runs only by hand."""
+    own = timing.of(config).objectives.rpo
+    if own is not None:
+        return timedelta(seconds=own)
+    runs = run_times.upcoming(run_times.of(config), _RUNS_LOOKED_AT, now or utc_now())
+    gaps = [later - earlier for earlier, later in pairwise(runs)]
+    return max(gaps) + RPO_GRACE if gaps else None
+
+
+def rpo_now(config: Config, now: datetime | None = None) -> Age:
+    """Return how old the newest good point is, beside how old it may be."""
+    now = now or utc_now()
+    newest = points.latest(config.id, now)
+    age = None if newest is None else max(now - newest.taken_at, timedelta(0))
+    return Age(age, rpo_of(config, now))
+
+
 def measured_by(restore: Restore) -> Measured | None:
     """Return what a restore measures: nothing if it was of parts, of another form, or did not succeed."""
     job, config = restore.job, restore.point.config
@@ -45,7 +88,7 @@ def measured_by(restore: Restore) -> Measured | None:
         or job.ended_at is None
     ):
         return None
-    return Measured(job.ended_at - job.started_at, RTO[config.type], job.id)
+    return Measured(job.ended_at - job.started_at, rto_of(config), job.id)
 
 
 def latest(config: Config) -> Measured | None:

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, fire_times, jobs, points
+from core import alerts, fire_times, jobs, points, run_times
 from core.db import db, write
 from core.errors import Conflict, NotFound
 from core.models import Config, ScheduledRun
@@ -74,7 +74,7 @@ def _run_if_due(config: Config, now: datetime) -> None:
 
 
 def _due_of(config: Config, now: datetime) -> Due | None:
-    runs = deque(fire_times.runs_between(config.cron, config.timezone, _asked_until(config, now), now), MOST_MISSED + 1)
+    runs = deque(run_times.between(run_times.of(config), _asked_until(config, now), now), MOST_MISSED + 1)
     return Due(config.id, runs.pop(), list(runs)) if runs else None
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from core import alerts, configs, copying, failover, fire_times, points, storages, words
+from core import alerts, configs, copying, failover, points, run_times, storages, words
 from core.config_facts import CELLS
 from core.config_facts import Day as Day
 from core.config_facts import Facts as Facts
@@ -153,7 +153,7 @@ def _failing(config: Config, now: datetime) -> State | None:
 
 def _late(config: Config, now: datetime) -> State | None:
     """Look for a due time, older than the grace, since which no backup has ended well."""
-    due_at = fire_times.last_run(config.cron, config.timezone, now - GRACE, within=_LOOK_BACK)
+    due_at = run_times.last(run_times.of(config), now - GRACE, within=_LOOK_BACK)
     if due_at is None or due_at <= (config.scheduled_since or now):
         return None
     backups = select(Job).where(Job.config_id == config.id, Job.kind == "backup")

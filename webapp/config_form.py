@@ -8,7 +8,7 @@ from typing import Any
 
 from core import configs
 from core.errors import Invalid
-from webapp import destination_form
+from webapp import destination_form, timing_form
 from webapp.forms import Form
 
 SCHEDULES = (
@@ -67,7 +67,8 @@ def from_input(data: Mapping[str, Any]) -> Form:
     values["host_id"] = source.get("host_id") or ""
     values["exclude_larger_than"] = source.get("exclude_larger_than", "")
     values["full_read_days"] = data.get("full_read_days", 7)
-    return Form(values | destination_form.values_of(data) | _schedule_values(data.get("cron", "")))
+    values |= timing_form.values_of(data) | destination_form.values_of(data)
+    return Form(values | _schedule_values(data.get("cron", "")))
 
 
 def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
@@ -83,6 +84,7 @@ def to_input(form: Form, *, enabled: bool = True) -> configs.ConfigInput:
             "destinations": destination_form.to_input(form),
             "compression": form.value("compression") or "auto",
             "full_read_days": form.value("full_read_days") or 7,
+            **timing_form.to_input(form),
         }
     )
 

@@ -7,14 +7,23 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core import config_source, cron_words, fire_times, hosts, retention, retention_rules
+from core import (
+    config_source,
+    cron_words,
+    fire_times,
+    hosts,
+    retention,
+    retention_rules,
+    run_times,
+    timing,
+)
 from core.db import utc_now
 from core.destinations import AFTER
 from core.errors import Invalid
 from core.models import Config
 from core.source_database import DatabaseSource
 from core.source_files import TreeSource
-from webapp import config_form, destination_form, formats
+from webapp import config_form, destination_form, formats, timing_form
 from webapp.forms import Form
 
 RUNS_SHOWN = 5
@@ -43,6 +52,7 @@ class Summary:
     targets: list[Target]
     zone: str = "UTC"
     runs: list[datetime] = field(default_factory=list)
+    timing: list[str] = field(default_factory=list)
     removals: list[tuple[str, retention.Preview]] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
 
@@ -54,12 +64,23 @@ def summarise(form: Form, config: Config | None = None) -> Summary:
     try:
         cron = fire_times.validate(config_form.cron_of(form), zone)
         summary.schedule = cron_words.describe(cron, zone)
-        summary.runs = fire_times.next_runs(cron, zone, RUNS_SHOWN, utc_now())
+        fields = _timing(form)
+        summary.timing = timing.words_of(fields)
+        times = run_times.given(cron, zone, fields, config.id if config else "")
+        summary.runs = run_times.upcoming(times, RUNS_SHOWN, utc_now())
     except Invalid as error:
         summary.schedule = str(error)
     if config is not None:
         summary.removals, summary.left = _removals(form, config)
     return summary
+
+
+def _timing(form: Form) -> timing.TimingFields:
+    """Return what is said beside the schedule; nothing while it cannot be read."""
+    try:
+        return timing.TimingFields.model_validate(timing_form.to_input(form))
+    except ValueError:
+        return timing.TimingFields()
 
 
 def _what(form: Form) -> list[str]:

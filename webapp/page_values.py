@@ -12,10 +12,19 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, request, url_for
 
-from core import alerts, cron_words, jobs, objectives, points, restores, storages, tokens
+from core import alerts, cron_words, jobs, objectives, points, restores, storages, timing, tokens
 from core.models import Config, Job, Point
 from core.retention_rules import TIERS
-from webapp import config_form, config_pages, config_words, destination_form, sessions, setup, wording
+from webapp import (
+    config_form,
+    config_pages,
+    config_words,
+    destination_form,
+    sessions,
+    setup,
+    timing_form,
+    wording,
+)
 
 _SENTENCES = {
     "Paused": "{name} is paused.",
@@ -48,7 +57,9 @@ def register(app: Flask) -> None:
         log_page_url=_log_page_url,
         SETUP_STEPS=setup.STEPS,
         root_token=tokens.token_from_path(b"/"),
-        restore_objective=lambda config: objectives.RTO[config.type],
+        restore_objective=objectives.rto_of,
+        rpo_now=objectives.rpo_now,
+        timing_words=lambda config: timing.words_of(timing.of(config)),
         config_types=config_form.TYPES,
         database_ssl_modes=config_form.SSL_MODES,
         config_schedules=config_form.SCHEDULES,
@@ -61,6 +72,7 @@ def register(app: Flask) -> None:
         destination_tiers=TIERS,
         destination_whens=destination_form.WHEN_CHOICES,
         destination_keeps=destination_form.KEEPS,
+        timing_is_open=timing_form.is_open,
         config_sentence=_config_sentence,
         points_page_url=_points_page_url,
         conflict_choices=[(key, text[:1].upper() + text[1:], "") for key, text in restores.CONFLICTS.items()],

@@ -1,0 +1,79 @@
+"""When runs of a config really begin: its cron line, moved out of quiet hours, and spread."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import islice
+
+from core import fire_times, quiet_hours, timing
+from core.models import Config
+from core.quiet_hours import Window
+
+
+@dataclass(frozen=True, slots=True)
+class RunTimes:
+    """A schedule as it is kept to. `offset`: how long after its due time each run begins."""
+
+    cron: str
+    zone: str
+    windows: Sequence[Window] = ()
+    offset: timedelta = timedelta(0)
+
+
+def of(config: Config) -> RunTimes:
+    """Return the run times of a config."""
+    return given(config.cron, config.timezone, timing.of(config), config.id)
+
+
+def given(cron: str, zone: str, fields: timing.TimingFields, config_id: str) -> RunTimes:
+    """Return the run times that an input means."""
+    windows = [quiet_hours.parse(line) for line in fields.blackouts]
+    return RunTimes(cron, zone, windows, _offset(config_id, fields.spread or 0))
+
+
+def between(times: RunTimes, after: datetime, until: datetime) -> Iterator[datetime]:
+    """Yield when runs begin, later than `after` and not later than `until`, ascending, in UTC.
+
+    Those that fall into the same quiet hours are one, at their end.
+    """
+    for begin in _from(times, after):
+        if begin > until:
+            return
+        yield begin
+
+
+def upcoming(times: RunTimes, number: int, after: datetime) -> list[datetime]:
+    """Return when the next runs begin; none for an empty cron line."""
+    return list(islice(_from(times, after), number))
+
+
+def last(times: RunTimes, now: datetime, *, within: timedelta) -> datetime | None:
+    """Return when the newest run should have begun that is not later than `now`."""
+    for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):
+        if runs := list(between(times, now - min(window, within), now)):
+            return runs[-1]
+    return None
+
+
+def _from(times: RunTimes, after: datetime) -> Iterator[datetime]:
+    if not times.cron:
+        return
+    # A run due before `after` may have waited for quiet hours to end.
+    start = quiet_hours.start_of(times.windows, times.zone, after) - times.offset
+    newest = after
+    for due_at in fire_times.from_(times.cron, times.zone, start):
+        begin = quiet_hours.end_of(times.windows, times.zone, due_at + times.offset)
+        if begin > newest:
+            newest = begin
+            yield begin
+
+
+def _offset(config_id: str, spread_s: int) -> timedelta:
+    """Return a time of its own for each config, always the same: the time between its runs stays as it was."""
+    if not spread_s:
+        return timedelta(0)
+    chosen = int.from_bytes(hashlib.sha256(config_id.encode()).digest()[:8], "big")
+    return timedelta(seconds=chosen % (spread_s + 1))
