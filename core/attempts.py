@@ -14,7 +14,7 @@ from sqlalchemy import func, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from core import processes
+from core import limits, processes
 from core.db import db, utc_now, write
 from core.errors import HoldfastError
 from core.flag import Flag
@@ -44,6 +44,10 @@ class WaitingForJob(Waiting):
     """The same, for another job: that one ends sooner or later, so there is no limit to it."""
 
 
+class TookTooLong(Cancelled):
+    """The job was at work for longer than its config lets it; nobody cancelled it."""
+
+
 class Stopped(Cancelled):
     """The process was told to end (a shutdown, a service stop); nobody cancelled the job."""
 
@@ -65,22 +69,30 @@ class Attempt:
     ended: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
     progress: Progress | None = None
+    deadline_s: float | None = None  # by time.monotonic
     _written: Progress | None = None
+    _told: dict[str, object] = field(default_factory=dict)
     _beat_at: float = 0.0
 
+    def end_after(self, seconds: int | None) -> None:
+        """Let the work end, with TookTooLong, if it goes on for longer than this from now; None: it may."""
+        self.deadline_s = None if seconds is None else time.monotonic() + seconds
+
     def report(self, progress: Progress) -> None:
-        """Take the engine's progress; cheap. Raises Cancelled, Stopped or AttemptLost to end the work."""
+        """Take the engine's progress; cheap. Raises what `check` does to end the work."""
         self.progress = progress
         self.check()
 
     def check(self) -> None:
-        """Raise Cancelled, Stopped or AttemptLost if the work must end."""
+        """Raise Cancelled, Stopped, TookTooLong or AttemptLost if the work must end."""
         if self.lost.is_set():
             raise AttemptLost(f"job {self.job_id} is no longer ours (attempt {self.number})")
         if self.cancelled.is_set():
             raise Cancelled("cancelled on request")
         if self.stopped.is_set():
             raise Stopped("the process was told to end")
+        if self.deadline_s is not None and time.monotonic() > self.deadline_s:
+            raise TookTooLong("it took longer than it may")
 
     def hold_lock(self, lock_id: str) -> None:
         """Note the id of the lock file that this job holds, so that it can be removed if we are killed."""
@@ -104,10 +116,13 @@ def claim(job_id: int, context: Callable[[], AbstractContextManager[object]] = n
         job = session.get(Job, job_id, with_for_update=True)
         if job is None or job.status != "queued" or (job.not_before is not None and job.not_before > now):
             return None
+        if reason := limits.why_not(session, job):
+            limits.put_off(job, reason)
+            return None
         job.status = "running"
         job.attempt += 1
         job.node, job.boot_id, job.pid, job.pid_started = me.node, me.boot_id, me.pid, me.pid_started
-        job.started_at = now
+        job.started_at, job.progressed_at = now, now
         job.heartbeat_at = database_now(session)
         job.not_before, job.phase, job.waiting_reason = None, "starting", ""
         return Attempt(job.id, job.attempt, context)
@@ -208,6 +223,9 @@ def _write_pulse(attempt: Attempt, progress: Progress | None) -> bool:
     asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
     news = progress is not None and progress is not attempt._written
     values = _progress_values(progress) if news and progress is not None else {}
+    if attempt.log or (values and values != attempt._told):
+        attempt._told = dict(values) or attempt._told
+        values["progressed_at"] = utc_now()
     if not news and not attempt.log and time.monotonic() - attempt._beat_at < BEAT_EVERY_S:
         db.session.rollback()
         return db.session.scalar(asked) is not None

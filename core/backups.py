@@ -21,6 +21,7 @@ from core import (
     points,
     quota,
     storages,
+    timing,
     words,
 )
 from core.attempts import Attempt
@@ -62,6 +63,7 @@ class _Task:
     full_read: bool
     last_time: Totals | None
     allow_empty: bool
+    longest_s: int | None
     passed_over: str = ""  # why it does not go where it should, in a sentence
 
 
@@ -72,6 +74,7 @@ def perform_backup(attempt: Attempt) -> Outcome:
     """
     attempt.report(Progress("opening"))
     task = _task(attempt)
+    attempt.end_after(task.longest_s)
     host_id = config_source.host_of(task.source)
     if host_id is not None:
         host_limits.take_place(attempt, host_id)
@@ -128,6 +131,7 @@ def _task(attempt: Attempt) -> _Task:
         _full_read_is_due(config),
         _last_time(config),
         bool(job.parameters.get("allow_empty")),
+        timing.of(config).max_duration,
     )
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from core import alerts
+from core import alerts, retries, words
 from core.db import db, utc_now, write
 from core.models import Alert, Job, RepositoryRecord, Restore
 
@@ -62,8 +62,12 @@ def _raise(job: Job) -> None:
     what = f"{about} {ended}. {job.summary}"
     if job.status == "interrupted":
         what = f"{about} {ended}: {job.summary.removeprefix(interruption(''))}"
+    advice = job.advice
+    if (again_at := retries.at(job)) is not None and job.config is not None:
+        severity = "warning"
+        advice = f"It is tried again by itself at {words.moment(again_at, job.config.timezone)}. {advice}"
     alerts.raise_alert(
-        _subject(job), kind, severity, what, job.meaning, job.advice, job.detail,
+        _subject(job), kind, severity, what, job.meaning, advice, job.detail,
         config_id=job.config_id, job_id=job.id,
     )  # fmt: skip
 

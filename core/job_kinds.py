@@ -12,6 +12,7 @@ from core import (
     attempts,
     backups,
     cleanup,
+    configs,
     copy_job,
     copying,
     job_alerts,
@@ -21,10 +22,12 @@ from core import (
     pruning,
     restores,
     restoring,
+    spans,
     storage_usage,
     storages,
+    timing,
 )
-from core.attempts import Attempt, AttemptLost, Stopped, Waiting, WaitingForJob
+from core.attempts import Attempt, AttemptLost, Stopped, TookTooLong, Waiting, WaitingForJob
 from core.db import db
 from core.models import Job, RepositoryRecord, Storage
 from core.outcomes import Outcome
@@ -93,6 +96,8 @@ def _try(attempt: Attempt, kind: str, config_id: str | None) -> Outcome | None:
                 outcome = pruning.put_off(outcome.summary)
     except AttemptLost:
         raise
+    except TookTooLong:
+        outcome = _took_too_long(kind, config_id)
     except Cancelled as error:
         outcome = _cancelled(attempt, kind, stopped=isinstance(error, Stopped))
     except outcomes.EXPECTED as error:
@@ -142,6 +147,16 @@ def _cancelled(attempt: Attempt, kind: str, *, stopped: bool) -> Outcome:
             "Run it again.",
         )
     return Outcome("cancelled", "Cancelled on request.", meaning)
+
+
+def _took_too_long(kind: str, config_id: str | None) -> Outcome:
+    config = configs.get(config_id, deleted=True) if config_id else None
+    longest = spans.say(timing.of(config).max_duration) if config else ""
+    return Outcome(
+        "failed", f"It was ended after {longest}, the longest that it may take.", outcomes.half_done(kind),
+        "See what made it slow. What it has stored is not stored a second time when it runs again. If it needs "
+        "so long, raise the limit in its config.",
+    )  # fmt: skip
 
 
 def _awaited(error: Locked | Waiting) -> str:

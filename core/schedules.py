@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, fire_times, jobs, points, run_times
+from core import alerts, fire_times, jobs, pause, points, run_times
 from core.db import db, write
 from core.errors import Conflict, NotFound
 from core.models import Config, ScheduledRun
@@ -29,7 +29,7 @@ _DOWN = "Holdfast was not running at that time."
 @dataclass(frozen=True, slots=True)
 class Due:
     """A config whose schedule asks for a run now: at `due_at`, the newest of its due times; the older ones
-    that nobody ran are `missed`, in order."""
+    that nobody ran are `missed`, in order, without those that fell into a pause."""
 
     config_id: str
     due_at: datetime
@@ -49,10 +49,15 @@ def tick(now: datetime) -> list[int]:
     """
     db.session.rollback()  # see what others have written since the last tick
     _forget_what_the_clock_made_up(now)
-    for config in db.session.scalars(select(Config).where(_is_scheduled())).all():
-        _run_if_due(config, now)
+    if pause.active(now) is None:
+        _run_what_is_due(now)
     _resolve_missed()
     return jobs.to_enqueue(now)
+
+
+def _run_what_is_due(now: datetime) -> None:
+    for config in db.session.scalars(select(Config).where(_is_scheduled())).all():
+        _run_if_due(config, now)
 
 
 def _run_if_due(config: Config, now: datetime) -> None:
@@ -75,7 +80,10 @@ def _run_if_due(config: Config, now: datetime) -> None:
 
 def _due_of(config: Config, now: datetime) -> Due | None:
     runs = deque(run_times.between(run_times.of(config), _asked_until(config, now), now), MOST_MISSED + 1)
-    return Due(config.id, runs.pop(), list(runs)) if runs else None
+    if not runs:
+        return None
+    newest, pauses = runs.pop(), pause.remembered()
+    return Due(config.id, newest, [due_at for due_at in runs if not pause.was_paused(due_at, pauses)])
 
 
 def _is_scheduled() -> ColumnElement[bool]:

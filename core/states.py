@@ -9,7 +9,7 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from core import alerts, configs, copying, failover, points, run_times, storages, words
+from core import alerts, app_state, configs, copying, failover, pause, points, run_times, storages, words
 from core.config_facts import CELLS
 from core.config_facts import Day as Day
 from core.config_facts import Facts as Facts
@@ -70,6 +70,8 @@ def state(config: Config, now: datetime | None = None) -> State:
     now = now or utc_now()
     if not config.enabled:
         return State("Paused", "Its schedule is switched off; it runs only when started by hand.")
+    if config.cron and (held := pause.active(now)) is not None:
+        return State("Paused", f"All schedules are paused {held.words(config.timezone)}.")
     for look in (_running, _failing, _late, _degraded):
         if (found := look(config, now)) is not None:
             return found
@@ -94,6 +96,9 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
         return Verdict("attention", _attention(shown, reasons), reasons, last)
     if not shown:
         return Verdict("waiting", "Nothing is backed up yet.", [], last)
+    if (held := pause.active(now)) is not None:
+        until = held.words(app_state.settings().timezone)
+        return Verdict("waiting", f"Nothing is backed up by itself: all is paused {until}.", [], last)
     incomplete, left_out = _left_out(shown)
     degraded = [
         Reason(f"{config.name}: {found.reason}", config_id=config.id, job_id=found.job_id)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from core import app_state, interrupted, jobs
+from core import app_state, interrupted, jobs, limits
 from core.db import db, utc_now
 from core.errors import NotFound
 from core.models import Job
@@ -72,7 +72,7 @@ def _is_due(job_id: int) -> bool:
         return False
     due = job.status == "queued" and (job.not_before is None or job.not_before <= utc_now())
     db.session.rollback()
-    return due
+    return due and not limits.hold_back(job_id)
 
 
 def _start(job_id: int, errors: BinaryIO) -> subprocess.Popen[bytes]:

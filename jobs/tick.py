@@ -16,7 +16,9 @@ from core import (
     interrupted,
     job_alerts,
     jobs,
+    pause,
     recovery_reminder,
+    retries,
     schedules,
     slow_runs,
 )
@@ -40,7 +42,7 @@ def run(now: datetime | None = None) -> list[int]:
     ):
         _try(duty, troubles)
     found: list[int] = []
-    for maker in (schedules.tick, copying.tick, _daily_retention, jobs.to_enqueue):
+    for maker in (schedules.tick, _retries, _copies, _daily_retention, jobs.to_enqueue):
         found += _try(partial(maker, now), troubles) or []
     if not troubles:
         _try(partial(heartbeat.note_tick, now), troubles)
@@ -58,6 +60,14 @@ def _try(step: Callable[[], T], troubles: list[Exception]) -> T | None:
         db.session.rollback()
 
 
+def _retries(now: datetime) -> list[int]:
+    return [] if pause.active(now) else retries.tick(now)
+
+
+def _copies(now: datetime) -> list[int]:
+    return [] if pause.active(now) else copying.tick(now)
+
+
 def _daily_retention(now: datetime) -> list[int]:
-    job = cleanup.create_daily(now)
+    job = None if pause.active(now) else cleanup.create_daily(now)
     return [] if job is None else [job.id]

@@ -42,7 +42,7 @@ class Job(Base):
     id: Mapped[RowId]
     kind: Mapped[Word]
     status: Mapped[Word] = mapped_column(default="queued")
-    trigger: Mapped[Word]  # schedule, manual, command
+    trigger: Mapped[Word]  # schedule, retry, manual, command
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"), index=True)
     repository_id: Mapped[str | None] = mapped_column(String(16), index=True)
     host_id: Mapped[str | None] = mapped_column(String(16), index=True)

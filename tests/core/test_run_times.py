@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import fire_times, quiet_hours, run_times, spans, timing
@@ -61,11 +61,12 @@ def test_each_config_has_a_time_of_its_own_in_the_spread_always_the_same() -> No
     assert runs(times("0 2 * * *", offset=20), "2026-11-23 02:10", "2026-11-24 02:19") == ["23 02:20"]
 
 
+@settings(max_examples=25)
 @given(
     st.sampled_from(["30 2 * * *", "0 * * * *", "*/20 1-3 * * *", "15 2 * * 0"]),
     st.lists(st.tuples(st.integers(0, 6), st.integers(0, 1439), st.integers(1, 900)), max_size=3),
     st.integers(0, 120),
-    st.integers(7, 400),
+    st.integers(41, 400),
     st.sampled_from(["2026-03-27 00:00", "2026-10-23 00:00", "2026-12-30 00:00"]),
 )
 def test_the_answer_does_not_depend_on_when_it_is_asked(
