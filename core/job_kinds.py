@@ -154,8 +154,8 @@ def _took_too_long(kind: str, config_id: str | None) -> Outcome:
     longest = spans.say(timing.of(config).max_duration) if config else ""
     return Outcome(
         "failed", f"It was ended after {longest}, the longest that it may take.", outcomes.half_done(kind),
-        "See what made it slow. What it has stored is not stored a second time when it runs again. If it needs "
-        "so long, raise the limit in its config.",
+        "See what made it slow. What it has stored is not stored a second time when it runs again. "
+        "If it needs so long, raise the limit in its config.",
     )  # fmt: skip
 
 

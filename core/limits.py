@@ -1,4 +1,4 @@
-"""How many backups and copies may run at once on one storage, and from one host; the others wait their turn."""
+"""How many backups and copies may run at once on a storage, and from a host; the others wait their turn."""
 
 from __future__ import annotations
 

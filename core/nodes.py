@@ -38,8 +38,13 @@ def gone(role: Literal["worker", "tick"]) -> None:
             node.tick_seen_at = None
 
 
+def this() -> Node | None:
+    """Return the row of this machine, as it is now; None if none of its processes has beaten yet."""
+    return db.session.get(Node, app_state.node_id(), populate_existing=True)
+
+
 def worker_lives() -> bool:
     """Tell whether this node's worker was heard of within the last 30 seconds; never by a time to come."""
-    node = db.session.get(Node, app_state.node_id(), populate_existing=True)
+    node = this()
     seen_at = None if node is None else node.worker_seen_at
     return seen_at is not None and abs(utc_now() - seen_at) < SILENT_FOR

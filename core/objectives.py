@@ -1,4 +1,4 @@
-"""How old the newest point is (RPO), and how long a restore takes, measured (RTO), against their objectives."""
+"""How old the newest point is (RPO) and how long a restore took (RTO), against their objectives."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Age:
-    """How old the newest good point is, None if there is none, and how old it may be, None if nothing says."""
+    """How old the newest good point is (None: there is none), and how old it may be (None: nothing says)."""
 
     age: timedelta | None
     objective: timedelta | None

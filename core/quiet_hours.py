@@ -11,7 +11,9 @@ from zoneinfo import ZoneInfo
 from core.fire_times import first_moment_of
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_LINE = re.compile(r"(?:(?P<days>[A-Za-z][A-Za-z,\- ]*?)\s+)?(?P<start>\d{1,2}:\d\d)\s*[-–]\s*(?P<end>\d{1,2}:\d\d)\Z")
+_LINE = re.compile(
+    r"(?:(?P<days>[A-Za-z][A-Za-z,\- ]*?)\s+)?(?P<start>\d{1,2}:\d\d)\s*[-–]\s*(?P<end>\d{1,2}:\d\d)\Z"
+)
 _MINUTES = 24 * 60
 # In a week at least so much must stay free, or a run would wait for ever.
 LEAST_FREE = 60
@@ -39,13 +41,13 @@ def parse(line: str) -> Window:
     if found is None:
         raise ValueError(f"write quiet hours as Mon-Fri 08:00-18:00 or 22:00-06:00, not {line.strip()!r}")
     start, end = _minutes(found["start"]), _minutes(found["end"])
-    if start == _MINUTES or start == end:
+    if start in (_MINUTES, end):
         raise ValueError(f"{line.strip()!r} has no length: for a whole day write 00:00-24:00")
     return Window(_days(found["days"] or "Mon-Sun"), start, end if end > start else end + _MINUTES)
 
 
 def check(lines: Sequence[str]) -> list[str]:
-    """Return the lines in their plain form. Raises ValueError, also if they leave no hour of the week free."""
+    """Return the lines in their plain form. Raises ValueError, also if no hour of the week is left."""
     windows = [parse(line) for line in lines if line.strip()]
     if len(windows) > MOST_WINDOWS:
         raise ValueError(f"at most {MOST_WINDOWS} lines of quiet hours")

@@ -76,7 +76,7 @@ def plan(
 ) -> list[Decision]:
     """Decide about each good point on a destination (the first if None), newest first.
 
-    With `rule`, as if that were the destination's. `good`: the config's good points, if they are read already.
+    With `rule`, as if that were the destination's. `good`: the config's good points, if they are read.
     """
     chosen = destination or next(iter(config.destinations), None)
     if chosen is None:

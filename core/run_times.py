@@ -72,7 +72,7 @@ def _from(times: RunTimes, after: datetime) -> Iterator[datetime]:
 
 
 def _offset(config_id: str, spread_s: int) -> timedelta:
-    """Return a time of its own for each config, always the same: the time between its runs stays as it was."""
+    """Return a time of its own for each config, always the same: its runs stay as far apart as they were."""
     if not spread_s:
         return timedelta(0)
     chosen = int.from_bytes(hashlib.sha256(config_id.encode()).digest()[:8], "big")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+
 _UNITS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 _PART = re.compile(r"(\d{1,9}) ?(d|h|m|min|s)(?![a-z])")
 

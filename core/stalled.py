@@ -51,8 +51,10 @@ def _key(job: Job) -> _Seen:
 def _is_over(job: Job) -> bool:
     """Tell whether a job has taken longer than it may."""
     longest = timing.of(job.config).max_duration if job.kind == "backup" and job.config else None
-    return longest is not None and job.started_at is not None and (
-        (utc_now() - job.started_at).total_seconds() > longest
+    return (
+        longest is not None
+        and job.started_at is not None
+        and ((utc_now() - job.started_at).total_seconds() > longest)
     )
 
 
@@ -84,7 +86,7 @@ def _raise(subject: str, job: Job, silent_s: float) -> None:
     alerts.raise_alert(
         subject, "stalled", "warning",
         f"{about} has not got on for {words.count(int(silent_s // 60), 'minute')}: {doing}.",
-        "It may hang: on a disk or a server that does not answer. Until it ends, its config has no newer point.",
+        "It may hang: on a disk or a server that does not answer. Until it ends, there is no newer point.",
         "See whether what it reads and writes answers. Cancel it if it does not end, and run it again.",
         config_id=job.config_id, job_id=job.id,
     )  # fmt: skip

@@ -18,9 +18,9 @@ NOTE = "taken out of the trash"
 
 
 def contents(config_id: str | None = None, *, page: int = 1, per_page: int = 50) -> Page[Copy]:
-    """Return one page of the copies in the trash, of one config or all; what was thrown in last comes first."""
+    """Return one page of the copies in the trash, of one config or all; what came last stands first."""
     query = _in_trash(config_id).options(selectinload(Copy.point).selectinload(Point.copies))
-    return paginate(query.order_by(Copy.trashed_at.desc(), Copy.id.desc()), page, per_page)
+    return paginate(query.order_by(Copy.trashed_at.desc(), Point.taken_at.desc(), Copy.id), page, per_page)
 
 
 def count(config_id: str | None = None) -> int:
@@ -36,8 +36,9 @@ def goes_at(copy: Copy) -> datetime:
 
 
 def take_out(copy_ids: Collection[int], by: str) -> list[Point]:
-    """Let copies in the trash count again; return their points, which are pinned: their rules would throw them
-    in anew.
+    """Let copies in the trash count again; return their points.
+
+    They are pinned: their rules would throw them in anew.
 
     Raises Refused for one that is not in the trash, Conflict for one that is being removed this moment.
     """
@@ -68,7 +69,7 @@ def take_out_points(point_ids: Collection[int], by: str) -> list[Point]:
 
 
 def _refuse_if_leaving(session: Session, copies: Collection[Copy]) -> None:
-    """Raise Conflict if a clean-up may be removing one of them: none is once it is out, or before its time."""
+    """Raise Conflict if a clean-up may be removing one: before its time, or once it is out, none does."""
     overdue = any(goes_at(copy) <= utc_now() for copy in copies)
     running = select(Job.id).where(Job.kind == "retention", Job.status == "running").limit(1)
     if overdue and (job_id := session.scalar(running)) is not None:

@@ -1,4 +1,4 @@
-"""What the words of a command name: a config by name or id, a point by number, snapshot id, or as the latest."""
+"""What the words of a command name: a config by name or id, a point by number, snapshot id or as latest."""
 
 from __future__ import annotations
 

@@ -219,7 +219,7 @@ def _plans(config: Config, found: Sequence[Point]) -> Plans:
 
 
 def _reasons(found: Sequence[Point], plans: Plans) -> dict[int, list[str]]:
-    """Return, by point, why retention keeps it, will remove it, or has; by storage where there are several."""
+    """Return, by point, why retention keeps it, will remove it, or has; a line a storage."""
     reasons: dict[int, list[str]] = {}
     for destination, plan in plans:
         where = f"{destination.repository.storage.name}: " if len(plans) > 1 else ""

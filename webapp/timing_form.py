@@ -18,7 +18,9 @@ NAMES = (
 
 def values_of(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields for a config as core describes it."""
-    found = TimingFields.model_validate({name: data[name] for name in TimingFields.model_fields if name in data})
+    found = TimingFields.model_validate(
+        {name: data[name] for name in TimingFields.model_fields if name in data}
+    )
     return {
         "blackouts": "\n".join(found.blackouts),
         "spread": spans.say(found.spread or None),

@@ -41,4 +41,6 @@ def take_out() -> ResponseReturnValue:
         return answers.see_other(back, str(error), "bad")
     number = formats.count(len(found), "point")
     pinned = "It is pinned" if len(found) == 1 else "They are pinned"
-    return answers.see_other(back, f"{number} taken out of the trash. {pinned}, so that no rule puts it back.")
+    return answers.see_other(
+        back, f"{number} taken out of the trash. {pinned}, so that no rule puts it back."
+    )

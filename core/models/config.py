@@ -15,7 +15,8 @@ from core.models.storage import RepositoryRecord
 class Config(Base):
     """One thing that is backed up. `source` by type: core.config_source; its password is sealed apart.
 
-    `scheduled_since`: due times before it are never caught up. `timing`: see core.timing. A deleted config keeps its row and its points.
+    `scheduled_since`: due times before it are never caught up. `timing`: see core.timing.
+    A deleted config keeps its row and its points.
     """
 
     __tablename__ = "configs"

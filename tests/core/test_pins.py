@@ -102,8 +102,8 @@ def test_what_is_not_there_cannot_be_pinned(config_id: str) -> None:
 def test_what_is_taken_out_of_the_trash_does_not_go_back(config_id: str) -> None:
     before = good(config_id)
     clean(config_id)
-    assert [copy.point_id for copy in trashed()] == [before[-1], before[-2]]
-    (taken,) = trash_contents.take_out([trashed()[0].id], "otto")
+    assert [copy.point_id for copy in trashed()] == [before[-2], before[-1]]
+    (taken,) = trash_contents.take_out([trashed()[-1].id], "otto")
     assert (taken.id, taken.pinned_by, taken.pin_note) == (before[-1], "otto", trash_contents.NOTE)
     assert clean(config_id)["trashed"] == 0
     age_trash(timedelta(days=8))

@@ -103,7 +103,8 @@ def test_quiet_hours_are_brought_into_their_plain_form(given_line: str, plain: s
 
 
 @pytest.mark.parametrize(
-    "lines", [["at night"], ["Mon 8-18"], ["Foo 08:00-18:00"], ["08:00-25:00"], ["08:00-08:00"], ["00:00-24:00"]]
+    "lines",
+    [["at night"], ["Mon 8-18"], ["Foo 08:00-18:00"], ["08:00-25:00"], ["08:00-08:00"], ["00:00-24:00"]],
 )
 def test_quiet_hours_that_cannot_be_are_refused(lines: list[str]) -> None:
     with pytest.raises(ValueError, match=r"quiet hours|no day|no time|no length"):
@@ -112,7 +113,13 @@ def test_quiet_hours_that_cannot_be_are_refused(lines: list[str]) -> None:
 
 @pytest.mark.parametrize(
     ("text", "seconds", "said"),
-    [("90m", 5400, "1h 30m"), ("45", 2700, "45m"), ("1d 12h", 129600, "1d 12h"), ("30 min", 1800, "30m"), ("5s", 5, "5s")],
+    [
+        ("90m", 5400, "1h 30m"),
+        ("45", 2700, "45m"),
+        ("1d 12h", 129600, "1d 12h"),
+        ("30 min", 1800, "30m"),
+        ("5s", 5, "5s"),
+    ],
 )
 def test_spans_are_read_and_said(text: str, seconds: int, said: str) -> None:
     assert spans.parse(text) == seconds

@@ -102,7 +102,7 @@ def test_the_summary_says_the_form_in_words(world: World, as_: As) -> None:
     assert "every Monday at 04:05, Europe/Berlin" in page
     assert page.count("<li>") == 5
     assert "30 days; the last good point always" in page
-    assert problems_of(page) == []
+    assert problems_of(f'<section id="config-summary">{page}</section>') == []
 
 
 def test_the_summary_of_half_a_form_is_no_error(world: World, as_: As) -> None:
@@ -207,9 +207,9 @@ def test_retention_by_hand_says_how_many_go_and_goes(world: World, as_: As) -> N
         config.retention = {"days": None, "max_backups": 1}
     page = browser.get(f"/configs/{world.config_id}").text
     assert "goes to the trash next: not among the newest 1 point" in page
-    found = re.search(r"Move (\d+) points? to the trash now", page)
+    found = re.search(r"(?:Move|Confirm: move) (\d+) points? to the trash now", page)
     assert found is not None
-    answer = browser.post(f"/configs/{world.config_id}/clean-up")
+    answer = browser.post(f"/configs/{world.config_id}/clean-up", {"most": found[1]})
     with world.app.app_context():
         job = run(jobs.get(int(answer.headers["Location"].rpartition("/")[2])))
         assert (job.kind, job.status) == ("retention", "completed"), job.summary
