@@ -21,6 +21,7 @@ from core import (
     retries,
     schedules,
     slow_runs,
+    stalled,
 )
 from core.db import db, utc_now
 
@@ -37,6 +38,7 @@ def run(now: datetime | None = None) -> list[int]:
         interrupted.mark_interrupted,
         job_alerts.tell_untold,
         clock_watch.watch,
+        stalled.watch,
         slow_runs.watch,
         recovery_reminder.watch,
     ):
