@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, disk_watch, heartbeat, nodes, pings, settings
+from core import deliveries, disk_watch, heartbeat, nodes, pings, reports, settings
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -26,9 +26,14 @@ WATCH_STORAGES_EVERY_S = 120.0
 # How soon people are told. Each worker does it, so that one can tell that the other is dead.
 TELL_EVERY_S = 5.0
 WATCH_DISKS_EVERY_S = 120.0
+REPORTS_EVERY_S = 60.0
 _DUTIES: dict[str, tuple[tuple[Callable[[], object], float], ...]] = {
     "worker": ((deliveries.run, TELL_EVERY_S), (pings.run, TELL_EVERY_S)),
-    "tick": ((heartbeat.run, TELL_EVERY_S), (disk_watch.watch, WATCH_DISKS_EVERY_S)),
+    "tick": (
+        (heartbeat.run, TELL_EVERY_S),
+        (disk_watch.watch, WATCH_DISKS_EVERY_S),
+        (reports.run, REPORTS_EVERY_S),
+    ),
 }
 
 _log = logging.getLogger(__name__)

@@ -28,6 +28,7 @@ MAY_IMPORT = {
 # Packages of others that stay in one room each.
 ONLY_IN = {
     "apprise": {"core.apprise_process"},
+    "prometheus_client": {"webapp.metrics"},
     "requests": {"core.apprise_process"},
     "flask": {"webapp", "jobs.queue"},
     "flask_sqlalchemy": {"core.db", "core.models"},

@@ -28,12 +28,14 @@ from webapp import (
     job_numbers,
     job_words,
     leftovers,
+    metrics,
     overview,
     page_values,
     pings,
     pins,
     points,
     removals,
+    reports,
     restores,
     security,
     sessions,
@@ -69,6 +71,8 @@ _PAGES = (
     alerts,
     channels,
     pings,
+    reports,
+    metrics,
     compare,
     leftovers,
     settings_pages,
@@ -156,9 +160,9 @@ def _templates() -> str:
 
 
 def _register_commands(app: Flask) -> None:
-    from webapp import command_removals, command_trash, commands
+    from webapp import command_removals, command_report, command_trash, commands
 
-    for command in command_removals.COMMANDS:
+    for command in (*command_removals.COMMANDS, command_report.report):
         commands.backup.add_command(command)
     command_trash.register(commands.backup)
     app.cli.add_command(commands.backup)

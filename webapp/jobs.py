@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -23,18 +24,8 @@ KINDS = ("backup", "copy", "restore", "retention", "prune")
 @access.allow("viewer")
 def index() -> ResponseReturnValue:
     """List jobs; the filters stand in the address."""
-    args = request.args
-    chosen = {name: args.get(name, "") for name in ("config", "kind", "status")}
-    first, last = _day(args.get("from", "")), _day(args.get("to", ""))
-    chosen |= {"from": str(first or ""), "to": str(last or "")}
-    found = jobs.list_jobs(
-        kind=chosen["kind"],
-        status=chosen["status"],
-        config_id=chosen["config"],
-        since=_midnight(first) if first else None,
-        until=_midnight(last + timedelta(days=1)) if last else None,
-        page=args.get("page", 1, type=int),
-    )
+    chosen, filters = chosen_filters(request.args)
+    found = jobs.list_jobs(**filters, page=request.args.get("page", 1, type=int))
     return render_template(
         "jobs/index.html",
         page=found,
@@ -43,6 +34,20 @@ def index() -> ResponseReturnValue:
         kinds=KINDS,
         running=jobs.count_running(),
     )
+
+
+def chosen_filters(args: Mapping[str, str]) -> tuple[dict[str, str], dict[str, Any]]:
+    """Return the filters in an address, as its form shows them and as `jobs.list_jobs` takes them."""
+    chosen = {name: args.get(name, "") for name in ("config", "kind", "status")}
+    first, last = _day(args.get("from", "")), _day(args.get("to", ""))
+    filters = {
+        "kind": chosen["kind"],
+        "status": chosen["status"],
+        "config_id": chosen["config"],
+        "since": _midnight(first) if first else None,
+        "until": _midnight(last + timedelta(days=1)) if last else None,
+    }
+    return chosen | {"from": str(first or ""), "to": str(last or "")}, filters
 
 
 @blueprint.get("/<int:job_id>")

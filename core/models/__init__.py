@@ -8,6 +8,7 @@ from core.models.instance import InstanceValue, Node
 from core.models.job import Job, JobLog
 from core.models.ping import Ping, PingTarget
 from core.models.point import Copy, Point
+from core.models.report import Report
 from core.models.restore import Restore
 from core.models.storage import RepositoryRecord, Storage, StorageSample
 from core.models.token import ApiToken, KeptAnswer
@@ -33,6 +34,7 @@ __all__ = [
     "Ping",
     "PingTarget",
     "Point",
+    "Report",
     "RepositoryRecord",
     "Restore",
     "ScheduledRun",

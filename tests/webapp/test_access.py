@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from core import metrics_access
 from tests.webapp.conftest import As
 from tests.webapp.world import ROLES, Browser, World
 
@@ -116,6 +117,16 @@ ROUTES: dict[str, tuple[str, str]] = {
     "pings.update": ("admin", "/configs/{config_id}/pings"),
     "pings.test": ("admin", "/configs/{config_id}/pings/test"),
     "pings.set_heartbeat": ("admin", "/channels/heartbeat"),
+    "reports.index": ("viewer", "/reports"),
+    "reports.show": ("viewer", "/reports/today"),
+    "reports.document": ("viewer", "/reports/today.json"),
+    "reports.compliance": ("admin", "/reports/compliance"),
+    "reports.jobs_csv": ("viewer", "/reports/jobs.csv"),
+    "metrics.settings": ("admin", "/settings/metrics"),
+    "metrics.new_token": ("admin", "/settings/metrics/token"),
+    "metrics.show": ("anyone", "/metrics"),
+    "metrics.revoke": ("admin", "/settings/metrics/revoke"),
+    "metrics.set_networks": ("admin", "/settings/metrics/networks"),
     "channels.index": ("admin", "/channels"),
     "channels.new": ("admin", "/channels/new?kind=email"),
     "channels.create": ("admin", "/channels"),
@@ -145,6 +156,13 @@ FORMS = {
     "settings.set_role": {"role": "viewer"},
     "settings.set_password": {"password": "another good password"},
 }
+
+
+@pytest.fixture(autouse=True)
+def open_metrics(world: World) -> None:
+    """Let this machine read the metrics: to others they are closed."""
+    with world.app.app_context():
+        metrics_access.set_networks("127.0.0.1")
 
 
 def address(world: World, endpoint: str) -> str:

@@ -1,0 +1,104 @@
+"""What somebody who has to show that backups are in order asks for: encryption, retention, copies, access."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from core import configs, points, recovery, retention, states, users
+from core.db import utc_now
+from core.models import Config, Destination, User
+from core.objectives import Measured
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One destination of a config."""
+
+    destination: Destination
+    keeps: str
+    points: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigPart:
+    """How one config stands. `open_points`: what speaks against it, each in a sentence."""
+
+    config: Config
+    state: states.State
+    places: Sequence[Place]
+    sites: int
+    last_good_at: datetime | None
+    restore: Measured | None
+    open_points: Sequence[str]
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether each of its destinations is."""
+        return all(place.destination.repository.encrypted for place in self.places)
+
+    @property
+    def offsite(self) -> bool:
+        """Tell whether one of its destinations is in another house."""
+        return any(place.destination.repository.storage.offsite for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceReport:
+    """The report, as things stood at `made_at`."""
+
+    made_at: datetime
+    parts: Sequence[ConfigPart]
+    people: Sequence[User]
+    key_confirmed: bool
+
+    @property
+    def open_points(self) -> list[str]:
+        """Everything that speaks against it."""
+        found = [f"{part.config.name}: {text}" for part in self.parts for text in part.open_points]
+        if not self.key_confirmed:
+            found.append("Nobody has confirmed to have the recovery key.")
+        return found
+
+
+def make(now: datetime | None = None) -> ComplianceReport:
+    """Return the report as things stand now."""
+    now = now or utc_now()
+    parts = [_part(config, now) for config in configs.list_all()]
+    return ComplianceReport(now, parts, users.list_all(), recovery.confirmed())
+
+
+def _part(config: Config, now: datetime) -> ConfigPart:
+    facts, state = states.facts(config, now), states.state(config, now)
+    good = points.good_points(config.id)
+    places = [
+        Place(
+            row,
+            retention.words_of(retention.rule_of_destination(row)),
+            sum(points.live_copy_on(point, row.repository_id) is not None for point in good),
+        )
+        for row in config.destinations
+    ]
+    last = facts.last_good.taken_at if facts.last_good else None
+    sites = len({_site(place.destination) for place in places if place.points})
+    part = ConfigPart(config, state, places, sites, last, facts.restore_time, ())
+    return ConfigPart(config, state, places, sites, last, facts.restore_time, _open_points(part))
+
+
+def _site(destination: Destination) -> str:
+    storage = destination.repository.storage
+    return storage.site or storage.id
+
+
+def _open_points(part: ConfigPart) -> list[str]:
+    wrong = {
+        "It is not encrypted everywhere.": not part.encrypted,
+        "Its points are in one place only.": part.sites < 2,
+        "No copy is offsite.": not part.offsite,
+        "There is no good point.": part.last_good_at is None,
+        f"{part.state.word}: {part.state.reason}": part.state.needs_person,
+        "No whole restore was measured yet: that it can be restored in time is not proven.": not part.restore,
+        "The last whole restore took longer than it may.": bool(part.restore and not part.restore.met),
+    }
+    return [text for text, holds in wrong.items() if holds]
