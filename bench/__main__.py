@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 import time
 from pathlib import Path
 
-from bench import contenders, postgres_server, report, s3_server, workloads
+from bench import contenders, postgres_server, report, s3_server, ssh_server, workloads
 from bench.contenders import PROJECT
 from bench.results import Results
 from bench.steps import Bench
 
-PARTS = ("scale", "tree", "image", "s3", "postgres")  # scale first: restores of others leave many files
-ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1, "postgres": 3}
+# Scale first: restores of the others leave many files.
+PARTS = ("scale", "tree", "image", "s3", "ssh", "postgres")
+ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1, "ssh": 2, "postgres": 3}
 PGBENCH_SCALE = 70  # 1 GB on the server
 RESULTS = PROJECT / "bench" / "RESULTS.md"
 
@@ -51,6 +53,8 @@ def _lacking() -> dict[str, str]:
     found = {}
     if not s3_server.rclone():
         found["s3"] = "rclone is not installed (requirements-dev.txt has it)"
+    if not (ssh_server.sshd() and shutil.which("rsync")):
+        found["ssh"] = "sshd or rsync is not installed (tests/prepare.sh has them)"
     if not postgres_server.program("pgbench"):
         found["postgres"] = "PostgreSQL is not installed (Debian: postgresql)"
     return found
@@ -71,6 +75,8 @@ def _run(name: str, bench: Bench, options: argparse.Namespace) -> None:
             bench.image(_image(data, part), rounds)
         case "s3":
             bench.s3(_tree(data, part), _image(data, part), rounds)
+        case "ssh":
+            bench.ssh(_tree(data, part), workloads.small_files(data, 100_000 // part), rounds)
         case "postgres":
             bench.postgres(max(1, PGBENCH_SCALE // part), rounds)
 

@@ -8,6 +8,12 @@ from dataclasses import dataclass, field
 from bench.measure import Measurement
 
 MEASURE_OF_ALL = "restic"
+MEASURE_OVER_SSH = "rsync"
+
+
+def measure_of(step: str) -> str:
+    """Return who is the measure of a step."""
+    return MEASURE_OVER_SSH if step.startswith("SSH") else MEASURE_OF_ALL
 
 
 @dataclass(slots=True)
@@ -59,6 +65,8 @@ SPEED: dict[tuple[str, str], tuple[Target, ...]] = {
     ("image: first backup", "holdfast unchecked"): (Target(0.60),),
     ("image: 64 places changed", "holdfast"): (Target(0.60),),
     ("image: restore", "holdfast"): (Target(0.60),),
+    ("SSH, tree: first copy", "holdfast"): (Target(0.60, MEASURE_OVER_SSH),),
+    ("SSH, tree: unchanged", "holdfast"): (Target(1.50, MEASURE_OVER_SSH),),
     ("S3, tree: first backup", "holdfast"): (Target(0.60),),
     ("S3, tree: restore", "holdfast"): (Target(1.0),),
     ("S3, image: restore", "holdfast"): (Target(0.80),),
@@ -76,7 +84,7 @@ def verdicts(results: Results, step: str, who: str) -> list[tuple[str, bool]]:
         return []
     found = []
     for target in SPEED.get((step, who), ()):
-        other = "" if target.than == MEASURE_OF_ALL else f" {target.than}"
+        other = "" if target.than == measure_of(step) else f" {target.than}"
         if (base := results.seconds(step, target.than)) is not None:
             ratio = (results.seconds(step, who) or 0) / base
             found.append((f"time ≤ {target.limit:.2f}{other}", ratio <= target.limit))

@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ssh import private_keys
@@ -22,10 +22,11 @@ class SshServer:
 
     folder: Path
     port: int
+    pid: int = 0
 
     def ssh_command(self) -> str:
         """Return the `ssh` that logs in here, as rsync wants it."""
-        known = f"-o UserKnownHostsFile={self.folder}/known_hosts -o BatchMode=yes"
+        known = f"-o UserKnownHostsFile={self.folder}/known_hosts -o HostKeyAlias=bench -o BatchMode=yes"
         return f"ssh -F none {known} -i {self.folder}/key -p {self.port}"
 
     @property
@@ -52,7 +53,7 @@ def serving(folder: Path) -> Iterator[SshServer]:
         process = subprocess.Popen([sshd(), "-D", "-e", "-f", folder / "sshd_config"], stderr=log)
     try:
         _wait_for(server, process)
-        yield server
+        yield replace(server, pid=process.pid)
     finally:
         process.terminate()
         process.wait(20)
@@ -66,7 +67,7 @@ def _write_files(server: SshServer) -> None:
     (folder / "key").chmod(0o600)
     (folder / "authorized_keys").write_text(line + "\n")
     public = " ".join((folder / "host.pub").read_text().split()[:2])
-    (folder / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {public}\n")
+    (folder / "known_hosts").write_text(f"bench {public}\n")
     lines = [f"ListenAddress 127.0.0.1:{server.port}", f"HostKey {folder}/host", "PidFile none"]
     lines += ["SetEnv SHLVL=2"]  # with 2, bash leaves .bashrc alone
     lines += [f"AuthorizedKeysFile {folder}/authorized_keys", "StrictModes no", "UsePAM no", "UseDNS no"]

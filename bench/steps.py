@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import contenders, measure, postgres_server, s3_server, workloads
+from bench import contenders, measure, postgres_server, s3_server, ssh_server, ssh_steps, workloads
 from bench.contenders import PROJECT, Contender
 from bench.postgres_server import PostgresServer
 from bench.results import Results
@@ -88,10 +88,19 @@ class Bench:
                     self._step("S3, image: backup", who, who.backup(image.parent))
                     self._restore("S3, image: restore", who, image.parent)
 
+    def ssh(self, tree: Path, small: Path, rounds: int) -> None:
+        """The mixed tree and many small files over SSH on loopback, beside rsync."""
+        _warm(tree)
+        _warm(small)
+        with ssh_server.serving(self.folder / "ssh-server") as server:
+            self._server = server.pid
+            ssh_steps.steps(self._step, self.results, self.folder, server, tree, small, rounds)
+            self._server = None
+
     def remove_restored(self) -> None:
         """Remove what was restored, when nothing is measured any more."""
         shutil.rmtree(self._restored, ignore_errors=True)
-        for each in self.folder.glob("s3-[0-9]*"):
+        for each in (*self.folder.glob("s3-[0-9]*"), *self.folder.glob("ssh-*")):
             shutil.rmtree(each) if each.is_dir() else each.unlink()
 
     def _step(self, step: str, who: Contender, command: Sequence[str] | None) -> None:

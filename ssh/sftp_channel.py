@@ -12,7 +12,7 @@ from ssh.connection import Connection, close_channel, reason
 from ssh.errors import NoSftp, SshError, Unreachable
 
 _MOST_BYTES = 1024 * 1024  # of a reply; OpenSSH sends at most 256 KiB
-_RECEIVE_BYTES = 256 * 1024
+_RECEIVE_BYTES = 16 * 1024 * 1024  # all that is there: what is left behind is moved each time
 
 
 class SftpStatus(SshError):

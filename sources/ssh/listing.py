@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,9 +18,11 @@ from sources.ssh.probe import OWNERS_MARK, Probe
 from sources.ssh.quoting import unescaped
 from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
-from sources.ssh.worker import Worker, Workers
+from sources.ssh.unpacked import unpacked
+from sources.ssh.worker import Workers
 
 _DEVICES_A_QUESTION = 200
+_LONGEST_ROW = 1024 * 1024
 _COMPLAINT = re.compile(rb"(?:find: |stat: can't stat )('?)(.*)\1: ([^':]+)\Z", re.DOTALL)
 
 
@@ -90,7 +92,7 @@ def list_host(
     listing.owners_text, listing.owners = probe.owners_text, _owners(probe)
     with ThreadPoolExecutor(1, "listing") as beside:
         above = beside.submit(_take_places, workers, tops, listing)
-        _find(host, workers, where, listing)
+        _find(host, workers, "gzip" in probe.tools, where, listing)
         above.result()
     listing.devices = _device_numbers(workers, listing.tree.devices)
     return listing
@@ -143,30 +145,37 @@ def _glob_escaped(path: bytes) -> bytes:
     return re.sub(rb"([\\*?\[\]])", rb"\\\1", path)
 
 
-def _find(host: str, workers: Workers, where: Sequence[bytes], listing: HostListing) -> None:
+def _find(host: str, workers: Workers, packed: bool, where: Sequence[bytes], listing: HostListing) -> None:
     before, after = workers.dialect.find
     with workers.lend() as worker:
-        worker.ask("run", b"".join(word + b"\0" for word in (*before, *where, *after)))
+        worker.ask(
+            "packed" if packed else "run", b"".join(word + b"\0" for word in (*before, *where, *after))
+        )
         try:
-            _take_all(worker, workers.dialect, listing.tree)
+            code = _take_all(unpacked(worker.read) if packed else worker.read, workers.dialect, listing.tree)
         except Malformed as error:
             raise SourceUnavailable(f"{host} sends no proper listing: {error}") from error
         output = worker.finish()
     _take_complaints(output.stderr, listing)
-    if output.code and not listing.complaints and not listing.general:
-        listing.general.append(f"find on {host} ended with code {output.code} and gave no reason")
+    if (output.code or code) and not listing.complaints and not listing.general:
+        listing.general.append(f"find on {host} ended with code {output.code or code} and gave no reason")
 
 
-def _take_all(worker: Worker, dialect: Dialect, tree: HostTree) -> None:
+def _take_all(read: Callable[[], bytes], dialect: Dialect, tree: HostTree) -> int:
+    """Take all rows; return the number after the last one, 0 if there is none. Raises Malformed."""
     rest = b""
-    while data := worker.read():
+    while data := read():
         fields = (rest + data).split(dialect.separator)
         whole = (len(fields) - 1) // FIELDS * FIELDS
         tree.take(dialect.translate(fields[:whole]))
         rest = dialect.separator.join(fields[whole:])
-    if rest.strip(b"\n"):
-        raise Malformed("it ends in the middle of a line")
+        if len(rest) > _LONGEST_ROW:
+            raise Malformed("it has a line without an end")
     tree.finish()
+    rest = rest.strip(b"\n")
+    if rest and not rest.isdigit():
+        raise Malformed("it ends in the middle of a line")
+    return int(rest or b"0")
 
 
 def _take_complaints(stderr: bytes, listing: HostListing) -> None:

@@ -18,7 +18,7 @@ from ssh.connection import WINDOW_BYTES
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
-Kind = Literal["tar", "status", "follow", "rest", "run"]
+Kind = Literal["tar", "status", "follow", "rest", "run", "packed"]
 
 # `head` leaves what a program that ends early does not read: whoever asks then ends the shell.
 _SCRIPT = rb"""
@@ -30,6 +30,7 @@ while read -r kind count number; do
     follow) head -c "$count" | %s ;;
     rest) head -c "$count" | xargs -0 sh -c 'exec tail -c "+$0" "$1"' "$number" ;;
     run) head -c "$count" | xargs -0 -x env ;;
+    packed) head -c "$count" | xargs -0 -x sh -c '{ "$@"; printf %%d $?; } | gzip -c -1' sh ;;
     *) exit 9 ;;
     esac
     code=$?
@@ -75,7 +76,8 @@ class Worker:
     def ask(self, kind: Kind, names: bytes, number: int = 0) -> None:
         """Start a program on these names, or, for `run`, one of these words, each ended by NUL.
 
-        Raises Unreachable.
+        `packed` is `run` with the output, and the program's code after it, in gzip's format. Raises
+        Unreachable.
         `number`: how much `tar` is to send, about; the byte to start from, counted from 1, for `rest`.
         """
         assert self.idle

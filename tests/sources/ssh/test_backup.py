@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repository import locks, tree_cache
+from repository import crew, locks, tree_cache
 from repository.backup import BackupOptions, BackupResult, backup
 from repository.entries import Problem, Source, SourceUnavailable
 from repository.locks import lock_repository
@@ -42,7 +42,11 @@ def wire(sshd: Sshd) -> Iterator[TcpWire]:
 
 
 def back_up(
-    repo: Repository, source: Source, cache: Path | None = None, problems: list[Problem] | None = None
+    repo: Repository,
+    source: Source,
+    cache: Path | None = None,
+    problems: list[Problem] | None = None,
+    workers: int = 0,
 ) -> BackupResult:
     time.sleep(TICK_S)
     found: list[Problem] = []
@@ -50,7 +54,7 @@ def back_up(
         TreeCache(cache, source) if cache else NO_TREE_CACHE as known,
         lock_repository(repo) as lock,
     ):
-        result = backup(repo, source, BackupOptions(), lock, report=found.append, cache=known)
+        result = backup(repo, source, BackupOptions(workers=workers), lock, report=found.append, cache=known)
     if problems is None:
         assert found == []
     else:
@@ -81,6 +85,32 @@ def test_the_same_tree_has_the_same_id_over_ssh(sshd: Sshd, tmp_path: Path) -> N
     again = back_up(repo, over_ssh(sshd, tree))
     assert tree_of(repo, tree) == first
     assert again.data_blobs == 0
+
+
+def test_worker_processes_read_the_same(sshd: Sshd, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(crew, "START_FILES", 5)
+    tree = make_nasty_tree(tmp_path / "tree")
+    for path in (tree / "attributes").iterdir():
+        for name in os.listxattr(path)[1:]:
+            os.removexattr(path, name)
+    if (tree / "root").exists():
+        os.removexattr(tree / "root" / "file", "trusted.secret")
+    for number in range(20):
+        (tree / f"folder {number}" / "below").mkdir(parents=True)
+        for size in (0, 10, 100_000, 600_000, 5_000_000 if number == 7 else 1):
+            (tree / f"folder {number}" / "below" / f"{size}").write_bytes(os.urandom(size))
+    os.link(tree / "folder 0" / "below" / "10", tree / "folder 1" / "another name")
+    repo = new_repo()
+    back_up(repo, LocalSource([str(tree)]))
+    first = tree_of(repo, tree)
+    source, cache = over_ssh(sshd, tree), tmp_path / "cache"
+    again = back_up(repo, source, cache, workers=2)
+    assert tree_of(repo, tree) == first
+    assert again.data_blobs == 0
+    (tree / "folder 3" / "below" / "10").write_bytes(b"changed")
+    third = back_up(repo, over_ssh(sshd, tree), cache, workers=2)
+    assert third.files_changed == 1
+    assert tree_of(repo, tree) != first
 
 
 def test_it_restores_to_the_same_tree(sshd: Sshd, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from sources.ssh.host import SshHostSettings
 from sources.ssh.rows import Malformed
 from sources.ssh.source import SshSource
 from sources.ssh.tree import HostTree
+from sources.ssh.unpacked import unpacked
 from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 from tests.sources.trees import read_chunks, walk
 
@@ -135,6 +137,24 @@ def test_a_login_script_that_prints_is_named(tree: Path, host_with: Fake) -> Non
     server = host_with("env", 'echo hello; exec /usr/bin/env "$@"')
     with pytest.raises(SourceUnavailable, match="login script"):
         SshSource(SshHostSettings(server.server()), [str(tree)]).check()
+
+
+def test_what_unpacks_to_very_much_is_given_piece_by_piece() -> None:
+    packed = iter([gzip.compress(bytes(100_000_000)), b""])
+    read, pieces = unpacked(lambda: next(packed)), []
+    while piece := read():
+        pieces.append(len(piece))
+    assert sum(pieces) == 100_000_000
+    assert max(pieces) <= 4 * 1024 * 1024
+
+
+@pytest.mark.parametrize("packed", [b"", b"noise", gzip.compress(b"cut off")[:-9]])
+def test_what_cannot_be_unpacked_is_refused(packed: bytes) -> None:
+    given = iter([packed, b""])
+    read = unpacked(lambda: next(given, b""))
+    with pytest.raises(Malformed):
+        while read():
+            pass
 
 
 FACTS = b"f 644 0 0 1 1.0 1.0 1 1 1 1"

@@ -1,0 +1,69 @@
+"""The steps over SSH: rsync and this project copy the same trees over the same link."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bench import wire
+from bench.contenders import PASSWORD, Contender, Holdfast
+from bench.results import Results
+from bench.ssh_server import SshServer
+
+Run = Callable[[str, Contender, Sequence[str] | None], None]
+
+
+class Rsync(Contender):
+    """A plain copy that keeps everything.
+
+    Removing many files makes ext4 slow for minutes: each copy has a folder that never was there before.
+    """
+
+    def init(self) -> None:
+        """Make room for the copy."""
+        self.home.mkdir(parents=True)
+
+    def over(self, server: SshServer, path: Path) -> Sequence[str]:
+        """Return the command that makes the copy like `path` on the server."""
+        way = ["-aHAX", "--delete", "-e", server.ssh_command()]
+        return ["rsync", *way, f"{server.login}:{path}/", f"{self.repository}/"]
+
+
+class HoldfastOverSsh(Holdfast):
+    """The engine, on a folder of a host."""
+
+    def over(self, server: SshServer, path: Path) -> Sequence[str]:
+        """Return the command that backs up `path` on the server."""
+        where = [self.repository, str(self.home / "cache"), f"{server.folder}:{server.port}", str(path)]
+        return [sys.executable, "-m", "bench.ssh_backup", *where]
+
+
+def steps(
+    run: Run, results: Results, folder: Path, server: SshServer, tree: Path, small: Path, rounds: int
+) -> None:
+    """First copy and unchanged copy of the tree; then one changed file among many, its bytes counted."""
+    for number in range(rounds):
+        for who in _both(folder, number)[:: 1 - 2 * (number % 2)]:
+            run("SSH, tree: first copy", who, who.over(server, tree))
+            run("SSH, tree: unchanged", who, who.over(server, tree))
+    count = f"{int(small.name.partition('-')[2]):,}"
+    for who in _both(folder, rounds):
+        run(f"SSH, {count} files: first copy", who, who.over(server, small))
+        run(f"SSH, {count} files: unchanged", who, who.over(server, small))
+        _change_one(small)
+        with wire.counting(server.port) as counted:
+            run(f"SSH, {count} files: one changed", who, who.over(replace(server, port=counted.port), small))
+            results.add_size("SSH, one changed file, on the wire", who.name, counted.count)
+
+
+def _both(folder: Path, number: int) -> tuple[Rsync, HoldfastOverSsh]:
+    rsync = Rsync("rsync", folder / "ssh-rsync" / f"{os.getpid()}-{number}")
+    return rsync, HoldfastOverSsh("holdfast", folder / "ssh-holdfast", {"RESTIC_PASSWORD": PASSWORD})
+
+
+def _change_one(small: Path) -> None:
+    file = next(path for path in sorted(small.rglob("*")) if path.is_file())
+    file.write_bytes(os.urandom(1000))
