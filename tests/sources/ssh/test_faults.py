@@ -153,8 +153,7 @@ def test_what_cannot_be_unpacked_is_refused(packed: bytes) -> None:
     given = iter([packed, b""])
     read = unpacked(lambda: next(given, b""))
     with pytest.raises(Malformed):
-        while read():
-            pass
+        list(iter(read, b""))
 
 
 FACTS = b"f 644 0 0 1 1.0 1.0 1 1 1 1"
