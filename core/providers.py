@@ -191,6 +191,11 @@ def advice(provider: str) -> str:
     return _ADVICE[provider]
 
 
+def endpoint_of(given: Storage | StorageInput) -> str:
+    """Return the address of an S3 server, with its scheme."""
+    return _endpoint(given.settings)
+
+
 def _endpoint(settings: Mapping[str, Any]) -> str:
     endpoint = settings["endpoint"] or _AWS
     return endpoint if "://" in endpoint else f"https://{endpoint}"

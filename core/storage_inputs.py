@@ -70,7 +70,9 @@ def _check_endpoint(text: str) -> str:
     if not text:
         return ""
     parts = urlsplit(text if "://" in text else f"https://{text}")
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query:
+    host = parts.hostname or ""
+    is_host = ":" in host or _HOST.match(host) is not None
+    if parts.scheme not in ("http", "https") or not is_host or parts.path or parts.query:
         raise ValueError("an endpoint is https://host, http://host:port, or empty for AWS")
     if parts.username or parts.password:
         raise ValueError("keys have fields of their own; an endpoint holds none")

@@ -11,6 +11,7 @@ from typing import Literal
 from core import app_state, providers, recovery, storages, words
 from core.errors import Invalid, Unreachable
 from core.models import Storage
+from core.outcomes import sentence
 from core.storage_inputs import LocalInput, S3Input, StorageInput
 from repository.errors import Damaged, NoRepository, WrongPassword
 from repository.repository import Repository
@@ -136,15 +137,32 @@ def examine(adapter: StorageAdapter, data: StorageInput, password: str) -> Look:
 
 def not_reached(data: StorageInput, error: StorageError) -> Invalid | Unreachable:
     """Return what to tell a person whose input leads nowhere, by field where that is clear."""
-    sentence = words.ended(str(error))
+    text = _without_place(data, str(error))
     if _is_host_key(error):
-        return Invalid({"host_keys": sentence})
+        return Invalid({"host_keys": _about_host_key(error)})
     if isinstance(error, NoBucket):
-        return Invalid({"bucket": sentence})
+        return Invalid({"bucket": sentence(text)})
     place, advice = providers.where(data), providers.advice(data.provider)
     if isinstance(error, StorageUnreachable):
-        return Unreachable(words.ended(f"{place} does not answer: {error}"), advice)
-    return Unreachable(words.ended(f"{place} cannot be used: {error}"), advice)
+        return Unreachable(words.ended(f"{place} does not answer: {text}"), advice)
+    return Unreachable(words.ended(f"{place} cannot be used: {text}"), advice)
+
+
+def _without_place(data: StorageInput, text: str) -> str:
+    """Leave out the place at the start of what an S3 adapter says: the sentence has named it already."""
+    if not isinstance(data, S3Input):
+        return text
+    _, found, rest = text.partition(f"the bucket {data.bucket} at ")
+    if not found:
+        return text
+    _, _, rest = rest.partition(" ")  # the address, and perhaps a colon
+    return rest if text.startswith(f"{found}{providers.endpoint_of(data)}: ") else f"it {rest}"
+
+
+def _about_host_key(error: StorageError) -> str:
+    if getattr(error, "pinned", ()):
+        return sentence(str(error))  # another key than was confirmed
+    return "Compare the fingerprint of your server, and tick its key under “Test this place”."
 
 
 def exists(adapter: StorageAdapter, key: str) -> bool:

@@ -196,7 +196,13 @@ def _add_rows(
     data: StorageInput, plan: _Plan, prefix: str, repository: Repository, password: str, *, adopted: bool
 ) -> Storage:
     with write() as session:
-        storage = Storage(id=plan.storage_id, marker_id=plan.marker_id, initialised_at=utc_now())
+        now = utc_now()
+        storage = Storage(id=plan.storage_id, marker_id=plan.marker_id, initialised_at=now)
+        storage.tested_at, storage.test_ok, storage.test_result = (
+            now,
+            True,
+            "It was set up: written and read.",
+        )
         storage_inputs.fill(storage, data)
         storage.credentials_sealed = providers.seal_credentials(storage.id, data.credentials)
         record = RepositoryRecord(
@@ -226,11 +232,11 @@ def _take_in(record_id: str) -> None:
         _log.warning("the snapshots of %s could not be taken in yet: %s", record.storage.name, error)
 
 
-def _unusable(data: StorageInput, error: Exception) -> Refused:
+def _unusable(data: StorageInput, error: StorageError) -> HoldfastError:
     if data.provider != "local":
-        return Refused(
-            words.ended(f"{providers.where(data)} cannot be used: {error}"), providers.advice(data.provider)
-        )
+        found = not_reached(data, error)
+        # What a field is to blame for is said at that field.
+        return found if isinstance(found, Invalid) else Refused(found.message, found.advice)
     return Refused(
         words.ended(f"The folder {data.settings['path']} cannot be used: {error}"),
         "Let the user that Holdfast runs as write there, or choose another folder.",

@@ -267,13 +267,13 @@ def _other_marker(storage: Storage, found: str | None) -> str:
 
 def _why(storage: Storage, error: Exception) -> str:
     if storage.provider != "local" or isinstance(error, StorageUnreachable):  # looking further would hang
-        return str(error).rstrip("?.")
+        return str(error).rstrip(".")
     path = storage.settings["path"]
     if not os.path.exists(path):
         return f"its folder {path} is not there; is its disk mounted?"
     if not os.path.isdir(path):
         return f"{path} is a file, not a folder"
-    return f"it could not be read: {str(error).rstrip('?.')}"
+    return f"it could not be read: {str(error).rstrip('.')}"
 
 
 def _cache_folder(storage: Storage) -> str | None:

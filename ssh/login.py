@@ -85,6 +85,8 @@ def _refused(server: Server, tried: Sequence[str], wanted: Sequence[str]) -> str
     text = f"{who} with {' or '.join(dict.fromkeys(tried))}"
     if wanted:
         text += f"; it asks for: {', '.join(wanted)}"
+    if set(tried) == {"the password"}:
+        return f"{text}. Check the user's name and the password, and that the account is not locked"
     return (
         f"{text}. Check the user's name, that the key's line stands in its authorized_keys there, "
         "and that the account is not locked"

@@ -130,7 +130,7 @@ def update(config_id: str) -> ResponseReturnValue:
         config = configs.update(config_id, config_form.to_input(form, enabled=config.enabled))
     except HoldfastError as error:
         return config_pages.form_page(form.refuse(error), config, status=422)
-    return _saved(config, "The changes are saved.")
+    return _saved(config, f"The changes are saved.{_fill(config)}")
 
 
 @blueprint.post("/summary")
@@ -227,6 +227,16 @@ def delete(config_id: str) -> ResponseReturnValue:
     name = config.name
     configs.delete(config_id)
     return answers.see_other(url_for("configs.index"), f"{name} is deleted. Its points stay.")
+
+
+def _fill(config: Config) -> str:
+    """Begin to copy to destinations that are new, or want more now; say so."""
+    queued = copying.follow(config.id)
+    tasks.enqueue(queued)
+    names = [gap.storage.name for gap in copying.gaps(config) if gap.job and gap.job.id in queued]
+    if not names:
+        return ""
+    return f" {formats.listing(names)} {'is' if len(names) == 1 else 'are'} being filled now."
 
 
 def _saved(config: Config, message: str) -> ResponseReturnValue:

@@ -21,9 +21,9 @@ class Form:
         self.errors = dict(errors or {})
 
     def value(self, name: str) -> str:
-        """Return a field's text; empty if it was not sent."""
+        """Return a field's text; empty if it was not sent, or is a tick that is not set."""
         found = self._values.get(name)
-        return "" if found is None else str(found)
+        return "" if found is None or found is False else str(found)
 
     def has(self, name: str) -> bool:
         """Tell whether a field was sent, even if empty."""

@@ -18,6 +18,7 @@ from core import (
     storage_usage,
     storage_uses,
     storages,
+    words,
 )
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
@@ -165,7 +166,8 @@ def _tell(seen: Seen, form: Form, error: HoldfastError) -> None:
 
 def _trouble(storage: Storage) -> str:
     if storage.provider != "local":
-        return f"It is unreachable: {storage.unreachable_reason}" if storage.unreachable_since else ""
+        why = words.ended(f"It is unreachable: {storage.unreachable_reason}")
+        return why if storage.unreachable_since else ""
     try:
         storages.open_adapter(storage, providers.A_GLANCE).close()  # an unplugged disk is noticed at once
     except Unreachable as error:
