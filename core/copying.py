@@ -36,7 +36,7 @@ class Gap:
     """One destination of a config: what it has and what it lacks, the newest first.
 
     `why`: why nothing can be copied there now, "" if it can. `job`: the copy that waits or runs. `late`: it
-    lacks something that should have been there by now.
+    lacks something that should have been there by now. `failed`: the last copy, if that is why.
     """
 
     destination: Destination
@@ -48,6 +48,7 @@ class Gap:
     last_copied_at: datetime | None
     job: Job | None
     late: bool
+    failed: Job | None = None
 
     @property
     def text(self) -> str:
@@ -132,7 +133,13 @@ def _gap(destination: Destination, good: Sequence[Point], now: datetime) -> Gap:
     return Gap(
         destination, storage, storage.unreachable_since is None, _why_not(storage), there, missing,
         destination.copied_at, job, bool(missing) and _is_late(destination, missing, now),
+        _failed(destination) if missing and job is None else None,
     )  # fmt: skip
+
+
+def _failed(destination: Destination) -> Job | None:
+    last = last_job(destination)
+    return last if last is not None and last.status in _BAD[:3] else None
 
 
 def _why_not(storage: Storage) -> str:

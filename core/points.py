@@ -93,6 +93,11 @@ def is_there(copy: Copy) -> bool:
     return copy.forgotten_at is None and copy.lost_at is None
 
 
+def is_counted(point: Point) -> bool:
+    """Tell whether its files and bytes are known: snapshots of older programs do not say."""
+    return point.config_id is not None or bool(point.files or point.bytes)
+
+
 def live_copy_on(point: Point, repository_id: str) -> Copy | None:
     """Return its live copy on a repository, if there is one."""
     return next(

@@ -162,7 +162,8 @@ def _without_place(data: StorageInput, text: str) -> str:
 def _about_host_key(error: StorageError) -> str:
     if getattr(error, "pinned", ()):
         return sentence(str(error))  # another key than was confirmed
-    return "Compare the fingerprint of your server, and tick its key under “Test this place”."
+    shown = getattr(error, "found", "")
+    return f"The server shows the key {shown}. Compare it with its own, then tick it under “Test this place”."
 
 
 def exists(adapter: StorageAdapter, key: str) -> bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from sqlalchemy import select
 
-from core import alerts, app_state, providers, secrets, words
+from core import alerts, app_state, providers, recovery, secrets, words
 from core.db import db, utc_now, write
 from core.errors import NotFound, Unreachable
 from core.models import RepositoryRecord, Storage
@@ -139,6 +139,11 @@ def open_repository(
 def password_of(record: RepositoryRecord) -> str:
     """Return a repository's password. Raises secrets.SealBroken."""
     return secrets.unseal(record.password_sealed, table="repositories", row=record.id, column="password")
+
+
+def has_own_password(record: RepositoryRecord) -> bool:
+    """Tell whether a repository opens with another password than the recovery key. Raises SealBroken."""
+    return password_of(record) != recovery.stored()
 
 
 def seal_password(record_id: str, password: str) -> str:

@@ -18,6 +18,8 @@ def gap_look(gap: copying.Gap) -> Look:
     if gap.job is not None:
         running = gap.job.status == "running"
         return Look("info", "loader", "Copying") if running else Look("info", "clock", "Copy queued")
+    if gap.failed is not None:
+        return Look("bad", "circle-x", "Copy failed")
     if gap.missing:
         return (
             Look("warn", "triangle-alert", "Incomplete")
@@ -37,6 +39,11 @@ def storages_of(point: Point) -> list[str]:
     return sorted({copy.repository.storage.name for copy in point.copies if points.is_live(copy)})
 
 
+def numbers_of(point: Point) -> tuple[int | None, int | None, int | None]:
+    """Return files, bytes and bytes added of a point; None where its snapshot does not say."""
+    return (point.files, point.bytes, point.bytes_added) if points.is_counted(point) else (None, None, None)
+
+
 def copy_options(choices: Sequence[points.Choice]) -> list[tuple[str, str]]:
     """Return the copies of a point as options of a form, the best one by itself first."""
     best = next((one.storage.name for one in choices if one.best), "")
@@ -50,5 +57,5 @@ def _named(choice: points.Choice) -> str:
 
 def register(app: Flask) -> None:
     """Give the templates these filters."""
-    for function in (gap_look, rule_words, storages_of, copy_options):
+    for function in (gap_look, rule_words, storages_of, numbers_of, copy_options):
         app.add_template_filter(function)

@@ -77,6 +77,7 @@ def show_page(storage: Storage) -> ResponseReturnValue:
         places={one.id: providers.restic_place(storage, one.prefix) for one in storage.repositories},
         prunes=[(one, pruning.last(one.id), pruning.pending(one.id)) for one in storage.repositories],
         pays_from=pruning.PAYS_FROM,
+        own_password=_has_own_password(storage),
     )
 
 
@@ -100,6 +101,7 @@ def delete_page(storage: Storage, status: int = 200) -> ResponseReturnValue:
         reasons=storage_uses.why_not_delete(storage.id),
         orphans=any(point_removal.is_of_no_config(point) for point in only_copies),
         alone=storage_uses.alone_on(storage.id),
+        own_password=_has_own_password(storage),
         card=card_of(storage),
     )
     return page, status
@@ -113,6 +115,11 @@ def replace_page(storage: Storage, form: Form, status: int = 200) -> ResponseRet
         "storages/replace.html", form=form, provider=storage.provider, storage=storage, seen=seen, uses=uses
     )
     return page, status
+
+
+def _has_own_password(storage: Storage) -> bool:
+    """Tell whether the recovery key does not open what is there: it was taken over with its password."""
+    return any(storages.has_own_password(record) for record in storage.repositories)
 
 
 def known_to(form: Form) -> Storage | None:

@@ -51,9 +51,8 @@ def look() -> ResponseReturnValue:
     known = storage_pages.known_to(form)
     seen = storage_pages.look_at(form, known)
     if answers.is_fragment_request():
-        return answers.fragment(
-            "storages/_looked.html", form=form, seen=seen, provider=form.value("provider")
-        )
+        provider = form.value("provider")
+        return answers.fragment("storages/_look.html", form=form, seen=seen, provider=provider, fresh=True)
     return storage_pages.form_page(form, known, seen=seen, status=422 if form.errors else 200)
 
 

@@ -255,3 +255,10 @@ def test_without_javascript_a_look_keeps_what_was_typed(admin: Browser, tmp_path
     assert problems_of(answer.text) == []
     assert 'value="Typed"' in answer.text
     assert 'value="5 TB"' in answer.text
+
+
+def test_changing_a_storage_does_not_tick_what_was_not_ticked(world: World, as_: As) -> None:
+    browser = as_("admin")
+    page = browser.get(f"/storages/{world.storage_id}/edit").text
+    assert re.search(r'name="offsite" value="yes"(?! checked)', page)
+    assert 'name="offsite" value="yes" checked' not in page
