@@ -125,6 +125,8 @@ def _why_it_stays(session: Session, point: Point) -> str:
         return f"point {point.id} belongs to {point.config.name}, whose retention decides about it"
     if not points.is_good(point):
         return f"point {point.id} is in the trash already, or gone"
+    if point.pinned_at is not None:
+        return f"point {point.id} is pinned; take its pin off first"
     reading = select(Restore.job_id).join(Job, Restore.job_id == Job.id)
     job_id = session.scalar(reading.where(Restore.point_id == point.id, Job.status.in_(PENDING)).limit(1))
     return f"job {job_id} restores from point {point.id} now" if job_id is not None else ""

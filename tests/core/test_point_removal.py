@@ -10,7 +10,7 @@ import pytest
 from core import configs, jobs, point_removal, points, restores, retention, storage_edit, storage_uses, trash
 from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound, Refused
-from core.models import Config, Copy
+from core.models import Config, Copy, Point
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic, run
 from tests.core.test_copying import add_disk
 
@@ -92,6 +92,14 @@ def test_what_a_restore_reads_stays(deleted: Config, tmp_path: Path) -> None:
     point_id = point_removal.choose()[0]
     job = restores.create(restores.RestoreInput(point_id=point_id, target_path=str(tmp_path / "out")))
     with pytest.raises(Refused, match=f"job {job.id} restores from point {point_id}"):
+        point_removal.remove([point_id], "anna")
+
+
+def test_what_is_pinned_stays(deleted: Config) -> None:
+    point_id = point_removal.choose()[0]
+    with write() as session:
+        session.get_one(Point, point_id).pinned_at = utc_now()
+    with pytest.raises(Refused, match=f"point {point_id} is pinned"):
         point_removal.remove([point_id], "anna")
 
 
