@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core import configs, points, recovery, retention, states, users
+from core import configs, objectives, points, recovery, retention, states, users
 from core.db import utc_now
 from core.models import Config, Destination, User
-from core.objectives import Measured
+from core.objectives import Age, Measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class ConfigPart:
     places: Sequence[Place]
     sites: int
     last_good_at: datetime | None
+    rpo: Age
     restore: Measured | None
     open_points: Sequence[str]
 
@@ -82,8 +83,9 @@ def _part(config: Config, now: datetime) -> ConfigPart:
     ]
     last = facts.last_good.taken_at if facts.last_good else None
     sites = len({_site(place.destination) for place in places if place.points})
-    part = ConfigPart(config, state, places, sites, last, facts.restore_time, ())
-    return ConfigPart(config, state, places, sites, last, facts.restore_time, _open_points(part))
+    rpo = objectives.rpo_now(config, now)
+    part = ConfigPart(config, state, places, sites, last, rpo, facts.restore_time, ())
+    return replace(part, open_points=_open_points(part))
 
 
 def _site(destination: Destination) -> str:
@@ -94,9 +96,10 @@ def _site(destination: Destination) -> str:
 def _open_points(part: ConfigPart) -> list[str]:
     wrong = {
         "It is not encrypted everywhere.": not part.encrypted,
-        "Its points are in one place only.": part.sites < 2,
-        "No copy is offsite.": not part.offsite,
         "There is no good point.": part.last_good_at is None,
+        "Its points are in one place only.": part.sites == 1,
+        "No copy is offsite.": bool(part.sites) and not part.offsite,
+        "Its newest point is older than it may be.": part.sites > 0 and not part.rpo.met,
         f"{part.state.word}: {part.state.reason}": part.state.needs_person,
         "No whole restore was measured yet: that it can be restored in time is not proven.": not part.restore,
         "The last whole restore took longer than it may.": bool(part.restore and not part.restore.met),

@@ -54,6 +54,8 @@ def _of_configs(now: datetime) -> Iterator[Metric]:
 _CONFIG_HELP = {
     "config_last_good_timestamp_seconds": "When the newest good point was taken",
     "config_last_good_age_seconds": "How old the newest good point is (RPO now)",
+    "config_rpo_objective_seconds": "How old the newest point may be",
+    "config_rpo_met": "Whether the newest point is new enough",
     "config_restore_seconds": "How long the last whole restore took (RTO, measured)",
     "config_rto_objective_seconds": "How long a restore may take",
     "config_last_duration_seconds": "How long the last backup that ended well took",
@@ -66,13 +68,15 @@ _CONFIG_HELP = {
 
 
 def _config_values(config: Config, now: datetime) -> _Values:
-    facts = states.facts(config, now)
+    facts, rpo = states.facts(config, now), objectives.rpo_now(config, now)
     newest, restore = facts.last_good, facts.restore_time
     return {
         "config_last_good_timestamp_seconds": newest.taken_at.timestamp() if newest else None,
-        "config_last_good_age_seconds": max(0.0, (now - newest.taken_at).total_seconds()) if newest else None,
+        "config_last_good_age_seconds": None if rpo.age is None else rpo.age.total_seconds(),
+        "config_rpo_objective_seconds": rpo.objective.total_seconds() if rpo.objective else None,
+        "config_rpo_met": float(rpo.met),
         "config_restore_seconds": restore.took.total_seconds() if restore else None,
-        "config_rto_objective_seconds": objectives.RTO[config.type].total_seconds(),
+        "config_rto_objective_seconds": objectives.rto_of(config).total_seconds(),
         "config_last_duration_seconds": _last_duration(config),
         "config_source_bytes": facts.source_bytes,
         "config_added_bytes": newest.bytes_added if newest else None,

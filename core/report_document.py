@@ -76,7 +76,7 @@ def _runs(jobs: Sequence[Job], missed: Sequence[ScheduledRun]) -> dict[str, Any]
 
 
 def _config(config: Config, jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
-    state, facts = states.state(config, now), states.facts(config, now)
+    state, facts, rpo = states.state(config, now), states.facts(config, now), objectives.rpo_now(config, now)
     own = Counter(job.status for job in jobs if job.config_id == config.id and job.kind == "backup")
     restore = facts.restore_time
     return {
@@ -91,9 +91,11 @@ def _config(config: Config, jobs: Sequence[Job], now: datetime) -> dict[str, Any
         "good_points": facts.good_points,
         "source_bytes": facts.source_bytes,
         "stored_bytes": facts.stored_bytes,
-        "rpo_s": (now - facts.last_good.taken_at).total_seconds() if facts.last_good else None,
+        "rpo_s": _seconds(rpo.age),
+        "rpo_objective_s": _seconds(rpo.objective),
+        "rpo_met": rpo.met,
         "rto_s": restore.took.total_seconds() if restore else None,
-        "rto_objective_s": objectives.RTO[config.type].total_seconds(),
+        "rto_objective_s": _seconds(objectives.rto_of(config)),
         "rto_met": restore.met if restore else None,
         "destinations": [
             {"storage": row.repository.storage.name, "encrypted": row.repository.encrypted}
@@ -161,3 +163,7 @@ def _missed_run(run: ScheduledRun) -> dict[str, Any]:
 
 def _sum(jobs: Sequence[Job], kind: str, count: str) -> int:
     return sum(int(job.counts.get(count, 0)) for job in jobs if job.kind == kind)
+
+
+def _seconds(span: timedelta | None) -> float | None:
+    return None if span is None else span.total_seconds()

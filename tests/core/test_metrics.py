@@ -38,6 +38,7 @@ def test_they_say_what_the_pages_say(context: Flask, tmp_path: Path) -> None:
     assert facts.last_good is not None
     assert found["config_last_good_timestamp_seconds"][names] == facts.last_good.taken_at.timestamp()
     assert 0 <= found["config_last_good_age_seconds"][names] < 60
+    assert (found["config_rpo_objective_seconds"][names], found["config_rpo_met"][names]) == (25 * 3600, 1)
     assert found["config_stored_bytes"][names] == facts.stored_bytes > 0
     assert found["backup_success_ratio"][("7",)] == 0.5
     assert found["jobs"][("backup", "failed")] == 1
