@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core import secrets, storage_inputs
+from core import app_state, limit_hours, secrets, storage_inputs
+from core.db import utc_now
 from core.errors import Invalid, Unreachable
 from core.models import Storage
 from core.storage_inputs import PROVIDERS as PROVIDERS
@@ -24,6 +25,7 @@ from storage_adapters.local import LocalAdapter, create_root
 from storage_adapters.patience import BoundedAdapter as BoundedAdapter
 from storage_adapters.patience import Patience as Patience
 from storage_adapters.retry import RetryingAdapter, RetryPolicy
+from storage_adapters.throttle import Limit
 
 if TYPE_CHECKING:
     from storage_adapters.s3 import S3Settings
@@ -46,13 +48,14 @@ _ADVICE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """All that is needed to reach a storage. Limits are bytes a second."""
+    """All that is needed to reach a storage. Limits are bytes a second, and hold at `limit_hours`."""
 
     provider: str
     settings: Mapping[str, Any]
     credentials: Mapping[str, str] = field(repr=False)
     upload_limit: int | None = None
     download_limit: int | None = None
+    limit_hours: str = ""
 
 
 def parse(data: Mapping[str, Any], known: Storage | None = None) -> StorageInput:
@@ -71,9 +74,13 @@ def parse(data: Mapping[str, Any], known: Storage | None = None) -> StorageInput
 def place_of(given: Storage | StorageInput) -> Place:
     """Return where a storage is and how to get in. Raises secrets.SealBroken."""
     if isinstance(given, Storage):
-        credentials = credentials_of(given)
-        return Place(given.provider, given.settings, credentials, given.upload_limit, given.download_limit)
-    return Place(given.provider, given.settings, given.credentials, given.upload_limit, given.download_limit)
+        credentials: Mapping[str, str] = credentials_of(given)
+    else:
+        credentials = given.credentials
+    return Place(
+        given.provider, given.settings, credentials,
+        given.upload_limit, given.download_limit, given.limit_hours,
+    )  # fmt: skip
 
 
 def credentials_of(storage: Storage) -> dict[str, str]:
@@ -123,12 +130,15 @@ def _make_adapter(place: Place, patience: Patience | None) -> StorageAdapter:
         limits = time_limits(patience.connect_s, patience.answer_s)
         inner = SftpAdapter(_sftp_settings(place), limits=limits)
     up, down = place.upload_limit, place.download_limit
-    return opening.over_network(
-        inner,
-        (lambda: up) if up else None,
-        (lambda: down) if down else None,
-        patience.retries,
-    )
+    return opening.over_network(inner, _limit(up, place), _limit(down, place), patience.retries)
+
+
+def _limit(bytes_a_second: int | None, place: Place) -> Limit | None:
+    """Return what tells how fast it may go now: asked before each object, so that it follows the hour."""
+    if bytes_a_second is None:
+        return None
+    zone = app_state.settings().timezone
+    return lambda: bytes_a_second if limit_hours.hold(place.limit_hours, utc_now(), zone) else None
 
 
 def make_root(place: Place) -> None:

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from core.errors import Invalid
 from core.form_values import split_lines
+from core.limit_hours import parse as parse_hours
 from core.models import Storage
 from core.retention_rules import blank_is_none
 
@@ -117,7 +118,10 @@ PemSecret = Annotated[str, AfterValidator(_pem), Field(repr=False)]
 
 
 class StorageInput(BaseModel):
-    """What every storage has. `quota` in bytes, limits in bytes a second; `media` None: as is usual."""
+    """What every storage has. `quota` in bytes, limits in bytes a second; `media` None: as is usual.
+
+    `limit_hours`: when the limits hold, as core.limit_hours reads it; "" for always.
+    """
 
     # No input in errors: it may be a secret.
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
@@ -136,6 +140,7 @@ class StorageInput(BaseModel):
     currency: str = Field(default="", pattern=r"^([A-Za-z]{3})?$")
     upload_limit: Size = None
     download_limit: Size = None
+    limit_hours: Annotated[str, AfterValidator(parse_hours)] = ""
     immutable_days: Days = None
 
     @property
@@ -236,7 +241,7 @@ def to_form(storage: Storage) -> dict[str, Any]:
         "price_per_gb_month": "" if price is None else f"{price:g}", "currency": storage.currency,
         "upload_limit": write_size(storage.upload_limit),
         "download_limit": write_size(storage.download_limit),
-        "immutable_days": storage.immutable_days or "",
+        "limit_hours": storage.limit_hours, "immutable_days": storage.immutable_days or "",
     }  # fmt: skip
 
 
@@ -247,7 +252,7 @@ def fill(storage: Storage, data: StorageInput) -> None:
     storage.media = data.media or data.usual_media
     storage.price_per_gb_month, storage.currency = data.price_per_gb_month, data.currency.upper()
     storage.upload_limit, storage.download_limit = data.upload_limit, data.download_limit
-    storage.immutable_days = data.immutable_days
+    storage.limit_hours, storage.immutable_days = data.limit_hours, data.immutable_days
 
 
 def _require_secrets(found: StorageInput) -> None:

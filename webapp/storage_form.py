@@ -33,6 +33,7 @@ _COMMON = (
     "currency",
     "upload_limit",
     "download_limit",
+    "limit_hours",
     "immutable_days",
 )
 _OWN: dict[str, tuple[str, ...]] = {

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from flask import Flask, url_for
 
-from core import storage_usage
+from core import app_state, limit_hours, storage_usage
+from core.models import Storage
 from webapp import access, storage_form, storage_pages
 from webapp.wording import Look
 
@@ -43,6 +44,11 @@ def money(usage: storage_usage.Usage) -> str:
     return f"{usage.cost_per_month:,.2f} {usage.currency}".strip()
 
 
+def hours(storage: Storage) -> str:
+    """Say at which hours a storage's limits hold."""
+    return limit_hours.words_of(storage.limit_hours, app_state.settings().timezone)
+
+
 def url(storage_id: str | None) -> str:
     """Return the address of a storage's page; of its place in the list for those who may not open it."""
     if storage_id and access.may("admin"):
@@ -55,6 +61,7 @@ def register(app: Flask) -> None:
     app.add_template_filter(look, "storage_look")
     app.add_template_filter(sentence, "storage_sentence")
     app.add_template_filter(money)
+    app.add_template_filter(hours, "limit_hours")
     app.jinja_env.globals.update(
         storage_url=url,
         storage_providers=storage_form.PROVIDERS,

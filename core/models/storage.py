@@ -47,6 +47,7 @@ class Storage(Base):
     currency: Mapped[str] = mapped_column(String(3), default="")
     upload_limit: Mapped[MaybeCount]
     download_limit: Mapped[MaybeCount]
+    limit_hours: Mapped[str] = mapped_column(String(32), default="")  # see core.limit_hours
     immutable_days: Mapped[int | None]
     initialised_at: Mapped[Moment | None]
     unreachable_since: Mapped[Moment | None]

@@ -168,6 +168,7 @@ class StorageOut(Out):
     currency: str
     upload_limit: int | None
     download_limit: int | None
+    limit_hours: str
     immutable_days: int | None
     unreachable_since: datetime | None
     unreachable_reason: str
