@@ -1,0 +1,104 @@
+"""`flask backup configs …`: look at configs, make, change, delete them, with the JSON of the API."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TextIO
+
+import click
+from pydantic_core import to_jsonable_python
+
+from core import configs, job_deletion, states
+from core.errors import HoldfastError, Invalid, NotFound
+from core.models import Config
+from webapp.api import config_input, names
+from webapp.api.config_shape import config as shape_of
+from webapp.command_group import Group, prepare
+
+group = Group("configs", help="List, show, make, change and delete configs.")
+
+_WANTED = click.argument("wanted", metavar="NAME|ID")
+
+
+@group.command("list")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
+def list_all(as_json: bool) -> None:
+    """List the configs."""
+    every = configs.list_all()
+    if as_json:
+        _print({"configs": [shape_of(each) for each in every]})
+        return
+    for each in every:
+        click.echo(f"{each.id}  {each.name}  {each.type}, {states.state(each).word}")
+
+
+@group.command("show")
+@_WANTED
+def show(wanted: str) -> None:
+    """Print a config as JSON, as `set` and the API take it. Passwords are not in it."""
+    _print(shape_of(find(wanted)))
+
+
+@group.command("set")
+@click.argument("file", type=click.File(), metavar="FILE|-")
+def put(file: TextIO) -> None:
+    """Make the config that a JSON file describes, or change the one whose id or name it has.
+
+    What the file does not name stays as it is. Prints the id.
+    """
+    prepare()
+    data = _read(file)
+    try:
+        made, verb = _put(data)
+    except Invalid as error:
+        for field, reason in error.fields.items():
+            click.echo(f"{names.to_camel(field)}: {reason}", err=True)
+        raise HoldfastError("Nothing was changed.") from error
+    click.echo(f"{verb} {made.name}.", err=True)
+    click.echo(made.id)
+
+
+@group.command("delete")
+@_WANTED
+@click.option("--points", type=click.Choice(["keep", "trash"]), default="keep", show_default=True,
+              help="What becomes of its points; what is in the trash goes after seven days.")  # fmt: skip
+def delete(wanted: str, points: str) -> None:
+    """Stop a config for good."""
+    found = find(wanted)
+    config_id, name = found.id, found.name
+    configs.delete(config_id)
+    number = job_deletion.trash_all_of(config_id) if points == "trash" else 0
+    kept = f"{number} of its points went to the trash." if points == "trash" else "Its points stay."
+    click.echo(f"Deleted {name}. {kept}")
+
+
+def find(wanted: str) -> Config:
+    """Return the config of this name or id. Raises NotFound."""
+    for each in configs.list_all():
+        if wanted in (each.id, each.name):
+            return each
+    raise NotFound(f"There is no config {wanted!r}.", "`flask backup configs list` names them.")
+
+
+def _put(data: dict[str, Any]) -> tuple[Config, str]:
+    known = [each for each in configs.list_all() if each.id == data.get("id")] or [
+        each for each in configs.list_all() if not data.get("id") and each.name == data.get("name")
+    ]
+    if not known:
+        return configs.create(config_input.new(data), data.get("id")), "Made"
+    return configs.update(known[0].id, config_input.replacement(known[0], data)), "Changed"
+
+
+def _read(file: TextIO) -> dict[str, Any]:
+    try:
+        found = json.load(file)
+    except (ValueError, RecursionError) as error:
+        raise click.UsageError(f"{file.name} is no JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise click.UsageError(f"{file.name} holds no JSON object.")
+    clean: dict[str, Any] = names.snakify(found)
+    return clean
+
+
+def _print(document: Any) -> None:
+    click.echo(json.dumps(names.camelize(to_jsonable_python(document)), indent=2, ensure_ascii=False))
