@@ -58,6 +58,9 @@ def _points_of(session: Session, job: Job) -> Sequence[Point]:
 
 
 def _refuse_needed(session: Session, point: Point, *, confirmed: bool) -> None:
+    if point.pinned_at is not None:
+        note = f": {point.pin_note}" if point.pin_note else ""
+        raise Conflict(f"Point {point.id} is pinned{note}.", "Take the pin off first.")
     config = session.get(Config, point.config_id) if point.config_id else None
     if config is None:
         return

@@ -17,6 +17,7 @@ from webapp import (
     access,
     alert_words,
     alerts,
+    auditing,
     channels,
     compare,
     configs,
@@ -47,6 +48,7 @@ from webapp import (
     trash,
     wording,
 )
+from webapp import audit as audit_page
 from webapp import jobs as job_pages
 from webapp import settings as settings_pages
 from webapp.api import routes as api
@@ -77,10 +79,12 @@ _PAGES = (
     leftovers,
     settings_pages,
     tokens,
+    audit_page,
     api,
 )
 _PARTS = (
     access,
+    auditing,
     alert_words,
     copy_words,
     failures,

@@ -61,6 +61,7 @@ def log_in(response: Response, found: User) -> Response:
     """Begin a login and put its token in the cookie. What the browser had before is dropped."""
     session.clear()
     token = sessions.start(found, request.remote_addr or "")
+    g.user = found
     response.set_cookie(
         COOKIE,
         token,

@@ -30,7 +30,7 @@ from core.models import Config, Job, Point
 from core.restores import CONFLICTS
 from core.tokens import token_from_path
 from jobs import tasks
-from webapp import command_configs
+from webapp import command_audit, command_configs
 from webapp import command_output as output
 from webapp.command_compare import compare, environment
 from webapp.command_find import find_config, find_point
@@ -46,6 +46,7 @@ backup.add_command(environment)
 backup.add_command(host)
 backup.add_command(leftovers)
 backup.add_command(command_configs.group)
+backup.add_command(command_audit.group)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="A source that is empty is meant to be.")

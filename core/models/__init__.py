@@ -1,6 +1,7 @@
 """The rows. One file a noun; import them from here."""
 
 from core.models.alert import Alert
+from core.models.audit import AuditEntry, AuditHead
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
 from core.models.host import Host
@@ -17,6 +18,8 @@ from core.models.user import LoginFailure, LoginSession, User
 __all__ = [
     "Alert",
     "ApiToken",
+    "AuditEntry",
+    "AuditHead",
     "Channel",
     "Config",
     "Copy",

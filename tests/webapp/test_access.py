@@ -92,6 +92,8 @@ ROUTES: dict[str, tuple[str, str]] = {
     "storages.replace": ("admin", "/storages/{storage_id}/replace"),
     "storages.test": ("operator", "/storages/{storage_id}/test"),
     "storages.compact": ("admin", "/storages/{storage_id}/compact"),
+    "audit.index": ("admin", "/audit?verify=1"),
+    "audit.export": ("admin", "/audit/export"),
     "tokens.index": ("viewer", "/tokens"),
     "tokens.create": ("viewer", "/tokens"),
     "tokens.revoke": ("viewer", "/tokens/{token_id}/revoke"),

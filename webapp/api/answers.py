@@ -115,6 +115,9 @@ class PointOut(Out):
     bytes_added: int
     warnings: int
     good: bool
+    pinned_at: datetime | None
+    pinned_by: str
+    pin_note: str
     copies: list[CopyOut]
 
 

@@ -122,6 +122,7 @@ def operation(
         def call(**arguments: Any) -> Response:
             return _once(made, lambda: _perform(made, function, arguments))
 
+        call.said = made.summary  # type: ignore[attr-defined]  # for the audit log
         access.allow(role)(call)
         blueprint.add_url_rule(
             path, function.__name__, call, methods=[method], provide_automatic_options=False

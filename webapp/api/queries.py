@@ -32,13 +32,9 @@ class ConfigQuery(Paged):
     deleted: bool = False
 
 
-class JobQuery(Paged):
-    """Which jobs. `status` may be `pending` or `ended`; `from` and `to` are days in UTC, both included."""
+class Days(Paged):
+    """Between which days, in UTC, both included."""
 
-    kind: str | None = None
-    status: str | None = None
-    type: str | None = Field(default=None, description="The type of the config.")
-    config: str | None = Field(default=None, description="The id of the config.")
     from_: date | None = Field(default=None, alias="from")
     to: date | None = None
 
@@ -51,6 +47,15 @@ class JobQuery(Paged):
     def until(self) -> datetime | None:
         """When the last day is over."""
         return _midnight(self.to + timedelta(days=1)) if self.to and self.to < date.max else None
+
+
+class JobQuery(Days):
+    """Which jobs. `status` may be `pending` or `ended`; `from` and `to` are days in UTC, both included."""
+
+    kind: str | None = None
+    status: str | None = None
+    type: str | None = Field(default=None, description="The type of the config.")
+    config: str | None = Field(default=None, description="The id of the config.")
 
 
 class LogQuery(Paged):

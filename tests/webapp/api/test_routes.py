@@ -56,6 +56,9 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "get_token": ("GET", "/tokens/{token_id}", "viewer"),
     "revoke_token": ("DELETE", "/tokens/{token_id}", "viewer"),
     "get_stats": ("GET", "/stats", "viewer"),
+    "list_audit": ("GET", "/audit", "admin"),
+    "verify_audit": ("GET", "/audit/verify", "admin"),
+    "export_audit": ("GET", "/audit/export?form=csv", "admin"),
 }
 ALL_ROLES = ["stranger", *ROLES]
 

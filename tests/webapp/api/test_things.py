@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from core import configs, job_deletion, jobs, points, recovery, storages, trash
+from core import configs, job_deletion, jobs, pins, points, recovery, storages, trash
 from core.db import db, utc_now, write
 from core.models import Copy, Point, Storage
 from tests.core.making import back_up, make_config
@@ -298,6 +298,16 @@ def test_the_brake_stops_deleting_most_points_in_a_day(
     assert "last good one" in found["detail"]
     assert live_points(world, series[3]) == 1
     assert admin.get(f"/jobs/{series[3]}")["status"] == "completed"
+
+
+def test_a_pinned_point_is_not_deleted(world: World, admin: Caller, series: list[int]) -> None:
+    with world.app.app_context():
+        point = points.of_job(series[0])
+        assert point is not None
+        pins.pin(point.id, "before the move", "anna")
+    found = admin.send("DELETE", f"/jobs/{series[0]}?confirm=true", status=409)
+    assert "before the move" in found["detail"]
+    assert live_points(world, series[0]) == 1
 
 
 def test_a_running_job_is_not_deleted(world: World, admin: Caller) -> None:

@@ -1,0 +1,153 @@
+"""The audit log of pages and API: after each request that changed something, or read backed-up data.
+
+Everything that is sent by another method than GET counts, so that a new view is noted without a word here.
+What was not even tried is not noted: input that could not be taken, addresses that do not exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from core import api_tokens, audit, configs, jobs, points, storages, tokens, users
+from core.audit import Deed, Door, Result
+from core.db import db
+from core.errors import HoldfastError
+from webapp.api import problems
+
+# Views that a GET reads backed-up data, or secrets, with.
+READS = frozenset(
+    {"api.download_file", "api.download_folder", "api.export_audit", "audit.export", "compare.diff",
+     "compare.environment", "points.archive", "points.file", "setup.recovery_file", "setup.recovery_key"}
+)  # fmt: skip
+# Forms that only look, or change nothing that lasts.
+LOOKS = frozenset(
+    {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
+     "restores.new"}
+)  # fmt: skip
+# Noted also if they were not taken: somebody may be guessing.
+GUESSED = frozenset({"sessions.enter", "sessions.second_factor", "settings.password", "setup.create_admin"})
+# Fields of what was sent that say what it was about, and are no secrets.
+_TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
+         "targetPath", "to", "all", "provider", "form", "path", "token_of", "id")  # fmt: skip
+_LONGEST = 300
+
+
+def register(app: Flask) -> None:
+    """Note requests as they are answered."""
+    app.before_request(_look)
+    app.after_request(_note)
+
+
+def _look() -> None:
+    """Say what it is about before it is changed, or gone."""
+    g.audit_target = _target() if _counts() else ""
+
+
+def _counts() -> bool:
+    endpoint = request.endpoint
+    if endpoint is None or endpoint in LOOKS:
+        return False
+    return endpoint in READS or request.method not in ("GET", "HEAD", "OPTIONS")
+
+
+def _note(response: Response) -> Response:
+    if not _counts() or not _was_tried(response.status_code):
+        return response
+    db.session.rollback()  # an error may have left it broken
+    audit.record(
+        Deed(
+            actor=_actor(), door=_door(), action=request.endpoint or "", result=_result(response.status_code),
+            target=g.get("audit_target", ""), address=request.remote_addr or "",
+            detail=f"{request.method} {request.path}: {response.status_code}",
+        )
+    )  # fmt: skip
+    return response
+
+
+def _was_tried(status: int) -> bool:
+    if request.endpoint in GUESSED:
+        return True
+    return g.get("user") is not None and status not in (400, 404, 405, 413, 415, 422)
+
+
+def _result(status: int) -> Result:
+    if status >= 500:
+        return "failed"
+    return "done" if status < 400 else "refused"
+
+
+def _door() -> Door:
+    return "api" if problems.is_api() else "page"
+
+
+def _actor() -> str:
+    """Return who asks; of a login that failed, the name only if there is such a user.
+
+    What was typed there may be a password.
+    """
+    if g.get("user") is not None:
+        return str(g.user.name)
+    try:
+        return users.find(request.form.get("name", "")).name
+    except HoldfastError:
+        return "somebody unknown"
+
+
+def _target() -> str:
+    parts = [_named(name, value) for name, value in (request.view_args or {}).items()]
+    sent = _sent()
+    parts += [f"{name} {_short(sent[name])}" for name in _TOLD if sent.get(name) not in (None, "", [])]
+    return ", ".join(parts)
+
+
+def _named(name: str, value: Any) -> str:
+    """Return the name of what an address is about, where it has one."""
+    noun = name.removesuffix("_id")
+    look = _NAMES.get(noun)
+    try:
+        return f"{noun} {look(value) if look else value}"
+    except HoldfastError:
+        return f"{noun} {value}"
+
+
+_NAMES: Mapping[str, Any] = {
+    "config": lambda value: configs.get(value, deleted=True).name,
+    "storage": lambda value: storages.get(value).name,
+    "user": lambda value: users.get(value).name,
+    "token": lambda value: api_tokens.get_any(value).name,
+    "job": lambda value: f"{value}{_of(jobs.get(value))}",
+    "point": lambda value: f"{value}{_of(points.get(value))}",
+}
+
+
+def _of(row: Any) -> str:
+    return f" of {row.config.name}" if row.config is not None else ""
+
+
+def _sent() -> Mapping[str, Any]:
+    if request.method == "GET":
+        return {**request.args.to_dict(), **_path_said()}
+    if request.is_json:
+        try:
+            found = request.get_json(silent=True)
+        except RecursionError:
+            return {}  # what comes next refuses it
+        return found if isinstance(found, dict) else {}
+    return request.form if request.endpoint != "sessions.enter" else {}
+
+
+def _path_said() -> dict[str, str]:
+    """Return the path of a download as people read it."""
+    token = request.args.get("token", request.args.get("path", ""))
+    try:
+        return {"path": tokens.printable(tokens.path_from_token(token))} if token else {}
+    except ValueError:
+        return {}
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
