@@ -45,10 +45,12 @@ def delete(job_id: int, *, confirmed: bool = False) -> None:
 
 
 def trash_all_of(config_id: str) -> int:
-    """Put all points of a deleted config into the trash, the last one too; return how many."""
+    """Put the points of a deleted config into the trash, the last too, but no pinned one; return how many."""
     with write() as session:
         every = session.scalars(
-            select(Point).where(Point.config_id == config_id, Point.copies.any(points.live()))
+            select(Point).where(
+                Point.config_id == config_id, Point.copies.any(points.live()), Point.pinned_at.is_(None)
+            )
         )
         return sum(_trash(point, trash.WITH_CONFIG) for point in every)
 

@@ -13,6 +13,7 @@ from core import (
     clock_watch,
     copying,
     heartbeat,
+    housekeeping,
     interrupted,
     job_alerts,
     jobs,
@@ -20,6 +21,7 @@ from core import (
     recovery_reminder,
     retries,
     schedules,
+    silence,
     slow_runs,
     stalled,
 )
@@ -46,6 +48,8 @@ def run(now: datetime | None = None) -> list[int]:
     found: list[int] = []
     for maker in (schedules.tick, _retries, _copies, _daily_retention, jobs.to_enqueue):
         found += _try(partial(maker, now), troubles) or []
+    for late_duty in (silence.watch, housekeeping.sweep_daily):  # what is due has begun by now
+        _try(partial(late_duty, now), troubles)
     if not troubles:
         _try(partial(heartbeat.note_tick, now), troubles)
     return list(dict.fromkeys(found))

@@ -11,7 +11,7 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, disk_watch, heartbeat, nodes, pings, reports, settings
+from core import deliveries, disk_watch, heartbeat, nodes, pings, reports, settings, silence
 from core.db import db
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -26,9 +26,11 @@ WATCH_STORAGES_EVERY_S = 120.0
 # How soon people are told. Each worker does it, so that one can tell that the other is dead.
 TELL_EVERY_S = 5.0
 WATCH_DISKS_EVERY_S = 120.0
+WATCH_TICK_EVERY_S = 60.0
 REPORTS_EVERY_S = 60.0
 _DUTIES: dict[str, tuple[tuple[Callable[[], object], float], ...]] = {
-    "worker": ((deliveries.run, TELL_EVERY_S), (pings.run, TELL_EVERY_S)),
+    "both": ((deliveries.run, TELL_EVERY_S), (pings.run, TELL_EVERY_S)),
+    "worker": ((silence.watch_tick, WATCH_TICK_EVERY_S),),
     "tick": (
         (heartbeat.run, TELL_EVERY_S),
         (disk_watch.watch, WATCH_DISKS_EVERY_S),
@@ -68,7 +70,7 @@ def _work(app: App, role: Literal["worker", "tick"]) -> None:
     beating = threading.Thread(target=_repeat, args=(app, beat, nodes.BEAT_EVERY_S, ended), daemon=True)
     beating.start()
     # Not joined, and not part of the tick: a receiver, or a disk, may be slow.
-    for duty, every_s in _DUTIES["worker"] + (_DUTIES["tick"] if role == "tick" else ()):
+    for duty, every_s in _DUTIES["both"] + _DUTIES[role]:
         telling = (app, duty, every_s, ended)
         threading.Thread(target=_repeat, args=telling, name=duty.__module__, daemon=True).start()
     if role == "tick":

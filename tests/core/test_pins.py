@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import attempts, jobs, pins, points, retention, storage_setup, trash, trash_contents
+from core import (
+    attempts,
+    configs,
+    job_deletion,
+    jobs,
+    pins,
+    point_removal,
+    points,
+    retention,
+    storage_setup,
+    trash,
+    trash_contents,
+)
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, Refused
 from core.models import Config, Copy, Destination, Point
@@ -150,3 +162,18 @@ def test_the_brake_lets_pass_what_was_confirmed_and_no_more(config_id: str) -> N
     assert (job.status, len(good(config_id))) == ("warning", 5)
     job = run(jobs.create_retention("manual", config_id, confirmed=True, most=4))
     assert (job.status, len(good(config_id))) == ("completed", 1)
+
+
+def test_no_other_hand_removes_what_is_pinned(config_id: str) -> None:
+    first, second = (points.get(point_id) for point_id in good(config_id)[-2:])
+    pins.pin(first.id, "", "anna")
+    with pytest.raises(Conflict, match="is pinned"):
+        job_deletion.delete(first.job_id or 0)
+    for job_id in jobs.queued_followers(config_id):
+        jobs.request_cancel(job_id)
+    configs.delete(config_id)
+    with pytest.raises(Refused, match="is pinned"):
+        point_removal.remove([first.id], "anna")
+    assert job_deletion.trash_all_of(config_id) == 4
+    assert good(config_id) == [first.id]
+    assert not points.is_good(points.get(second.id))
