@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import click
 
-from core import host_confirm, host_inputs, host_login, host_test, hosts
+from core import host_confirm, host_doctor, host_inputs, host_login, host_test, hosts
 from core.errors import Refused
 from core.models import Host
 from webapp.command_group import Group
@@ -91,6 +91,24 @@ def test(name: str, as_json: bool) -> None:
     else:
         _print_result(result)
     sys.exit(0 if result.ok else 1)
+
+
+@host.command("doctor")
+@click.argument("name")
+def doctor(name: str) -> None:
+    """Say what a backup of a host would miss and why, with lines that give it no more rights than needed."""
+    report = host_doctor.examine(hosts.find(name).id)
+    if not report.test.ok:
+        _print_result(report.test)
+    for finding in report.findings:
+        mark = {"good": "ok", "warn": "note", "bad": "WRONG"}[finding.tone]
+        click.echo(f"{mark:5}  {finding.title}: {finding.text}")
+        if finding.command:
+            click.echo(f"       as root there: {finding.command}")
+    for set_up in report.set_ups:
+        click.echo(f"\n# {set_up.title}, as root on {name}\n# Allows: {set_up.allows}")
+        click.echo(f"# Forbids: {set_up.forbids}\n{set_up.lines}")
+    sys.exit(0 if report.test.ok and all(each.tone != "bad" for each in report.findings) else 1)
 
 
 @host.command("list")

@@ -9,9 +9,9 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import host_confirm, host_login, host_test, hosts
+from core import host_confirm, host_doctor, host_login, host_test, hosts
 from core.errors import HoldfastError
-from core.models import Host
+from core.models import Host, Point
 from webapp import host_form
 from webapp.forms import Form
 
@@ -46,6 +46,12 @@ def card_of(host: Host) -> Card:
     return Card(host, hosts.state_of(host), hosts.uses(host.id), host_test.last(host))
 
 
+def host_of(point: Point) -> str:
+    """Return the id of the host that a point was taken of, if it is still known: "" for this machine."""
+    host_id = str(point.config.source.get("host_id") or "") if point.config else ""
+    return host_id if any(host.id == host_id for host in hosts.list_all()) else ""
+
+
 def ask(host: Host) -> Asked:
     """Ask a host for its keys; what goes wrong is told, not raised."""
     try:
@@ -54,9 +60,12 @@ def ask(host: Host) -> Asked:
         return Asked(trouble=error.message, advice=error.advice)
 
 
-def values(host: Host, asked: Asked | None = None) -> dict[str, Any]:
+def values(
+    host: Host, asked: Asked | None = None, report: host_doctor.Report | None = None
+) -> dict[str, Any]:
     """Return what a host's page, or its part that changes, shows."""
     return {
+        "report": report,
         "card": card_of(host),
         "pinned": host_confirm.pinned(host),
         "line": host_login.authorized_line(host),
@@ -66,9 +75,15 @@ def values(host: Host, asked: Asked | None = None) -> dict[str, Any]:
     }
 
 
-def show_page(host: Host, asked: Asked | None = None, status: int = 200) -> ResponseReturnValue:
+def show_page(
+    host: Host,
+    asked: Asked | None = None,
+    status: int = 200,
+    *,
+    report: host_doctor.Report | None = None,
+) -> ResponseReturnValue:
     """Render a host's page."""
-    return render_template("hosts/show.html", **values(host, asked)), status
+    return render_template("hosts/show.html", **values(host, asked, report)), status
 
 
 def form_page(form: Form, host: Host | None = None, status: int = 200) -> ResponseReturnValue:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import host_confirm, host_test, hosts
+from core import host_confirm, host_doctor, host_test, hosts
 from core.errors import HoldfastError, Invalid
 from webapp import access, answers, forms, host_form, host_pages
 
@@ -76,6 +76,17 @@ def test(host_id: str) -> ResponseReturnValue:
     if answers.is_fragment_request():
         return answers.fragment("hosts/_card.html", card=host_pages.card_of(hosts.get(host_id)))
     return answers.see_other(url_for("hosts.index"))
+
+
+@blueprint.post("/<host_id>/examine")
+@access.allow("admin")
+def examine(host_id: str) -> ResponseReturnValue:
+    """Say what a backup of the host would miss and why, and how to give it no more rights than it needs."""
+    report = host_doctor.examine(host_id)
+    host = hosts.get(host_id)
+    if answers.is_fragment_request():
+        return answers.fragment("hosts/_host.html", **host_pages.values(host, report=report))
+    return host_pages.show_page(host, report=report)
 
 
 @blueprint.get("/<host_id>/edit")

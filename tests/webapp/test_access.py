@@ -104,6 +104,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "hosts.keys": ("admin", "/hosts/{host_id}/keys"),
     "hosts.confirm": ("admin", "/hosts/{host_id}/confirm"),
     "hosts.test": ("operator", "/hosts/{host_id}/test"),
+    "hosts.examine": ("admin", "/hosts/{host_id}/examine"),
     "hosts.edit": ("admin", "/hosts/{host_id}/edit"),
     "hosts.update": ("admin", "/hosts/{host_id}"),
     "hosts.confirm_delete": ("admin", "/hosts/{host_id}/delete"),
