@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from ssh import host_keys
 from tests.conftest import need_program
-from tests.e2e import walk, walk_database
+from tests.e2e import walk, walk_database, walk_host
 from tests.e2e.installed import Installed, copy_project
 from tests.servers.postgres import Cluster, postgres
+from tests.servers.sshd import start_sshd, stop_sshd
 
 __all__ = ["postgres"]
 
@@ -188,6 +190,30 @@ def test_a_database_comes_back_with_its_rows_proven(
     expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
     assert walk_database.rows_of(page, "public.articles") == ["public.articles", "1,234", "1,234", "equal"]
     assert postgres.ask("SELECT count(*), sum(id) FROM articles", f"{shop} again") == [(1234, 761995)]
+
+
+def test_a_host_is_added_backed_up_and_gets_a_file_back(
+    holdfast: Installed, page: Page, home: Path, own_tree: Path
+) -> None:
+    (home / "sshd").mkdir()
+    sshd = start_sshd(home / "sshd")
+    try:
+        line = walk_host.add_host(page, holdfast.url, "web1", sshd.server())
+        with (home / "sshd" / "authorized_keys").open("a") as file:
+            file.write(f"{line}\n")
+        walk_host.confirm_key(page, host_keys.parse(sshd.host_key_lines[0]).fingerprint)
+        walk_host.back_up_folder(page, own_tree)
+        walk.watch_job(page)
+        expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+        page.get_by_role("link", name="Look inside").click()
+        walk_host.restore_file(page, "hard link", home / "back on the host")
+        walk.watch_job(page)
+        expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
+    finally:
+        stop_sshd(sshd)
+    back = Path(f"{home}/back on the host{own_tree}/hard link")
+    assert back.read_text() == (own_tree / "hard link").read_text()
+    assert back.stat().st_mtime_ns == (own_tree / "hard link").stat().st_mtime_ns
 
 
 def test_a_taken_port_is_named(holdfast: Installed) -> None:
