@@ -43,7 +43,7 @@ def _check_address(text: str) -> str:
 
 def _check_user(text: str) -> str:
     if not _USER.match(text):
-        raise ValueError("a user is a login name on the host, such as backup")
+        raise ValueError("a user is a login name on the host, such as holdfast")
     return text
 
 

@@ -8,7 +8,7 @@ from flask.typing import ResponseReturnValue
 from core import config_restores, database_restores, host_restoring, points, restores, tokens
 from core.errors import Conflict, Invalid, NotFound, Refused
 from jobs import tasks
-from webapp import access, answers, formats, forms, host_form
+from webapp import access, answers, formats, forms, host_form, host_pages
 
 blueprint = Blueprint("restores", __name__, url_prefix="/restores")
 
@@ -42,7 +42,7 @@ def new() -> ResponseReturnValue:
             return answers.see_other(
                 url_for("compare.show", point_id=point.id, copy=_point_id(given["copy_id"]) or None)
             )
-    form = forms.Form({**given, "conflict": "keep"})
+    form = forms.Form({**given, "conflict": "keep", "host_id": host_pages.host_of(point)})
     return _form_page(form, chosen, 200)
 
 
