@@ -27,6 +27,17 @@ class ReadableTarget(Protocol):
         """Set the metadata of the regular file at `path`. Raises TargetError."""
 
 
+@runtime_checkable
+class HashingTarget(Protocol):
+    """A target that can compare its files with hashes itself, where to read them all would take long."""
+
+    def has_content(self, path: bytes, entry: Entry, chunks: Sequence[tuple[int, bytes]]) -> bool:
+        """Tell whether the file at `path` is just this one, with its metadata.
+
+        `chunks` are the lengths and the SHA-256 hashes of its content, piece by piece. Raises TargetError.
+        """
+
+
 class Step(NamedTuple):
     """What a restore would do with one path of the target; for `make` (a folder) there is no entry."""
 
@@ -40,6 +51,8 @@ def holder(repo: Repository, target: Target, *, linked: bool = False) -> Holds:
 
     A file with several names is said to only if `linked`: metadata set on it would change the others as well.
     """
+    if isinstance(target, HashingTarget):
+        return _hash_holder(repo, target)
     if not isinstance(target, ReadableTarget):
         return lambda path, entry, content: False
 
@@ -54,6 +67,20 @@ def holder(repo: Repository, target: Target, *, linked: bool = False) -> Holds:
                 return has_content(repo, file, content)
         except (OSError, TargetError):
             return False  # what cannot be read is written anew
+
+    return holds
+
+
+def _hash_holder(repo: Repository, target: HashingTarget) -> Holds:
+    def holds(path: bytes, entry: Entry, content: Sequence[bytes]) -> bool:
+        lengths = [repo.index.plain_length("data", blob) for blob in content]
+        if None in lengths or sum(length or 0 for length in lengths) != entry.size:
+            return False
+        pieces = [(length or 0, blob) for length, blob in zip(lengths, content, strict=True)]
+        try:
+            return target.has_content(path, entry, pieces)
+        except TargetError:
+            return False  # what cannot be compared is written anew
 
     return holds
 

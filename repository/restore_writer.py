@@ -180,8 +180,8 @@ class RestoreWriter:
             self._report_all(self._target.finish_dir(folder.path, folder.entry))
 
     def _leave_file(self, action: LeaveFile) -> None:
-        assert isinstance(self._target, ReadableTarget)  # or it would not have been compared
-        self._report_all(self._target.describe_file(action.path, action.entry))
+        if isinstance(self._target, ReadableTarget):  # else it has been compared with its metadata
+            self._report_all(self._target.describe_file(action.path, action.entry))
         self._result.files += 1
         self._result.unchanged += 1
 

@@ -74,6 +74,11 @@ class Process:
         return not self._channel.closed and transport.is_active() and not self.ended
 
     @property
+    def has_said_something(self) -> bool:
+        """Tell whether some of its output is here to be read."""
+        return self._channel.recv_ready()
+
+    @property
     def ended(self) -> bool:
         """Tell whether it has ended by itself, as far as this side knows."""
         return self._channel.status_event.is_set() and self._channel.exit_status != -1

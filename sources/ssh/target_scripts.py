@@ -1,0 +1,89 @@
+"""What a restore runs on a host, as lines of POSIX shell. $1 is the place, $2 the folder to fill first."""
+
+from __future__ import annotations
+
+# A shell that outlives tar: who restores says `keep` at the end. Without it, as after a cut or a kill,
+# nothing is left. $3 is the folder above, where there is no folder to restore into.
+_FILL = b"""
+trap '' HUP PIPE
+echo ready
+tar --extract --file=- --numeric-owner --preserve-permissions --xattrs '--xattrs-include=*' \\
+    --delay-directory-restore --quoting-style=escape --warning=no-unknown-keyword \\
+    --warning=no-timestamp
+code=$?
+echo "code $code"
+read -r word
+cd / && test "$word" = keep || rm -rf -- "$2"
+"""
+
+START_NEW = (
+    b"""
+umask 077
+test -d "$3" || { echo "there is no folder $3" >&2; exit 3; }
+if test -e "$1" || test -L "$1"; then rmdir -- "$1" || exit 4; fi
+mkdir -- "$2" && cd -- "$2" || exit 5
+"""
+    + _FILL
+)
+
+START_INSIDE = (
+    b"""
+umask 077
+test -d "$1" || { echo "there is no folder $1" >&2; exit 3; }
+mkdir -- "$2" && cd -- "$2" || exit 5
+"""
+    + _FILL
+)
+
+# Names to remove begin with -, those that get holes with +.
+TIDY = b"""
+cd -- "$2" && like=$(mktemp) || exit 1
+xargs -0 sh -c 'for f; do case $f in
+    -*) rm -f -- "${f#-}" ;;
+    +*) f=${f#+}; touch -r "$f" "$0" && fallocate -d -- "$f"; touch -r "$0" "$f" ;;
+    esac; done' "$like"
+code=$?; rm -f -- "$like"; test "$code" = 0
+"""
+
+MEASURE = rb'find "$2" -type f -printf "%s %P\0"'
+
+NAME = b"""
+sync -f "$2" && mv -T -n -- "$2" "$1" && test ! -e "$2" && sync -f "$1"
+"""
+
+# Takes folders that stood there before, the deepest first. Each is entered and must be where it should be:
+# what is moved into it then is moved there, whatever becomes of its name meanwhile.
+MOVE = b"""
+sync -f "$2" || exit 1
+xargs -0 sh -c '
+    top=$(cd -P -- "$0" && pwd -P && echo x) || exit 1
+    top=${top%?x}; test "$top" = / && top=
+    from=$1; shift; bad=0
+    for folder; do
+        folder=${folder#.}
+        cd -P -- "$top$folder/" || { bad=1; continue; }
+        here=$(pwd -P && echo x); here=${here%?x}
+        test "$here" = "${top:-}$folder" || test "$here" = "${top:-/}$folder" || {
+            echo "a link stands where the folder $folder was" >&2; bad=1; continue; }
+        find "$from$folder" -mindepth 1 -maxdepth 1 -exec mv -f -t . -- {} + || bad=1
+        test "$folder" = "" || rmdir -- "$from$folder" || bad=1
+    done
+    exit $bad' "$1" "$2" && rmdir -- "$2" && sync -f "$1"
+"""
+
+DESCRIBE = b"""
+cd -- "$1" && exec tar --extract --file=- --numeric-owner --preserve-permissions --xattrs \\
+    '--xattrs-include=*' --delay-directory-restore --quoting-style=escape --no-recursion \\
+    --warning=no-unknown-keyword --warning=no-timestamp
+"""
+
+# Lengths of chunks follow the file.
+CHUNK_HASHES = b"""
+exec <"$1" || exit 1
+shift
+for length; do head -c "$length" | sha256sum; done
+"""
+
+HASHES = b"""
+cd -- "$1" && find . -mindepth 1 -maxdepth 1 -type f -links 1 -exec sha256sum -z -- {} +
+"""
