@@ -210,7 +210,7 @@ def test_a_full_disk_changes_nothing(opened: Callable[..., SshInPlaceTarget], tm
         there.close()
         assert [(each.name, each.read_text()) for each in disk.iterdir()] == [("0", "old")]
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def test_after_a_cut_the_host_clears_up_by_itself(

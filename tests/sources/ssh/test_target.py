@@ -137,7 +137,7 @@ def test_a_full_disk_ends_the_restore_and_leaves_nothing(sshd: Sshd, tmp_path: P
         there.close()
         assert list((tmp_path / "disk").iterdir()) == []
     finally:
-        subprocess.run(["umount", str(tmp_path / "disk")], check=True)
+        subprocess.run(["umount", "--lazy", str(tmp_path / "disk")], check=True)
 
 
 def test_a_cut_leaves_no_half_restore_under_its_name(sshd: Sshd, tmp_path: Path) -> None:
