@@ -46,6 +46,7 @@ from webapp import (
     storages,
     tokens,
     trash,
+    upkeep,
     wording,
 )
 from webapp import audit as audit_page
@@ -81,6 +82,7 @@ _PAGES = (
     tokens,
     audit_page,
     api,
+    upkeep,
 )
 _PARTS = (
     access,
@@ -96,6 +98,7 @@ _PARTS = (
     security,
     shell_lines,
     storage_words,
+    upkeep,
     wording,
 )
 
@@ -164,10 +167,11 @@ def _templates() -> str:
 
 
 def _register_commands(app: Flask) -> None:
-    from webapp import command_removals, command_report, command_trash, commands
+    from webapp import command_pause, command_removals, command_report, command_trash, commands
 
     for command in (*command_removals.COMMANDS, command_report.report):
         commands.backup.add_command(command)
     command_trash.register(commands.backup)
+    command_pause.register(commands.backup)
     app.cli.add_command(commands.backup)
     app.cli.add_command(commands.user)
