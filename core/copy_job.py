@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from core import attempts, points, quota, retention, storages, words
 from core.attempts import Attempt
+from core.copy_run import CopyRun, outcome_of
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
 from core.errors import HoldfastError, Unreachable
@@ -20,7 +20,7 @@ from core.outcomes import Outcome
 from core.readback import Limits, read_back, reject
 from core.reconcile import add_copy, reconcile
 from repository.copy import copy
-from repository.errors import BlobNotFound, Damaged, RepositoryError, SnapshotNotFound
+from repository.errors import BlobNotFound, Damaged, RepositoryError, SnapshotNotFound, SourceSpoilt
 from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
@@ -28,34 +28,7 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 
 # Read back of each snapshot that was copied; the engine has checked every piece against its id on the way.
 _SAMPLE = Limits(trees=100, blobs=10, seconds=2.0)
-_SPOILT = (Damaged, BlobNotFound, SnapshotNotFound)
-
-
-@dataclass(slots=True)
-class _Run:
-    """What is to be copied and what came of it; point ids throughout."""
-
-    attempt: Attempt
-    record_id: str
-    destination_id: int
-    name: str  # of the destination's storage
-    todo: list[int]
-    total: int = 0
-    done: list[int] = field(default_factory=list)
-    taken_out: int = 0  # of the trash there
-    bytes_added: int = 0
-    source: str = ""  # the name of the storage that is read from now
-    sources: list[str] = field(default_factory=list)  # names of storages read from
-    troubles: list[Exception] = field(default_factory=list)
-    made: list[bytes] = field(default_factory=list)  # the snapshots there, the last one stored last
-
-    def report(self, progress: Progress) -> None:
-        """Pass the engine's progress on, counted in points."""
-        self.attempt.report(
-            Progress(
-                "copying", len(self.done), self.total, bytes_added=self.bytes_added + progress.bytes_added
-            )
-        )
+_SPOILT = (SourceSpoilt, SnapshotNotFound)
 
 
 def perform_copy(attempt: Attempt) -> Outcome:
@@ -72,11 +45,14 @@ def perform_copy(attempt: Attempt) -> Outcome:
         with lock_repository(repo, on_lock_id=attempt.hold_lock) as lock:
             reconcile(repo, storages.get_repository(run.record_id), attempt.job_id)
             _plan(run)
-            _copy_all(run, repo, lock)
-            _verify(run, repo)
+            try:
+                _copy_all(run, repo, lock)
+                _verify(run, repo)
+            except (Damaged, BlobNotFound) as error:
+                raise Damaged(f"on {run.name}, where it was copied to: {error}") from error
     finally:
         repo.close()
-    outcome = _outcome(run)
+    outcome = outcome_of(run)
     attempts.finish(attempt, outcome, lambda session: _note_end(session, run))
     return outcome
 
@@ -87,17 +63,17 @@ def _not_needed(attempt: Attempt) -> Outcome:
     return outcome
 
 
-def _begin(attempt: Attempt) -> _Run | None:
+def _begin(attempt: Attempt) -> CopyRun | None:
     job = attempts.current(attempt)
     destination = db.session.get(Destination, job.parameters.get("destination_id", 0))
     if destination is None or destination.repository_id != job.repository_id:
         return None
-    return _Run(
+    return CopyRun(
         attempt, destination.repository_id, destination.id, destination.repository.storage.name, todo=[]
     )
 
 
-def _plan(run: _Run) -> None:
+def _plan(run: CopyRun) -> None:
     """Find what is missing; what only lies in the trash there is taken out of it instead."""
     destination = db.session.get_one(Destination, run.destination_id)
     missing = retention.missing(destination, points.good_points(destination.config_id))
@@ -120,7 +96,7 @@ def _in_trash(point: Point, record_id: str) -> Copy | None:
     return next(there, None)
 
 
-def _copy_all(run: _Run, repo: Repository, lock: Lock) -> None:
+def _copy_all(run: CopyRun, repo: Repository, lock: Lock) -> None:
     """Try each place that has something of what is missing, the nearest first."""
     for source_id in _source_ids(run):
         if not run.todo:
@@ -140,7 +116,7 @@ def _copy_all(run: _Run, repo: Repository, lock: Lock) -> None:
             source.close()
 
 
-def _source_ids(run: _Run) -> list[str]:
+def _source_ids(run: CopyRun) -> list[str]:
     """Return the repositories to read from, in order of the copies that restores would prefer."""
     found: dict[str, None] = {}
     for point_id in run.todo:
@@ -152,7 +128,7 @@ def _readable(point: Point, but: str) -> list[Copy]:
     return [copy for copy in points.in_order(point) if points.is_live(copy) and copy.repository_id != but]
 
 
-def _snapshots_on(run: _Run, source_id: str) -> dict[bytes, int]:
+def _snapshots_on(run: CopyRun, source_id: str) -> dict[bytes, int]:
     """Return what can be read there of what is missing, by snapshot, the newest first."""
     found: dict[bytes, int] = {}
     for point_id in run.todo:
@@ -164,7 +140,12 @@ def _snapshots_on(run: _Run, source_id: str) -> dict[bytes, int]:
 
 
 def _copy_from(
-    run: _Run, source: Repository, source_id: str, repo: Repository, lock: Lock, wanted: Mapping[bytes, int]
+    run: CopyRun,
+    source: Repository,
+    source_id: str,
+    repo: Repository,
+    lock: Lock,
+    wanted: Mapping[bytes, int],
 ) -> None:
     """Copy from one place. What is spoilt there is left to the next; so is all, if the place goes away."""
     name = run.source = storages.get_repository(source_id).storage.name
@@ -186,7 +167,7 @@ def _copy_from(
 
 
 def _copy_some(
-    run: _Run,
+    run: CopyRun,
     source: Repository,
     repo: Repository,
     locks: tuple[Lock, Lock],
@@ -211,22 +192,23 @@ def _copy_some(
     return waiting
 
 
-def _loads(run: _Run, source: Repository, snapshot_id: bytes) -> bool:
+def _loads(run: CopyRun, source: Repository, snapshot_id: bytes) -> bool:
     """Tell whether a snapshot's own file can be read; the engine looks at all of them before it begins."""
     try:
         source.load_snapshot(snapshot_id)
-    except _SPOILT as error:
+    except (Damaged, SnapshotNotFound) as error:
         _note_spoilt(run, snapshot_id, error)
         return False
     return True
 
 
-def _note_spoilt(run: _Run, snapshot_id: bytes, error: Exception) -> None:
-    run.attempt.log.add("error", f"Snapshot {snapshot_id.hex()[:8]} cannot be copied from there: {error}.")
-    run.troubles.append(error)
+def _note_spoilt(run: CopyRun, snapshot_id: bytes, error: Exception) -> None:
+    name = snapshot_id.hex()[:8]
+    run.attempt.log.add("error", f"Snapshot {name} cannot be copied from {run.source}: {error}.")
+    run.troubles.append(SourceSpoilt(f"on {run.source}, from where it was to be copied: {error}"))
 
 
-def _add_row(run: _Run, repo: Repository, point_id: int, new_id: bytes, bytes_added: int) -> None:
+def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes_added: int) -> None:
     """Read a new snapshot back; only then does it count as a copy."""
     try:
         read_back(repo, new_id, _SAMPLE)
@@ -245,7 +227,7 @@ def _add_row(run: _Run, repo: Repository, point_id: int, new_id: bytes, bytes_ad
     run.made.append(new_id)
 
 
-def _verify(run: _Run, repo: Repository) -> None:
+def _verify(run: CopyRun, repo: Repository) -> None:
     """Hold the new copies against what the storage itself lists, and read the newest once more.
 
     What does not stand this counts no longer. Raises RepositoryError, StorageError.
@@ -268,7 +250,7 @@ def _verify(run: _Run, repo: Repository) -> None:
         raise
 
 
-def _take_back(run: _Run, snapshot_ids: Sequence[bytes]) -> None:
+def _take_back(run: CopyRun, snapshot_ids: Sequence[bytes]) -> None:
     """Remove the rows of copies that are none after all."""
     names = [snapshot_id.hex() for snapshot_id in snapshot_ids]
     chosen = select(Copy.id).where(Copy.repository_id == run.record_id, Copy.snapshot_id.in_(names))
@@ -287,44 +269,13 @@ def _is_gone(source_id: str, error: StorageError) -> bool:
     return isinstance(storages.gone_behind([storage], error), Unreachable)
 
 
-def _note_trouble(run: _Run, error: Exception) -> None:
+def _note_trouble(run: CopyRun, error: Exception) -> None:
     db.session.rollback()
     run.troubles.append(error)
     run.attempt.log.add("warning", error.message if isinstance(error, HoldfastError) else str(error))
 
 
-def _note_end(session: Session, run: _Run) -> None:
+def _note_end(session: Session, run: CopyRun) -> None:
     destination = session.get(Destination, run.destination_id)
     if destination is not None and not run.todo:
         destination.copied_at = utc_now()
-
-
-def _outcome(run: _Run) -> Outcome:
-    copied = f"{words.count(len(run.done), 'point')} from {_and(run.sources)}"
-    counts = {"copied": len(run.done), "left": len(run.todo), "bytes_added": run.bytes_added}
-    if not run.todo:
-        meaning = "Every point that its rule keeps is there now; a sample of each new one was read back."
-        summary = f"Copied {copied} to {run.name}, adding {words.size(run.bytes_added)}."
-        if run.taken_out and not run.total:
-            summary = f"Took {words.count(run.taken_out, 'point')} out of the trash on {run.name}."
-        elif not run.total:
-            summary = f"Nothing was missing on {run.name}."
-        return Outcome("completed", summary, meaning, counts=counts)
-    if not run.done and run.troubles:
-        raise run.troubles[0]
-    left = words.count(len(run.todo), "point")
-    return Outcome(
-        "warning" if run.done else "failed",
-        f"{left} could not be copied to {run.name}{f'; copied {copied}' if run.done else ''}.",
-        "What could not be copied has no copy there; where it is, it was not changed.",
-        "Look at the log. What is damaged at one place may still be whole at another. It is tried again "
-        "in an hour.",
-        "\n".join(map(str, run.troubles)),
-        counts,
-        len(run.todo),
-    )
-
-
-def _and(names: Iterable[str]) -> str:
-    found = list(dict.fromkeys(names))
-    return " and ".join(found) or "nowhere"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from repository.commit import commit_snapshot
-from repository.errors import BlobNotFound
+from repository.errors import BlobNotFound, Damaged, SourceSpoilt
 from repository.index import Location
 from repository.locks import Lock
 from repository.lost_packs import LostPack, drop_lost_packs
@@ -61,15 +62,18 @@ def copy(
     A snapshot that the destination has already is skipped, and so is every blob, unless the storage has lost
     its pack: the packs are listed first. `on_stored` is called after
     each, with its id in the source and in the destination and the stored bytes it added. Raises
-    SnapshotNotFound, Damaged, BlobNotFound, LockLost, StorageError, and Cancelled from `progress` (called
+    SnapshotNotFound and SourceSpoilt, which are about the source; Damaged, BlobNotFound, which are about the
+    destination; LockLost, StorageError, and Cancelled from `progress` (called
     from several threads, also before each write): snapshots copied before are there then, and the next run
     goes on from what was stored.
     """
-    wanted = [(each, source.load_snapshot(each)) for each in snapshot_ids]
+    with _reading_source():
+        wanted = [(each, source.load_snapshot(each)) for each in snapshot_ids]
     known = _Known(
         destination.list_snapshots(lambda damaged, error: logger.warning("not compared: %s", error))
     )
-    source.load_index()
+    with _reading_source():
+        source.load_index()
     destination.load_index()
     run = _Run(source, destination, locks, progress)
     run.result.lost_packs = drop_lost_packs(destination)
@@ -91,6 +95,21 @@ def copy(
     finally:
         destination.stop_writing()
     return run.result
+
+
+@contextmanager
+def _reading_source() -> Iterator[None]:
+    """Let damage be told as that of the source."""
+    try:
+        yield
+    except (Damaged, BlobNotFound) as error:
+        raise SourceSpoilt(str(error)) from error
+
+
+class _Transfer(Transfer):
+    def load(self, blob_type: BlobType, blob_id: bytes) -> bytes:
+        with _reading_source():
+            return super().load(blob_type, blob_id)
 
 
 class _Known:
@@ -147,7 +166,7 @@ class _Run:
                 index_max_age_s=_FAR_INDEX_AGE_S if far else INDEX_MAX_AGE_S,
             )
         )
-        transfer = Transfer(self._source, writer, self._destination.config.version, self._count)
+        transfer = _Transfer(self._source, writer, self._destination.config.version, self._count)
         for batch in self._batches(snapshot.tree):
             transfer.run(batch)
             self.result.blobs_added += sum(len(places) for _, places in batch)
@@ -158,7 +177,7 @@ class _Run:
     def _batches(self, root: bytes) -> Iterator[list[Wanted]]:
         """Yield what the destination lacks, in parts that are stored one after the other."""
         batch = _Batch()
-        for tree, nodes in walk_trees(self._source, [root], self._is_new):
+        for tree, nodes in self._walk(root):
             self._trees += 1
             self._want(batch, "tree", tree)
             for blob in _contents(nodes):
@@ -166,6 +185,10 @@ class _Run:
                 if batch.full:
                     yield batch.take()
         yield batch.take()
+
+    def _walk(self, root: bytes) -> Iterator[tuple[bytes, list[Node]]]:
+        with _reading_source():
+            yield from walk_trees(self._source, [root], self._is_new)
 
     def _is_new(self, tree: bytes) -> bool:
         if tree in self._seen:
@@ -178,7 +201,7 @@ class _Run:
             return
         places = self._source.index.lookup(blob_type, blob_id)
         if not places:
-            raise BlobNotFound(
+            raise SourceSpoilt(
                 f"the {blob_type} blob {blob_id.hex()} is in no index file of the source, so the snapshot "
                 "cannot be copied; run check there"
             )

@@ -35,6 +35,10 @@ class Damaged(RepositoryError):
     """Stored bytes are not what they must be: truncated, altered, or not of the format."""
 
 
+class SourceSpoilt(Damaged):
+    """What was to be copied cannot be read where it is; where it was to go, nothing is wrong."""
+
+
 class DamagedKey(Damaged):
     """A key file is not of the format, or its scrypt parameters are outside the allowed range."""
 

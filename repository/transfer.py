@@ -53,6 +53,10 @@ class Transfer:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
+    def load(self, blob_type: BlobType, blob_id: bytes) -> bytes:
+        """Return a blob from whichever place holds it whole. Raises Damaged or BlobNotFound."""
+        return self._source.load_blob(blob_type, blob_id)
+
     def _move_group(self, blob_type: BlobType, group: Group) -> int:
         first, last = group[0][1], group[-1][1]
         sealed = b""
@@ -74,7 +78,7 @@ class Transfer:
                 raise Damaged("the content of a blob does not fit its id")
         except Damaged:
             # Another place may hold it whole; if none does, this says what is wrong with each.
-            return self._writer.save(blob_type, self._source.load_blob(blob_type, blob_id)).stored_bytes
+            return self._writer.save(blob_type, self.load(blob_type, blob_id)).stored_bytes
         if plain_length is not None and self._version >= 2:
             return self._writer.save_frame(blob_type, blob_id, content, plain_length).stored_bytes
         return self._writer.save(blob_type, plain).stored_bytes

@@ -11,7 +11,7 @@ import pytest
 
 from repository.check import check
 from repository.copy import CopyResult, copy
-from repository.errors import BlobNotFound, Cancelled, LockLost, SnapshotNotFound
+from repository.errors import Cancelled, LockLost, SnapshotNotFound, SourceSpoilt
 from repository.indexfile import encode_index
 from repository.locks import lock_repository
 from repository.progress import Progress
@@ -194,7 +194,7 @@ def test_a_blob_that_no_index_names_stops_it(folder: Path) -> None:
     packs = source.load_index_file(old.id).packs
     source.files.save("index", encode_index({p: blobs for p, blobs in packs if blobs[0].type == "tree"}))
     source.files.remove("index", old.id)
-    with pytest.raises(BlobNotFound, match="of the source"):
+    with pytest.raises(SourceSpoilt, match="of the source"):
         run_copy(source, destination)
     assert destination.list_snapshots() == []
 
