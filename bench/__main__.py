@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 import shutil
 import sys
@@ -92,7 +93,13 @@ def _image(data: Path, part: int) -> Path:
 def _measure(name: str, bench: Bench, options: argparse.Namespace, remarks: list[str]) -> None:
     """Run one part, print its report, and keep it if asked."""
     began, bench.results = time.monotonic(), Results()
+    load = os.getloadavg()[0]  # before we are a part of it
     _run(name, bench, options)
+    if load > 1:
+        remarks = [
+            *remarks,
+            f"Other work kept the machine busy (load {load:.0f} at the start): go by CPU seconds.",
+        ]
     command = shlex.join(["python", "-m", "bench", *sys.argv[1:]])
     text = report.text(bench.results, command, (time.monotonic() - began) / 60, remarks)
     print(f"\n## {name}\n\n{text}", flush=True)

@@ -21,7 +21,7 @@ from storage_adapters.local import LocalAdapter
 def main(repository: str, url: str, database: str) -> None:
     """Make one point. Fails on any problem."""
     problems: list[Problem] = []
-    repo = Repository.open(LocalAdapter(repository), os.environ["RESTIC_PASSWORD"])
+    repo = Repository.open(LocalAdapter(repository), os.environ["RESTIC_PASSWORD"], compression="rows")
     source = PostgresSource(parse_url(url), [database])
     with lock_repository(repo) as lock:
         backup(repo, source, BackupOptions(), lock, report=problems.append)

@@ -42,7 +42,7 @@ def run(
     `server`: the process whose children work for the command, and end with it.
     """
     with open(log, "wb") as output:
-        before = _cpu_of(server)
+        before, children = _cpu_of(server), len(_tree(server)) if server else 0
         started = time.monotonic()
         process = subprocess.Popen(command, stdout=output, stderr=output, env=dict(env), cwd=cwd)
         sampler = _Sampler(process.pid)
@@ -55,6 +55,7 @@ def run(
             raise CommandFailed(
                 f"{' '.join(command)}: exit {code}\n{output.read()[-2000:].decode(errors='replace')}"
             )
+    _await_children(server, children)
     cpu_s = usage.ru_utime + usage.ru_stime + _cpu_of(server) - before
     return Measurement(seconds, peak / 1024, cpu_s)
 
@@ -66,6 +67,13 @@ def _cpu_of(pid: int | None) -> float:
     with open(f"/proc/{pid}/stat") as file:
         fields = file.read().rpartition(")")[2].split()
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def _await_children(server: int | None, count: int) -> None:
+    """Wait until a server has no more children than before: what they used is known when they have ended."""
+    until = time.monotonic() + 5
+    while server is not None and len(_tree(server)) > count and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 class _Sampler(threading.Thread):

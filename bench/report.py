@@ -147,14 +147,15 @@ def _dumps(found: Results) -> str:
     firsts: dict[str, int] = {}
     for number, (step, sizes) in enumerate(found.sizes.items()):
         for who, size in sizes.items():
-            firsts.setdefault(who, size)
-            added = size - before.get(who, 0)
+            last = found.last_size(step, who)
+            firsts.setdefault(who, last)
+            added = last - before.get(who, 0)
             base = sizes.get(measure_of(step))
             share = added / firsts[who]
             wanted, met = _judge_dump(number, share, size / base) if base and who == "holdfast" else ("", "")
             numbers = f"{size / 2**20:.1f} | {_ratio(size, base)} | {added / 2**20:.1f} | {share:.1%}"
             lines.append(f"| {step} | {who} | {numbers} | {wanted} | {met} |")
-            before[who] = size
+            before[who] = last
     return "\n".join(lines)
 
 

@@ -22,14 +22,21 @@ class Results:
 
     runs: dict[str, dict[str, list[Measurement]]] = field(default_factory=dict)
     sizes: dict[str, dict[str, int]] = field(default_factory=dict)
+    _each_size: dict[tuple[str, str], list[int]] = field(default_factory=dict)
 
     def add(self, step: str, who: str, measurement: Measurement) -> None:
         """Add one run."""
         self.runs.setdefault(step, {}).setdefault(who, []).append(measurement)
 
     def add_size(self, step: str, who: str, size_bytes: int) -> None:
-        """Note the size of a repository."""
-        self.sizes.setdefault(step, {})[who] = size_bytes
+        """Note the size of a repository; of several, the median counts: their cuts are random."""
+        known = self._each_size.setdefault((step, who), [])
+        known.append(size_bytes)
+        self.sizes.setdefault(step, {})[who] = statistics.median_low(known)
+
+    def last_size(self, step: str, who: str) -> int:
+        """Return the size noted last, which later steps went on from."""
+        return self._each_size[step, who][-1]
 
     def seconds(self, step: str, who: str) -> float | None:
         """Return the median of the wall times, None if it did not run."""

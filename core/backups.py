@@ -149,7 +149,8 @@ def _full_read_is_due(config: Config) -> bool:
 
 
 def _open(task: _Task) -> Repository:
-    repo = storages.open_repository(_record(task), task.compression)
+    mode = config_source.compression(task.source, task.compression)
+    repo = storages.open_repository(_record(task), mode)
     db.session.rollback()
     return repo
 

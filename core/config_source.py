@@ -15,6 +15,7 @@ from core.models import Config
 from core.source_config import ConfigSource
 from core.source_database import DatabasePreview, DatabaseSource
 from core.source_files import FilesSource, TreeSource
+from repository.compression import Mode
 from repository.entries import Source, SourceUnavailable
 from sources.postgres.source import PostgresSource
 from sources.preview import Preview
@@ -115,6 +116,11 @@ def closed_after(opened: Source) -> AbstractContextManager[object]:
 def limits(opened: Source) -> list[str]:
     """Return what of the files read cannot be kept, a sentence each."""
     return list(getattr(opened, "limits", ()))
+
+
+def compression(source: OneSource, chosen: Mode) -> Mode:
+    """Return how what is read is compressed best, where a person leaves that open."""
+    return "rows" if isinstance(source, DatabaseSource) and chosen == "auto" else chosen
 
 
 def countable(source: OneSource) -> Source | None:

@@ -167,8 +167,7 @@ class DumpFile:
         """Fill `buffer` with what pg_dump writes; return the count of bytes, 0 once it has ended well."""
         if self._ended:
             return 0
-        self._child.await_output(self._waiting)
-        count = os.readv(self._child.stdout.fileno(), [buffer])
+        count = self._child.read_much(buffer, self._waiting)
         self._size += count
         if not count:
             self._end()

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import os
 import re
 import select
 import shutil
+import struct
 import subprocess
+import termios
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -22,6 +27,9 @@ _VERSION = re.compile(r"\(PostgreSQL\) (\d+)(\S*)")
 _KEPT_OUTPUT = 256 * 1024
 _LAST_WAIT_S = 5.0
 _LOOK_EVERY_S = 0.5
+_PIPE_BYTES = 1 << 20
+_MUCH_BYTES = _PIPE_BYTES // 4
+_GATHER_S = 0.001  # what a fast program writes meanwhile has room in the pipe
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,10 @@ class Child:
             bufsize=0,
             cwd="/",
         )
+        self._poll = select.poll()
+        if self._process.stdout is not None:
+            _enlarge(self._process.stdout.fileno())
+            self._poll.register(self._process.stdout, select.POLLIN)
         self._messages = bytearray()
         self._reader = threading.Thread(target=self._keep_messages, name="messages", daemon=True)
         self._reader.start()
@@ -123,16 +135,24 @@ class Child:
 
     def await_output(self, waiting: Callable[[], None]) -> None:
         """Wait until it wrote something or closed its output; `waiting` is called meanwhile and may raise."""
-        poll = select.poll()
-        poll.register(self.stdout, select.POLLIN)
-        while not poll.poll(_LOOK_EVERY_S * 1000):
+        while not self._poll.poll(_LOOK_EVERY_S * 1000):
             waiting()
+
+    def read_much(self, buffer: memoryview, waiting: Callable[[], None]) -> int:
+        """Fill `buffer` with what it writes, once there is much of it or it writes no more; 0 at the end.
+
+        It writes a few KiB at a time: whoever takes each of them at once spends more on that than on the
+        content, and keeps waking it.
+        """
+        self.await_output(waiting)
+        fd = self.stdout.fileno()
+        if _waiting_bytes(fd) < _MUCH_BYTES:
+            time.sleep(_GATHER_S)
+        return os.readv(fd, [buffer])
 
     def has_output(self) -> bool:
         """Tell whether something waits to be read now."""
-        poll = select.poll()
-        poll.register(self.stdout, select.POLLIN)
-        return any(event & select.POLLIN for _, event in poll.poll(0))
+        return any(event & select.POLLIN for _, event in self._poll.poll(0))
 
     def read_all(self, waiting: Callable[[], None]) -> bytes:
         """Return all that it writes until it closes its output; for what is small."""
@@ -183,6 +203,18 @@ class Child:
         with self._process.stderr as stream:
             while piece := stream.read(65536):
                 self._messages += piece[: _KEPT_OUTPUT - len(self._messages)]
+
+
+def _enlarge(fd: int) -> None:
+    """Give a pipe all the room that a user may have; the kernel may refuse, and its own will do."""
+    with suppress(OSError):
+        fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+
+
+def _waiting_bytes(fd: int) -> int:
+    """Return how much waits in a pipe to be read."""
+    (count,) = struct.unpack("i", fcntl.ioctl(fd, termios.FIONREAD, bytes(4)))
+    return int(count)
 
 
 def _write(fd: int, data: bytes, waiting: Callable[[], None]) -> None:

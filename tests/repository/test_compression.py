@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 from typing import Any
 
 import pytest
@@ -190,3 +191,14 @@ def test_a_version_1_reader_does_not_take_the_mark() -> None:
 def test_mutated_files_are_damaged_or_decode(data: bytes) -> None:
     refuses_or_decodes(lambda data: decode_unpacked(data, 2, max_bytes=MiB), data)
     refuses_or_decodes(lambda data: decompress_blob(data, MiB), data[1:])
+
+
+def test_the_mode_for_rows_makes_frames_like_any_other_and_smaller_ones_of_numbers() -> None:
+    chance = random.Random(7)
+    rows = "".join(f"{number}\t{chance.randrange(10**9)}\t{chance.random()}\n" for number in range(20_000))
+    content = rows.encode()
+    frame, usual = compress_blob(content, "rows"), compress_blob(content, "auto")
+    assert frame is not None
+    assert usual is not None
+    assert decompress_blob(frame, len(content)) == content
+    assert len(frame) < 0.97 * len(usual)
