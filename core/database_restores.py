@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -26,6 +26,7 @@ from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST
 
 LONGEST_NAME = 63  # bytes of UTF-8, by PostgreSQL
+_NAMED = 10  # databases in a message
 
 
 class DatabaseRestoreInput(BaseModel):
@@ -189,11 +190,16 @@ def servers(point: Point) -> list[tuple[str, str]]:
 def _choose(found: Manifest, name: str) -> Database:
     names = [database.name for database in found.databases]
     if not name and len(names) != 1:
-        raise Invalid({"database": f"The point holds several databases: {', '.join(names)}. Choose one."})
+        raise Invalid({"database": f"The point holds several databases: {_in_short(names)}. Choose one."})
     record = found.find(name or names[0])
     if record is None:
-        raise Invalid({"database": f"The point does not hold {name!r}. It holds: {', '.join(names)}."})
+        raise Invalid({"database": f"The point does not hold {name!r}. It holds: {_in_short(names)}."})
     return record
+
+
+def _in_short(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return ", ".join(names[:_NAMED]) + more
 
 
 def _roles(point: Point, given: DatabaseRestoreInput) -> bytes:

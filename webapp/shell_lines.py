@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 
@@ -12,9 +13,13 @@ from core import app_state
 from core.settings import PROJECT_DIR
 
 
+# Not any line end: a name in quotes may hold one.
+_NEXT = re.compile(r"\n(?=(?:flask|python) )")
+
+
 def on_server(command: str) -> str:
     """Return lines of `flask …` and `python …` so that each works by itself, for this install."""
-    return "\n".join(_line(*line.split(" ", 1)) for line in command.splitlines())
+    return "\n".join(_line(*line.split(" ", 1)) for line in _NEXT.split(command))
 
 
 def _line(program: str, words: str) -> str:

@@ -69,3 +69,11 @@ def test_a_stranger_is_not_told_where_things_are(world: World, as_: As) -> None:
     page = as_("stranger").get("/login").text
     assert str(world.folder) not in page
     assert PROJECT_DIR not in page
+
+
+def test_a_name_with_a_line_end_in_it_stays_one_word(world: World) -> None:
+    with world.app.app_context():
+        shown = on_server("flask backup restore 1 --to-database 'a\nb'\nflask backup points")
+    lines = shown.split("\ncd ")
+    assert len(lines) == 2
+    assert shlex.split(lines[0])[-1] == "a\nb"
