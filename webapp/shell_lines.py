@@ -12,7 +12,6 @@ from flask import Flask
 from core import app_state
 from core.settings import PROJECT_DIR
 
-
 # Not any line end: a name in quotes may hold one.
 _NEXT = re.compile(r"\n(?=(?:flask|python) )")
 

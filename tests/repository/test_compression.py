@@ -202,3 +202,13 @@ def test_the_mode_for_rows_makes_frames_like_any_other_and_smaller_ones_of_numbe
     assert usual is not None
     assert decompress_blob(frame, len(content)) == content
     assert len(frame) < 0.97 * len(usual)
+
+
+def test_rows_that_are_nearly_alike_are_made_smaller_still() -> None:
+    rows = "".join(f"{number}\t{number % 70}\t0\t{' ' * 84}\n" for number in range(30_000)).encode()
+    frame, usual = compress_blob(rows, "rows"), compress_blob(rows, "auto")
+    assert frame is not None
+    assert usual is not None
+    assert decompress_blob(frame, len(rows)) == rows
+    assert len(frame) < 0.98 * len(usual)
+    assert zstandard.get_frame_parameters(frame).window_size <= MAX_WINDOW_BYTES
