@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from core import alerts, app_state, config_ids, config_source, destinations, fire_times, input_sentences
 from core.config_ids import Metadata
@@ -23,7 +23,7 @@ from core.db import db, utc_now, write
 from core.destinations import DestinationInput
 from core.errors import Invalid, NotFound, Refused
 from core.host_source import HostPreview
-from core.models import Config, Job
+from core.models import Config, Destination, Job, RepositoryRecord
 from core.models.job import PENDING
 from core.retention_rules import RetentionRule as RetentionRule
 from core.retention_rules import blank_is_none
@@ -216,7 +216,14 @@ def get(config_id: str, *, deleted: bool = False) -> Config:
 def list_all(*, deleted: bool = False) -> Sequence[Config]:
     """Return the configs by name; `deleted`: those that were deleted instead."""
     which = Config.deleted_at.is_not(None) if deleted else Config.deleted_at.is_(None)
-    return db.session.scalars(select(Config).where(which).order_by(func.lower(Config.name))).all()
+    storages = selectinload(Config.destinations).selectinload(Destination.repository)
+    query = select(Config).where(which).options(storages.joinedload(RepositoryRecord.storage))
+    return db.session.scalars(query.order_by(func.lower(Config.name))).all()
+
+
+def types_in_use() -> set[str]:
+    """Return the types of the configs there are."""
+    return set(db.session.scalars(select(Config.type).where(Config.deleted_at.is_(None)).distinct()))
 
 
 def to_input(config: Config) -> ConfigInput:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -19,8 +19,13 @@ class RunTimes:
 
     cron: str
     zone: str
-    windows: Sequence[Window] = ()
+    windows: tuple[Window, ...] = ()
     offset: timedelta = timedelta(0)
+
+
+# The newest run of a schedule and the one after it: pages ask for hundreds of them each few seconds.
+_LAST: dict[RunTimes, tuple[datetime, datetime]] = {}
+_MOST_LAST = 10_000
 
 
 def of(config: Config) -> RunTimes:
@@ -30,7 +35,7 @@ def of(config: Config) -> RunTimes:
 
 def given(cron: str, zone: str, fields: timing.TimingFields, config_id: str) -> RunTimes:
     """Return the run times that an input means."""
-    windows = [quiet_hours.parse(line) for line in fields.blackouts]
+    windows = tuple(quiet_hours.parse(line) for line in fields.blackouts)
     return RunTimes(cron, zone, windows, _offset(config_id, fields.spread or 0))
 
 
@@ -52,9 +57,22 @@ def upcoming(times: RunTimes, number: int, after: datetime) -> list[datetime]:
 
 def last(times: RunTimes, now: datetime, *, within: timedelta) -> datetime | None:
     """Return when the newest run should have begun that is not later than `now`."""
+    known = _LAST.get(times)
+    if known is None or not known[0] <= now < known[1]:
+        known = _find_last(times, now, within)
+        if known is None:
+            return None
+        if len(_LAST) >= _MOST_LAST:
+            _LAST.clear()
+        _LAST[times] = known
+    return known[0] if known[0] > now - within else None
+
+
+def _find_last(times: RunTimes, now: datetime, within: timedelta) -> tuple[datetime, datetime] | None:
+    """Return when the newest run should have begun, and the one after it."""
     for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):
         if runs := list(between(times, now - min(window, within), now)):
-            return runs[-1]
+            return runs[-1], next(_from(times, now))
     return None
 
 

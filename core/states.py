@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import select
-
-from core import alerts, app_state, configs, copying, failover, pause, points, run_times, storages, words
+from core import (
+    alerts,
+    app_state,
+    configs,
+    copying,
+    failover,
+    latest,
+    pause,
+    points,
+    run_times,
+    storages,
+    words,
+)
 from core.config_facts import CELLS
 from core.config_facts import Day as Day
 from core.config_facts import Facts as Facts
 from core.config_facts import facts as facts
+from core.config_facts import facts_of as facts_of
 from core.config_facts import strip as strip
+from core.config_facts import strips as strips
 from core.db import db, utc_now
-from core.models import Config, Job, Point, ScheduledRun, Storage
-from core.models.job import PENDING
+from core.latest import Latest
+from core.models import Config, Job, Point, Storage
 
 Word = Literal["Paused", "Running", "Failing", "Late", "Degraded", "New", "Protected"]
 
@@ -26,7 +38,6 @@ GRACE = timedelta(hours=1)
 # A backup queued for longer is not "about to start": perhaps nobody works.
 ABOUT_TO_START = timedelta(minutes=2)
 _LOOK_BACK = timedelta(days=40)
-_GOOD = ("completed", "warning")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +78,25 @@ class Verdict:
 
 def state(config: Config, now: datetime | None = None) -> State:
     """Return the state of a config: the first that holds."""
+    return states([config], now)[config.id]
+
+
+def states(shown: Sequence[Config], now: datetime | None = None) -> dict[str, State]:
+    """Return the state of each config, by its id."""
     now = now or utc_now()
+    known, held = latest.of(shown, now), pause.active(now)
+    return {config.id: _state(config, known[config.id], now, held) for config in shown}
+
+
+def _state(config: Config, known: Latest, now: datetime, held: pause.Pause | None) -> State:
     if not config.enabled:
         return State("Paused", "Its schedule is switched off; it runs only when started by hand.")
-    if config.cron and (held := pause.active(now)) is not None:
+    if config.cron and held is not None:
         return State("Paused", f"All schedules are paused {held.words(config.timezone)}.")
     for look in (_running, _failing, _late, _degraded):
-        if (found := look(config, now)) is not None:
+        if (found := look(config, known, now)) is not None:
             return found
-    point = points.latest(config.id)
+    point = known.point
     if point is None:
         return State("New", "There is no good point yet.")
     return State("Protected", _completeness(point), point.job_id)
@@ -88,24 +109,33 @@ def verdict(now: datetime | None = None, *, shown: Sequence[tuple[Config, State]
     """
     now = now or utc_now()
     if shown is None:
-        shown = [(config, state(config, now)) for config in configs.list_all()]
+        every = configs.list_all()
+        found = states(every, now)
+        shown = [(config, found[config.id]) for config in every]
+    newest = latest.good_points([config.id for config, _ in shown], now)
+    last = max((point.taken_at for point in newest.values()), default=None)
     reasons = [*_storage_reasons(), *_config_reasons(shown), *_alert_reasons(shown)]
-    newest = [point.taken_at for config, _ in shown if (point := points.latest(config.id)) is not None]
-    last = max(newest, default=None)
     if reasons:
         return Verdict("attention", _attention(shown, reasons), reasons, last)
+    return _calm_verdict(shown, newest, last, now)
+
+
+def _calm_verdict(
+    shown: Sequence[tuple[Config, State]], newest: Mapping[str, Point], last: datetime | None, now: datetime
+) -> Verdict:
+    """Return the verdict where nothing needs a person."""
     if not shown:
         return Verdict("waiting", "Nothing is backed up yet.", [], last)
     if (held := pause.active(now)) is not None:
         until = held.words(app_state.settings().timezone)
         return Verdict("waiting", f"Nothing is backed up by itself: all is paused {until}.", [], last)
-    incomplete, left_out = _left_out(shown)
+    incomplete, left_out = _left_out(shown, newest)
     degraded = [
         Reason(f"{config.name}: {found.reason}", config_id=config.id, job_id=found.job_id)
         for config, found in shown
         if found.word == "Degraded"
     ]
-    open_ends = [config.name for config, found in shown if not _is_protected(config, found)]
+    open_ends = [config.name for config, found in shown if not _is_protected(config, found, newest)]
     if open_ends:
         return Verdict("waiting", _not_yet(open_ends, len(shown)), incomplete, last)
     if degraded:
@@ -121,14 +151,13 @@ def _completeness(point: Point) -> str:
     if not point.warnings:
         return "The last backup is complete."
     job = db.session.get(Job, point.job_id) if point.job_id else None
-    if job is None or job.status not in _GOOD:
+    if job is None or job.status not in latest.GOOD:
         return "The last point is of a job that was killed: what it could not read is not known."
     return f"The last backup left out {words.count(point.warnings, 'thing')}."
 
 
-def _running(config: Config, now: datetime) -> State | None:
-    query = select(Job).where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(PENDING))
-    job = db.session.scalar(query.order_by(Job.id.desc()).limit(1))
+def _running(config: Config, known: Latest, now: datetime) -> State | None:
+    job = known.pending
     if job is None:
         return None
     if job.status == "running":
@@ -138,38 +167,35 @@ def _running(config: Config, now: datetime) -> State | None:
     return None  # it waits: what is true without it is said
 
 
-def _failing(config: Config, now: datetime) -> State | None:
+def _failing(config: Config, known: Latest, now: datetime) -> State | None:
     storage = _storage_of(config)
     if storage.unreachable_since is not None and not _can_go_elsewhere(config):
         return State("Failing", _unreachable(f"Its storage {storage.name}", storage))
-    point = points.latest(config.id)
-    job = _last_ended(config)
+    point, job, run = known.point, known.ended, known.noted
     if job is not None and CELLS[job.status] == "failed":
         return State("Failing", job.summary or f"The last backup {job.status}.", job.id)
-    missed = _last_missed(config, now)
-    if missed is not None and not (job and job.ended_at and job.ended_at >= missed.due_at):
-        return State("Failing", f"A run was missed: {missed.missed_reason}")
-    if job is not None and point is None:
+    if run is not None and run.job_id is None and not (job and job.ended_at and job.ended_at >= run.due_at):
+        return State("Failing", f"A run was missed: {run.missed_reason}")
+    if job is None:
+        return None
+    if point is None:
         return State("Failing", "Backups ended well, but none of their points is left.", job.id)
-    if job is not None and (gone := points.why_gone(job.id)):
+    if point.job_id != job.id and (gone := points.why_gone(job.id)):
         return State("Failing", f"The point of the last backup {gone}.", job.id)
     return None
 
 
-def _late(config: Config, now: datetime) -> State | None:
+def _late(config: Config, known: Latest, now: datetime) -> State | None:
     """Look for a due time, older than the grace, since which no backup has ended well."""
     due_at = run_times.last(run_times.of(config), now - GRACE, within=_LOOK_BACK)
     if due_at is None or due_at <= (config.scheduled_since or now):
         return None
-    backups = select(Job).where(Job.config_id == config.id, Job.kind == "backup")
-    good = backups.where(Job.status.in_(_GOOD), Job.ended_at >= due_at)
-    if db.session.scalar(good.limit(1)) is not None:
+    good, waiting, run = known.good, known.pending, known.noted
+    if good is not None and good.ended_at is not None and good.ended_at >= due_at:
         return None
-    waiting = db.session.scalar(backups.where(Job.status == "queued").limit(1))
     if waiting is not None:
         return State("Late", waiting.waiting_reason or "Its backup waits in the queue.", waiting.id)
-    noted = select(ScheduledRun.id).where(ScheduledRun.config_id == config.id, ScheduledRun.due_at >= due_at)
-    if db.session.scalar(noted.limit(1)) is None:
+    if run is None or run.due_at < due_at:
         return State("Late", "Its run was due and nothing has started it: is the worker running?")
     return State("Late", "No backup has ended well since its last run was due.")
 
@@ -180,7 +206,7 @@ def _can_go_elsewhere(config: Config) -> bool:
     return any(record.storage.unreachable_since is None for record in records)
 
 
-def _degraded(config: Config, now: datetime) -> State | None:
+def _degraded(config: Config, known: Latest, now: datetime) -> State | None:
     """Look for a destination that is down, or lacks what should have been copied there by now."""
     if len(config.destinations) < 2:
         return None
@@ -191,18 +217,6 @@ def _degraded(config: Config, now: datetime) -> State | None:
         return None  # by counting alone: this is asked for all the time
     late = next((gap for gap in copying.gaps(config, now) if gap.late), None)
     return State("Degraded", late.text, late.job.id if late.job else None) if late else None
-
-
-def _last_ended(config: Config) -> Job | None:
-    query = select(Job).where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(CELLS))
-    return db.session.scalar(query.order_by(Job.ended_at.desc(), Job.id.desc()).limit(1))
-
-
-def _last_missed(config: Config, now: datetime) -> ScheduledRun | None:
-    """Return the newest run that was noted, if it was missed."""
-    query = select(ScheduledRun).where(ScheduledRun.config_id == config.id, ScheduledRun.due_at <= now)
-    run = db.session.scalar(query.order_by(ScheduledRun.due_at.desc()).limit(1))
-    return run if run is not None and run.job_id is None else None
 
 
 def _storage_reasons() -> list[Reason]:
@@ -236,11 +250,11 @@ def _alert_reasons(shown: Sequence[tuple[Config, State]]) -> list[Reason]:
     ]
 
 
-def _left_out(shown: Sequence[tuple[Config, State]]) -> tuple[list[Reason], int]:
+def _left_out(shown: Sequence[tuple[Config, State]], newest: Mapping[str, Point]) -> tuple[list[Reason], int]:
     """Name each config whose last good point lacks something; return how many things that are in all."""
     reasons, total = [], 0
     for config, _ in shown:
-        point = points.latest(config.id)
+        point = newest.get(config.id)
         if point is not None and point.warnings:
             text = f"{config.name}: the last backup left out {words.count(point.warnings, 'thing')}."
             reasons.append(Reason(text, config_id=config.id, job_id=point.job_id))
@@ -265,9 +279,9 @@ def _not_yet(names: Sequence[str], total: int) -> str:
     return f"{total - len(names)} of {total} configs are protected."
 
 
-def _is_protected(config: Config, found: State) -> bool:
+def _is_protected(config: Config, found: State, newest: Mapping[str, Point]) -> bool:
     if found.word in ("Running", "Degraded"):
-        return points.latest(config.id) is not None
+        return config.id in newest
     return found.word == "Protected"
 
 

@@ -1,9 +1,8 @@
-"""What the pages of configs and the Overview show, gathered from core."""
+"""What the pages of one config show, gathered from core."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from flask import render_template, request
@@ -17,77 +16,21 @@ from core import (
     host_source,
     hosts,
     jobs,
-    nodes,
     points,
-    recovery,
     retention,
     states,
     trash_contents,
 )
 from core.errors import Invalid
-from core.models import Alert, Config, Destination, Point
+from core.models import Config, Destination, Point
 from core.source_database import DatabasePreview
 from core.source_files import FilesSource
-from webapp import config_form, config_words, folders, formats, progress, timeline
+from webapp import config_cards, config_form, config_words, folders, formats, progress, timeline
 from webapp.forms import Form
 
 POINTS_AT_ONCE = 20
 
 list_folders = folders.list_folders
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A config in short."""
-
-    config: Config
-    state: states.State
-    facts: states.Facts
-    strip: Sequence[states.Day]
-
-
-@dataclass(frozen=True, slots=True)
-class Board:
-    """The Overview: verdict, open alerts, cards. `active`: something runs, so it will change soon."""
-
-    verdict: states.Verdict
-    alerts: Sequence[Alert]
-    cards: list[Card]
-    active: bool
-    key_unconfirmed: bool
-    worker_lives: bool
-
-
-def board() -> Board:
-    """Return the Overview's facts."""
-    shown = cards()
-    verdict = states.verdict(shown=[(card.config, card.state) for card in shown])
-    return Board(
-        verdict,
-        [alert for alert in alerts.list_open() if not _is_said(alert, verdict)],
-        shown,
-        any(card.state.word == "Running" for card in shown),
-        not recovery.confirmed(),
-        nodes.worker_lives(),
-    )
-
-
-def _is_said(alert: Alert, verdict: states.Verdict) -> bool:
-    """Tell whether the verdict's reasons name this trouble already."""
-    if alert.kind not in ("failure", "missed", "interrupted", "unreachable"):
-        return False
-    about = {(reason.config_id, reason.storage_id) for reason in verdict.reasons}
-    return (alert.config_id, None) in about or (None, alert.storage_id) in about
-
-
-def cards() -> list[Card]:
-    """Return all configs in short, by name."""
-    return [card_of(config) for config in configs.list_all()]
-
-
-def card_of(config: Config) -> Card:
-    """Return one config in short."""
-    return Card(config, states.state(config), states.facts(config), states.strip(config))
 
 
 def all_names() -> list[Config]:
@@ -106,7 +49,7 @@ def show_page(config: Config) -> ResponseReturnValue:
     pending = jobs.pending_of(config.id)
     return render_template(
         "configs/show.html",
-        card=card_of(config),
+        card=config_cards.card_of(config),
         job=pending,
         live=progress.of(pending) if pending else None,
         alerts=alerts.list_open(config_id=config.id),

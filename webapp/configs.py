@@ -14,6 +14,7 @@ from jobs import tasks
 from webapp import (
     access,
     answers,
+    config_cards,
     config_form,
     config_pages,
     config_words,
@@ -22,6 +23,7 @@ from webapp import (
     forms,
     progress,
 )
+from webapp.config_cards import Chosen
 
 blueprint = Blueprint("configs", __name__, url_prefix="/configs")
 
@@ -29,9 +31,16 @@ blueprint = Blueprint("configs", __name__, url_prefix="/configs")
 @blueprint.get("")
 @access.allow("viewer")
 def index() -> ResponseReturnValue:
-    """List the configs."""
+    """List the configs: by name, state and type, a page at a time."""
+    chosen = Chosen(*(request.args.get(each, "") for each in ("name", "state", "type")))
+    page, by_state = config_cards.page_of(chosen, request.args.get("page", 1, type=int))
     return render_template(
-        "configs/index.html", cards=config_pages.cards(), deleted=configs.list_all(deleted=True)
+        "configs/index.html",
+        page=page,
+        chosen=chosen,
+        by_state=by_state,
+        here=configs.types_in_use(),
+        deleted=configs.list_all(deleted=True),
     )
 
 
@@ -70,14 +79,14 @@ def head(config_id: str) -> ResponseReturnValue:
     """Return the first line of a config's page."""
     config = configs.get(config_id, deleted=True)
     formats.use_zone_of(config)
-    return answers.fragment("configs/_head.html", card=config_pages.card_of(config))
+    return answers.fragment("configs/_head.html", card=config_cards.card_of(config))
 
 
 @blueprint.get("/<config_id>/facts")
 @access.allow("viewer")
 def facts(config_id: str) -> ResponseReturnValue:
     """Return what a config does, and how it went."""
-    card = config_pages.card_of(configs.get(config_id, deleted=True))
+    card = config_cards.card_of(configs.get(config_id, deleted=True))
     formats.use_zone_of(card.config)
     return answers.fragment("configs/_facts.html", card=card, kept=config_words.kept_by(card.config))
 

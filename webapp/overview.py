@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 
-from webapp import access, answers, config_pages
+from webapp import access, answers, config_cards
 
 blueprint = Blueprint("overview", __name__)
 
@@ -14,14 +14,14 @@ blueprint = Blueprint("overview", __name__)
 @access.allow("viewer")
 def index() -> ResponseReturnValue:
     """Answer first, then explain, then offer."""
-    return render_template("overview/index.html", board=config_pages.board())
+    return render_template("overview/index.html", board=config_cards.board())
 
 
 @blueprint.get("/overview/board")
 @access.allow("viewer")
 def board() -> ResponseReturnValue:
     """Return verdict and cards; they poll themselves only while something runs."""
-    return answers.fragment("overview/_board.html", board=config_pages.board())
+    return answers.fragment("overview/_board.html", board=config_cards.board())
 
 
 @blueprint.get("/overview/rail")

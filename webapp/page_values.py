@@ -16,8 +16,8 @@ from core import alerts, cron_words, jobs, objectives, points, restores, storage
 from core.models import Config, Job, Point
 from core.retention_rules import TIERS
 from webapp import (
+    config_cards,
     config_form,
-    config_pages,
     config_words,
     destination_form,
     sessions,
@@ -122,7 +122,7 @@ def _point_look(point: Point) -> wording.Look:
     return wording.Look("bad", "circle-x", "Gone")
 
 
-def _config_sentence(card: config_pages.Card) -> str:
+def _config_sentence(card: config_cards.Card) -> str:
     """Return the first line of a config's page."""
     name = card.config.name
     if card.config.deleted_at is not None:
