@@ -45,7 +45,8 @@ def list_page(
 
 def has_no_config() -> ColumnElement[bool]:
     """Return the condition that no config looks after a point: it never had one, or that was deleted."""
-    return or_(Point.config_id.is_(None), Point.config.has(Config.deleted_at.is_not(None)))
+    deleted = select(Config.id).where(Config.deleted_at.is_not(None))  # both sides by the index of config_id
+    return or_(Point.config_id.is_(None), Point.config_id.in_(deleted))
 
 
 def get(point_id: int) -> Point:

@@ -190,8 +190,8 @@ def _late(config: Config, known: Latest, now: datetime) -> State | None:
     due_at = run_times.last(run_times.of(config), now - GRACE, within=_LOOK_BACK)
     if due_at is None or due_at <= (config.scheduled_since or now):
         return None
-    good, waiting, run = known.good, known.pending, known.noted
-    if good is not None and good.ended_at is not None and good.ended_at >= due_at:
+    waiting, run = known.pending, known.noted
+    if known.good_at is not None and known.good_at >= due_at:
         return None
     if waiting is not None:
         return State("Late", waiting.waiting_reason or "Its backup waits in the queue.", waiting.id)

@@ -6,10 +6,11 @@ import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, Date, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from core import alerts, providers, storages, words
 from core.db import db, utc_now, write
@@ -172,11 +173,8 @@ def over_time(storage: Storage, days: int = 90) -> list[DayUsage]:
     today = utc_now().date()
     first = today - timedelta(days=days - 1)
     listed = {sample.day: sample.used_bytes for sample in _samples(storage.id, first)}
-    added = _added_by_day(storage.id)
-    shown, sums = [], dict[str, int]()
-    for day in sorted(added):
-        if day < first:
-            _add(sums, added[day])
+    sums, added = _added_before(storage.id, first), _added_by_day(storage.id, first)
+    shown = []
     for number in range(days):
         day = first + timedelta(days=number)
         _add(sums, added.get(day, {}))
@@ -189,17 +187,29 @@ def _add(sums: dict[str, int], more: dict[str, int]) -> None:
         sums[config_id] = sums.get(config_id, 0) + size
 
 
-def _added_by_day(storage_id: str) -> dict[date, dict[str, int]]:
-    query = (
-        select(Copy.created_at, Point.config_id, Copy.bytes_added)
-        .join(Point)
-        .join(RepositoryRecord, Copy.repository_id == RepositoryRecord.id)
-        .where(RepositoryRecord.storage_id == storage_id)
-    )
+def _added_before(storage_id: str, first: date) -> dict[str, int]:
+    query = _added(storage_id, Point.config_id).where(Copy.created_at < _midnight(first))
+    return {config_id or "": int(size) for config_id, size in db.session.execute(query)}
+
+
+def _added_by_day(storage_id: str, first: date) -> dict[date, dict[str, int]]:
+    day = func.date(Copy.created_at, type_=Date())
+    query = _added(storage_id, day, Point.config_id).where(Copy.created_at >= _midnight(first))
     found: dict[date, dict[str, int]] = {}
     for at, config_id, size in db.session.execute(query):
-        _add(found.setdefault(at.date(), {}), {config_id or "": size})
+        found.setdefault(at, {})[config_id or ""] = int(size)
     return found
+
+
+def _added(storage_id: str, *by: ColumnElement[Any] | InstrumentedAttribute[Any]) -> Select[Any]:
+    """Return the query of how many bytes copies on a storage added, by these."""
+    repositories = select(RepositoryRecord.id).where(RepositoryRecord.storage_id == storage_id)
+    query = select(*by, func.sum(Copy.bytes_added)).join(Point, Copy.point_id == Point.id)
+    return query.where(Copy.repository_id.in_(repositories)).group_by(*by)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
 def _note(storage_id: str, used_bytes: int) -> None:

@@ -33,14 +33,9 @@ POINTS_AT_ONCE = 20
 list_folders = folders.list_folders
 
 
-def all_names() -> list[Config]:
-    """Return all configs to choose from in a filter, the deleted ones last: their points and jobs stay."""
-    return [*configs.list_all(), *configs.list_all(deleted=True)]
-
-
 def is_deleted(config_id: str) -> bool:
     """Tell whether this is the id of a config that was deleted."""
-    return any(config.id == config_id for config in configs.list_all(deleted=True))
+    return any(config.id == config_id for config in configs.names() if config.deleted_at)
 
 
 def show_page(config: Config) -> ResponseReturnValue:

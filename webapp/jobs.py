@@ -11,9 +11,9 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from core import jobs, restores
+from core import configs, jobs, restores
 from core.models import Job
-from webapp import access, answers, config_pages, formats, job_words, progress
+from webapp import access, answers, formats, job_words, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -30,7 +30,7 @@ def index() -> ResponseReturnValue:
         "jobs/index.html",
         page=found,
         chosen=chosen,
-        configs=config_pages.all_names(),
+        configs=configs.names(),
         kinds=KINDS,
         running=jobs.count_running(),
     )

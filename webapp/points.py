@@ -10,7 +10,7 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import browse, point_removal, points, tokens
+from core import browse, configs, point_removal, points, tokens
 from core.models import Point
 from webapp import access, answers, config_pages, downloads, formats, removals
 
@@ -43,7 +43,7 @@ def index() -> ResponseReturnValue:
         "points/index.html",
         page=points.list_page(config_id=None if lost else chosen, page=page, of_no_config=lost),
         chosen=chosen,
-        configs=config_pages.all_names(),
+        configs=configs.names(),
         no_config=len(no_config),
         removable=lost or config_pages.is_deleted(chosen),
     )

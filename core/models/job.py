@@ -37,13 +37,16 @@ class Job(Base):
     """
 
     __tablename__ = "jobs"
-    __table_args__ = (Index("ix_jobs_status_kind", "status", "kind"),)
+    __table_args__ = (
+        Index("ix_jobs_status_kind", "status", "kind"),
+        Index("ix_jobs_config_kind_ended", "config_id", "kind", "ended_at"),
+    )
 
     id: Mapped[RowId]
     kind: Mapped[Word]
     status: Mapped[Word] = mapped_column(default="queued")
     trigger: Mapped[Word]  # schedule, retry, manual, command
-    config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"), index=True)
+    config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"))
     repository_id: Mapped[str | None] = mapped_column(String(16), index=True)
     host_id: Mapped[str | None] = mapped_column(String(16), index=True)
     parameters: Mapped[Document]

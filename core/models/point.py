@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base
 from core.models.columns import Bytes, Created, Document, HexId, LongText, Moment, Name, RowId
 from core.models.config import Config
 from core.models.storage import RepositoryRecord
+
+_THERE = text("forgotten_at IS NULL AND lost_at IS NULL")
+_LIVE = text(f"{_THERE} AND trashed_at IS NULL AND damaged_at IS NULL")
 
 
 class Point(Base):
@@ -17,7 +20,10 @@ class Point(Base):
     Pinned: no rule removes it, until the pin is taken away; see core.pins."""
 
     __tablename__ = "points"
-    __table_args__ = (Index("ix_points_config_taken", "config_id", "taken_at"),)
+    __table_args__ = (
+        Index("ix_points_config_taken", "config_id", "taken_at"),
+        Index("ix_points_taken_at", "taken_at"),
+    )
 
     id: Mapped[RowId]
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"))
@@ -48,7 +54,12 @@ class Copy(Base):
     `bytes_added`: what it added to its repository, after deduplication and compression."""
 
     __tablename__ = "copies"
-    __table_args__ = (UniqueConstraint("repository_id", "snapshot_id"),)
+    # Most copies of an old install are forgotten: pages ask for those that are not.
+    __table_args__ = (
+        UniqueConstraint("repository_id", "snapshot_id"),
+        Index("ix_copies_there", "point_id", sqlite_where=_THERE, postgresql_where=_THERE),
+        Index("ix_copies_live", "repository_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+    )
 
     id: Mapped[RowId]
     point_id: Mapped[int] = mapped_column(ForeignKey("points.id"), index=True)
