@@ -7,7 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from core import configs, trash_contents
 from core.errors import HoldfastError
-from webapp import access, answers, config_pages, formats, forms
+from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("trash", __name__, url_prefix="/trash")
 
@@ -21,7 +21,7 @@ def index() -> ResponseReturnValue:
         formats.use_zone_of(configs.get(chosen, deleted=True))
     page = trash_contents.contents(chosen, page=request.args.get("page", 1, type=int))
     return render_template(
-        "trash/index.html", page=page, chosen=chosen, configs=config_pages.all_names(),
+        "trash/index.html", page=page, chosen=chosen, configs=configs.names(),
         goes_at=trash_contents.goes_at,
     )  # fmt: skip
 
