@@ -30,6 +30,11 @@ class TempNames:
         return self._start + b"%d" % next(self._count)
 
 
+def is_temp_name(name: bytes) -> bool:
+    """Tell whether a name is one that a restore gives to what is on its way."""
+    return _LEFTOVER.match(name) is not None
+
+
 def claim(fd: int) -> None:
     """Mark an open temporary file as belonging to a living process, by a lock that ends with it.
 

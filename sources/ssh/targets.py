@@ -1,0 +1,33 @@
+"""Which way a restore to a host goes, by what the host can."""
+
+from __future__ import annotations
+
+from repository.entries import SourceUnavailable, TargetError
+from sources.ssh.host import SshHost, SshHostSettings
+from sources.ssh.in_place import SshInPlaceTarget
+from sources.ssh.probe import probe
+from sources.ssh.sftp_target import SftpTarget
+from sources.ssh.target import SshTarget
+from ssh.errors import SshError
+
+
+def open_target(
+    settings: SshHostSettings, root: str, *, in_place: bool = False
+) -> SshTarget | SshInPlaceTarget | SftpTarget:
+    """Return a target for a new folder, or, `in_place`, for one that is in use. Close it. Raises TargetError.
+
+    GNU's tools restore everything, and nothing shows before all of it has arrived; else it goes over SFTP,
+    file by file, and what SFTP cannot set is told.
+    """
+    host = SshHost(settings)
+    try:
+        known = probe(host)
+    except (SshError, SourceUnavailable) as error:
+        raise TargetError(str(error)) from error
+    finally:
+        host.close()
+    if not (known.gnu_tar and known.gnu_find):
+        if settings.sudo:
+            raise TargetError(f"{host.name} has no GNU tar and find, and sudo cannot be had over SFTP")
+        return SftpTarget(settings, root)
+    return SshInPlaceTarget(settings, root) if in_place else SshTarget(settings, root)
