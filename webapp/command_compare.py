@@ -13,7 +13,9 @@ from core import config_compare, config_documents, points
 from core.config_compare import Comparison, Difference
 from core.models import Point
 from core.tokens import printable
+from webapp.command_group import Command
 
+_DIFFERS = 3
 _WORDS = {
     "changed": "changed",
     "gone": "not there now",
@@ -25,13 +27,13 @@ _REVEAL = click.option("--reveal", is_flag=True, help="Show what looks like a se
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 
 
-@click.command("compare")
+@click.command("compare", cls=Command)
 @click.argument("point")
 @click.argument("path", required=False)
 @_REVEAL
 @_JSON
 def compare(point: str, path: str | None, reveal: bool, as_json: bool) -> None:
-    """Say which files of POINT differ from this machine's, or how one at PATH does; 1: something differs."""
+    """Say which files of POINT differ from this machine's, or how one at PATH does; 3: something differs."""
     found = points.find(point)
     wanted = os.fsencode(os.path.normpath("/" + (path or "").lstrip("/")))
     if path and config_compare.is_file(found, wanted):
@@ -42,10 +44,10 @@ def compare(point: str, path: str | None, reveal: bool, as_json: bool) -> None:
         click.echo(json.dumps(_document(result), indent=2))
     else:
         _list(result)
-    sys.exit(1 if result.differences or result.not_looked_at else 0)
+    sys.exit(_DIFFERS if result.differences or result.not_looked_at else 0)
 
 
-@click.command("environment")
+@click.command("environment", cls=Command)
 @click.argument("point")
 @_REVEAL
 def environment(point: str, reveal: bool) -> None:
@@ -76,7 +78,7 @@ def _diff(found: Point, path: bytes, *, reveal: bool, as_json: bool) -> None:
             click.echo("There is more than is shown here.", err=True)
         if diff.hidden:
             click.echo("What looks like a secret is masked: --reveal shows it.", err=True)
-    sys.exit(1 if diff.lines else 0)
+    sys.exit(_DIFFERS if diff.lines else 0)
 
 
 def _list(result: Comparison) -> None:
