@@ -8,9 +8,10 @@ from typing import Any, TextIO
 import click
 from pydantic_core import to_jsonable_python
 
-from core import configs, job_deletion, states
+from core import config_source, configs, job_deletion, states
 from core.errors import HoldfastError, Invalid, NotFound
 from core.models import Config
+from webapp import folders
 from webapp.api import config_input, names
 from webapp.api.config_shape import config as shape_of
 from webapp.command_group import Group, prepare
@@ -55,6 +56,8 @@ def put(file: TextIO) -> None:
             click.echo(f"{names.to_camel(field)}: {reason}", err=True)
         raise HoldfastError("Nothing was changed.") from error
     click.echo(f"{verb} {made.name}.", err=True)
+    if config_source.is_of_this_machine(made) and (trouble := folders.missing(made.source["paths"])):
+        click.echo(f"Warning: {trouble}", err=True)
     click.echo(made.id)
 
 

@@ -121,6 +121,19 @@ def preview_of(form: Form) -> object:
     return configs.preview(data, config_id=form.value("config_id") or None)
 
 
+def require_present(form: Form, data: configs.ConfigInput, before: Config | None = None) -> None:
+    """Raise Invalid (`missing`) for folders of this machine that are not there, unless a person said so.
+
+    Those that `before`, the config as it is, names already were confirmed when it was made.
+    """
+    source = data.source
+    if form.value("missing_is_meant") or not isinstance(source, FilesSource) or source.host_id:
+        return
+    known = before.source.get("paths", []) if before is not None else []
+    if trouble := folders.missing([path for path in source.paths if path not in known]):
+        raise Invalid({"missing": trouble})
+
+
 def trouble_with(config: Config) -> str:
     """Say in a sentence what would keep a backup of a config from working now; empty if nothing is known."""
     source = config_source.as_stored(config)

@@ -58,7 +58,9 @@ def create() -> ResponseReturnValue:
     """Make a config, and back it up at once if asked."""
     form = forms.sent()
     try:
-        config = configs.create(config_form.to_input(form))
+        data = config_form.to_input(form)
+        config_pages.require_present(form, data)
+        config = configs.create(data)
     except HoldfastError as error:
         return config_pages.form_page(form.refuse(error), status=422)
     if form.value("then") == "back-up":
@@ -136,7 +138,9 @@ def update(config_id: str) -> ResponseReturnValue:
     """Change a config."""
     form, config = forms.sent(), configs.get(config_id)
     try:
-        config = configs.update(config_id, config_form.to_input(form, enabled=config.enabled))
+        data = config_form.to_input(form, enabled=config.enabled)
+        config_pages.require_present(form, data, config)
+        config = configs.update(config_id, data)
     except HoldfastError as error:
         return config_pages.form_page(form.refuse(error), config, status=422)
     return _saved(config, f"The changes are saved.{_fill(config)}")

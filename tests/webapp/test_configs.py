@@ -218,9 +218,22 @@ def test_retention_by_hand_says_how_many_go_and_goes(world: World, as_: As) -> N
     assert "Move " not in page
 
 
+@pytest.mark.parametrize("then", ["save", "back-up"])
+def test_a_folder_that_is_not_there_must_be_confirmed(world: World, as_: As, then: str) -> None:
+    browser, away = as_("admin"), world.folder / "not" / "mounted"
+    data = form(world, name=f"Gone {then}", paths=f"{world.tree}\n{away}", then=then)
+    asked = browser.post("/configs", data)
+    assert asked.status_code == 422
+    assert f"{away} does not exist now; a backup would fail." in asked.text
+    assert 'name="missing_is_meant"' in asked.text
+    assert problems_of(asked.text) == []
+    with world.app.app_context():
+        assert f"Gone {then}" not in [config.name for config in configs.list_all()]
+
+
 def test_saving_a_folder_that_is_not_there_is_allowed_and_said(world: World, as_: As) -> None:
     browser, away = as_("admin"), world.folder / "not" / "mounted"
-    data = form(world, name="Away", paths=f"{world.tree}\n{away}", then="save")
+    data = form(world, name="Away", paths=f"{world.tree}\n{away}", then="save", missing_is_meant="yes")
     page = browser.get(browser.post("/configs", data).headers["Location"]).text
     assert f"{away} does not exist now; a backup would fail." in page
     assert "Away is saved." in page
