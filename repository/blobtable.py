@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import NamedTuple
@@ -12,6 +12,7 @@ from typing import NamedTuple
 from repository.crypto import OVERHEAD
 from repository.ids import split_ids
 from repository.idtable import NONE, IdTable
+from repository.packfile import BlobType, PackedBlob
 
 _CROWD = 16
 _CHUNK_ROWS = 1 << 13
@@ -42,6 +43,15 @@ class Columns(NamedTuple):
         """Yield them one by one."""
         places = map(Place, self.packs, self.offsets, self.lengths, self.plains)
         return zip(split_ids(self.ids), places, strict=True)
+
+
+def columns_of(pack: int, blobs: Sequence[PackedBlob]) -> Iterator[tuple[BlobType, Columns]]:
+    """Yield the blobs of one pack in columns, type by type."""
+    for kind in sorted({blob.type for blob in blobs}):
+        _, ids, offsets, lengths, plains = zip(*[blob for blob in blobs if blob.type == kind], strict=True)
+        numbers = array("I", [pack]) * len(ids)
+        columns = (array("I", offsets), array("I", lengths), array("I", [plain or 0 for plain in plains]))
+        yield kind, Columns(b"".join(ids), numbers, *columns)
 
 
 class BlobTable(IdTable):

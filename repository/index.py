@@ -8,7 +8,7 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import chain, repeat
 from typing import NamedTuple
 
-from repository.blobtable import BlobTable, Columns, Place
+from repository.blobtable import BlobTable, Columns, Place, columns_of
 from repository.idtable import IdTable
 from repository.indexfile import IndexColumns
 from repository.packfile import (
@@ -84,11 +84,19 @@ class Index:
 
     def add_pack(self, pack: bytes, blobs: Iterable[PackedBlob]) -> None:
         """Take in the blobs of a stored pack; none of them is pending any more. Twice is harmless."""
+        blobs = list(blobs)
         with self._lock:
-            number = self._number(pack)
-            for kind, blob_id, offset, length, plain in blobs:
-                self._tables[kind].add(blob_id, Place(number, offset, length, plain or 0))
-                self._pending[kind].discard(blob_id)
+            number = self._packs.find(pack)
+            if number:
+                for kind, blob_id, offset, length, plain in blobs:
+                    self._tables[kind].add(blob_id, Place(number, offset, length, plain or 0))
+            else:
+                number = self._packs.append(pack)
+                for kind, columns in columns_of(number, blobs):
+                    self._tables[kind].add_columns(columns)
+            for kind, pending in self._pending.items():
+                if pending:
+                    pending.difference_update([blob.id for blob in blobs if blob.type == kind])
 
     def add_columns(self, listed: IndexColumns) -> None:
         """Take in many packs of an index file, as add_pack does one pack, but several times as fast."""
