@@ -123,7 +123,8 @@ class Repository:
         locations = self.index.lookup(blob_type, blob_id)
         if not locations:
             raise BlobNotFound(f"the {blob_type} blob {blob_id.hex()} is in no index file")
-        cached = self._load_cached(blob_id, locations[0]) if blob_type == "tree" else None
+        is_single = blob_type == "tree" and not self._has_whole(locations[0])
+        cached = self._load_cached(blob_id, locations[0]) if is_single else None
         if cached is not None:
             return cached
         reasons: dict[bytes, str] = {}
@@ -136,11 +137,19 @@ class Repository:
             except (Damaged, ObjectTruncated) as error:
                 reasons[location.pack] = f"pack {location.pack.hex()}: {error}"
             else:
-                if blob_type == "tree" and self.files.cache is not None and location is locations[0]:
-                    self.files.cache.put("trees", blob_id, sealed)
+                if is_single and location is locations[0] and not self._has_whole(location):
+                    self._keep_tree(blob_id, sealed)
                 return plain
         kind = BlobNotFound if all(reason.endswith("is missing") for reason in reasons.values()) else Damaged
         raise kind(f"the {blob_type} blob {blob_id.hex()} cannot be read: {'; '.join(reasons.values())}")
+
+    def _has_whole(self, location: Location) -> bool:
+        """Tell whether the pack of trees at a location is in memory: single trees of it need no cache."""
+        return self._tree_packs is not None and self._tree_packs.holds(location.pack)
+
+    def _keep_tree(self, tree_id: bytes, sealed: bytes) -> None:
+        if self.files.cache is not None:
+            self.files.cache.put("trees", tree_id, sealed)
 
     def _read(self, blob_type: BlobType, location: Location, *, again: bool) -> bytes:
         """Return the sealed bytes at a place; `again`: what was read of it before may have been altered."""

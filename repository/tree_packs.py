@@ -42,6 +42,10 @@ class TreePacks:
             raise ObjectTruncated(f"it has {len(whole)} bytes, wanted up to {end}")
         return whole[location.offset : end]
 
+    def holds(self, pack: bytes) -> bool:
+        """Tell whether a pack is in memory."""
+        return pack in self._kept
+
     def drop(self, pack: bytes) -> None:
         """Forget a pack that turned out to be altered."""
         with self._mutex:

@@ -130,3 +130,16 @@ def test_a_cached_pack_that_is_altered_is_not_believed(stored: MemoryAdapter, tm
     for tree in trees:
         again.load_blob("tree", tree)
     assert far.calls["get"] <= 6, "the cached pack was dropped at once"
+
+
+def test_trees_of_a_whole_pack_are_not_kept_one_by_one(stored: MemoryAdapter, tmp_path: Path) -> None:
+    """Thousands of files take longer to write than to do without."""
+    cache = tmp_path / "cache"
+    far = FarAdapter(stored)
+    repo = Repository.open(far, PASSWORD, cache_folder=str(cache))
+    repo.load_index()
+    used = find_used(repo, [latest(repo).tree], lambda progress: None)
+    assert len(list(used.ids("tree"))) == FOLDERS + 2
+    kept = [path.parts[-3] for path in cache.rglob("*") if path.is_file()]
+    assert kept.count("packs") == 1
+    assert 1 <= kept.count("trees") <= 8, "those read before the whole pack was"
