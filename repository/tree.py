@@ -322,6 +322,7 @@ def _common_node(raw: CommonNode) -> Node:
         raw.device_id,
         raw.size,
         raw.links,
+        linktarget=raw.linktarget,
         content=_decode_content(raw.content),
         subtree=_decode_id(raw.subtree),
     )

@@ -22,6 +22,7 @@ class CommonNode(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     device_id: int = 0
     size: int = 0
     links: int = 0
+    linktarget: str = ""
     content: list[str] | None = None
     subtree: str | None = None
 
