@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from core import host_login, host_test, hosts, words
 from core.models import Host
 from core.outcomes import sentence
+from core.tokens import printable
 from repository.entries import SourceUnavailable
 from ssh.errors import SshError
 
@@ -138,7 +141,8 @@ def _rights(host: Host, seen: Checkup, places: Sequence[str], *, root: bool) -> 
         return Finding("good", "What may be read", f"Nothing {where} is closed to it, five folders down.")
     number = words.count(len(seen.unreadable), "place")
     at_least = "At least " if len(seen.unreadable) >= 20 else ""
-    shown = ", ".join(seen.unreadable[:_SHOWN]) + (" and more" if len(seen.unreadable) > _SHOWN else "")
+    shown = ", ".join(printable(os.fsencode(path)) for path in seen.unreadable[:_SHOWN])
+    shown += " and more" if len(seen.unreadable) > _SHOWN else ""
     why = "even for root" if root else f"for {host.user}, who is not root"
     text = f"{at_least}{number} {where} cannot be read {why}: {shown}. A backup would end with a warning."
     return Finding("bad", "What may be read", text)
@@ -179,7 +183,7 @@ def _set_ups(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]
     if not host.public_key:
         return
     user = _USER if host.user == "root" else host.user
-    line = host_login.authorized_line(host)
+    line, address = host_login.authorized_line(host), _checked(address)
     if address:
         line = line.replace("restrict", f'restrict,from="{address}"', 1)
     make = _user_lines(user, line)
@@ -202,6 +206,14 @@ def _set_ups(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]
         f"{make}\necho {rule} > /etc/sudoers.d/{user}\n"
         f"chmod 440 /etc/sudoers.d/{user} && visudo -cf /etc/sudoers.d/{user}",
     )
+
+
+def _checked(address: str) -> str:
+    """Return what a host says of where we come from, if it is an address: it is pasted into a shell."""
+    try:
+        return str(ipaddress.ip_address(address))
+    except ValueError:
+        return ""
 
 
 def _user_lines(user: str, line: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from core import host_login, host_trouble, hosts
 from core.db import db, utc_now, write
+from core.joblog import storable
 from core.models import Host
 from core.outcomes import sentence
 from repository.entries import SourceUnavailable
@@ -99,8 +100,8 @@ def test(host_id: str) -> Result:
         _log_in(settings, lambda step: steps.passed(words[step]))
         _look(settings, steps, result)
     except (SshError, SourceUnavailable) as error:
-        steps.failed(sentence(str(error)))
-        result.advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
+        steps.failed(storable(sentence(str(error))))
+        result.advice = host_trouble.advice_for(error)
     result.steps = steps.done
     _note(host_id, result)
     return result

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from core import hosts
 from core.db import db
+from core.joblog import storable
 from core.outcomes import sentence
 from repository.entries import SourceUnavailable, TargetError
 from ssh.errors import (
@@ -44,6 +45,10 @@ _ADVICE: tuple[tuple[type[SshError], str], ...] = (
         "See that the host is on and connected, and test it on its page; then run the job again. What was "
         "stored already is not sent a second time.",
     ),
+)
+_IN_GENERAL = (
+    "See that the path exists on the host and its disk is mounted there, or correct the config; the host’s "
+    "page has a test. Then run it again."
 )
 OTHERWISE = "Test the host on its page: it says which step fails."
 
@@ -102,8 +107,10 @@ def _named(host_id: str, name: str, error: SourceUnavailable | TargetError | Ssh
     advice, cause = advice_for(error), ssh_error_behind(error)
     if not advice:
         hosts.note_success(host_id)  # it let us in and answered
-        return type(error)(f"{name}: {error}")
-    hosts.note_trouble(host_id, sentence(str(error)), advice)
+        if isinstance(error, TargetError):
+            return type(error)(f"{name}: {error}")
+        return HostTrouble(f"{name}: {error}", _IN_GENERAL, retryable=False)
+    hosts.note_trouble(host_id, storable(sentence(str(error))), advice)
     kind = HostTargetTrouble if isinstance(error, TargetError) else HostTrouble
     found = kind(f"{name}: {error}", advice, retryable=cause is not None and cause.retryable)
     for note in getattr(error, "__notes__", ()):

@@ -11,7 +11,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from core import api_tokens, audit, configs, jobs, points, storages, tokens, users
+from core import api_tokens, audit, configs, hosts, jobs, points, storages, tokens, users
 from core.audit import Deed, Door, Result
 from core.db import db
 from core.errors import HoldfastError
@@ -25,13 +25,14 @@ READS = frozenset(
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
-     "restores.new"}
+     "restores.new", "restores.look", "hosts.keys", "hosts.examine"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset({"sessions.enter", "sessions.second_factor", "settings.password", "setup.create_admin"})
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
-         "targetPath", "to", "all", "provider", "form", "path", "token_of", "id")  # fmt: skip
+         "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
+         "address", "host_id", "hostId", "host_keys")  # fmt: skip
 _LONGEST = 300
 
 
@@ -116,6 +117,7 @@ def _named(name: str, value: Any) -> str:
 _NAMES: Mapping[str, Any] = {
     "config": lambda value: configs.get(value, deleted=True).name,
     "storage": lambda value: storages.get(value).name,
+    "host": hosts.name_of,
     "user": lambda value: users.get(value).name,
     "token": lambda value: api_tokens.get_any(value).name,
     "job": lambda value: f"{value}{_of(jobs.get(value))}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +26,7 @@ echo ::
 getent group || cat /etc/group
 """
 OWNERS_MARK = b"\n::\n"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}\Z")
 
 NO_ATTRIBUTES = (
     "extended attributes and ACLs of {host} are not kept: it has no getfattr. Install it there (Debian: attr)"
@@ -106,7 +108,7 @@ def _understood(answer: str, host: SshHost) -> Probe:
     limits = [] if "getfattr" in tools else [NO_ATTRIBUTES.format(host=host.name)]
     their_time = int(facts.get("time") or 0)
     return Probe(
-        hostname=facts.get("name") or host.settings.server.host,
+        hostname=_plain_name(facts.get("name", "")) or host.settings.server.host,
         uid=int(facts.get("uid") or -1),
         ahead_ns=(their_time * 10**9 - time.time_ns()) if their_time else 0,
         tools=frozenset(tools),
@@ -114,6 +116,11 @@ def _understood(answer: str, host: SshHost) -> Probe:
         gnu_tar="GNU tar" in facts.get("tar", ""),
         limits=limits,
     )
+
+
+def _plain_name(text: str) -> str:
+    """Return the name that a host gives itself, if it is one: it will stand in snapshots and on pages."""
+    return text if _NAME.match(text) else ""
 
 
 def _require_sudo(host: SshHost) -> None:
