@@ -141,6 +141,7 @@ class RestoreOut(Out):
     point_id: int
     copy_id: int | None
     target_path: str
+    host_id: str | None
     include: list[str]
     conflict: str
     database: str | None
@@ -268,7 +269,8 @@ def restore(row: Restore) -> RestoreOut:
     """Return a restore as it is given."""
     return RestoreOut(
         id=row.id, job=job(row.job), point_id=row.point_id, copy_id=row.copy_id,
-        target_path=row.target_path, include=list(row.include.get("paths", [])), conflict=row.conflict,
+        target_path=row.target_path, host_id=row.host_id, include=list(row.include.get("paths", [])),
+        conflict=row.conflict,
         database=row.database.get("to") if row.database else None, files=row.files, bytes=row.bytes,
         kept=row.kept, renamed=row.renamed, created_at=row.created_at,
     )  # fmt: skip

@@ -32,7 +32,8 @@ class DatabaseWanted(BaseModel):
 
 
 class OfPoint(BaseModel):
-    """What is restored to where. Files go below `targetPath`; `database` restores a dump instead.
+    """What is restored to where. Files go below `targetPath`, on the host `hostId` if one is named: to a new
+    or empty folder there; `database` restores a dump instead.
 
     `paths`: files and folders as they were backed up, `include`: the same by the tokens of a listing; with
     neither, everything. `copyId`: read this copy and no other.
@@ -41,6 +42,7 @@ class OfPoint(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     target_path: str | None = None
+    host_id: str | None = None
     paths: list[str] = Field(default=[], max_length=10_000)
     include: list[str] = Field(default=[], max_length=10_000)
     conflict: restores.Conflict = "keep"
@@ -112,14 +114,20 @@ def _of_files(given: Mapping[str, Any], body: OfPoint) -> Job:
     include = [*body.include, *(_token(path, number) for number, path in enumerate(body.paths))]
     return restores.create(
         restores.validate(
-            {**given, "target_path": body.target_path, "conflict": body.conflict, "include": include}
+            {
+                **given,
+                "target_path": body.target_path,
+                "host_id": body.host_id,
+                "conflict": body.conflict,
+                "include": include,
+            }
         ),
         "api",
     )
 
 
 def _of_database(given: Mapping[str, Any], wanted: DatabaseWanted, body: OfPoint) -> Job:
-    if body.target_path or body.paths or body.include:
+    if body.target_path or body.host_id or body.paths or body.include:
         raise Invalid({"database": "Restore either a database or files, not both at once."})
     try:
         return database_restores.create(database_restores.validate({**given, **wanted.model_dump()}), "api")

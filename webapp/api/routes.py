@@ -5,6 +5,7 @@ from __future__ import annotations
 from webapp.api import alerts as alerts
 from webapp.api import audit as audit
 from webapp.api import configs as configs
+from webapp.api import hosts as hosts
 from webapp.api import jobs as jobs
 from webapp.api import openapi as openapi
 from webapp.api import points as points

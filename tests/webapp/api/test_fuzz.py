@@ -16,7 +16,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from core import providers, storage_setup
+from core import host_confirm, providers, storage_setup
+from core.errors import Unreachable
 from jobs import tasks
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageUnavailable
@@ -57,6 +58,11 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(providers, "make_adapter", make_local)
     monkeypatch.setattr(storage_setup, "check", check_below)
+
+    def show_nothing(*asked: Any) -> Any:
+        raise Unreachable("no host is asked in this test")
+
+    monkeypatch.setattr(host_confirm, "shown_by", show_nothing)
     monkeypatch.setattr(tasks, "enqueue", lambda ids: None)
 
 
