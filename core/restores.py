@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
-from core import host_restoring, hosts, jobs, outcomes, points
+from core import host_restoring, hosts, jobs, outcomes, points, restore_rights
 from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point, Restore
@@ -72,17 +72,21 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
         raise Invalid(_sentences(error)) from error
 
 
-def create(given: RestoreInput, trigger: str = "manual") -> Job:
+def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = False) -> Job:
     """Make a queued restore; the caller enqueues it. Raises NotFound, Invalid by field.
 
-    A place on a host is looked at first.
+    A place on a host is looked at first. `limited`: by somebody who is no admin, see core.restore_rights;
+    raises Refused where that allows nothing.
     """
     point = points.get(given.point_id)
     target, host_name = _target(given, point)
+    if limited:
+        restore_rights.check(target, given.host_id)
     if given.host_id is not None:
         host_restoring.look(given.host_id, target, _needed_bytes(given))
     copy_id = points.best_copy(point, given.copy_id).id
     chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
+    chosen |= {"limited": True} if limited else {}
     with write() as session:
         if session.get(Copy, copy_id) is None:
             raise NotFound(f"Point {given.point_id} is gone.")

@@ -8,7 +8,16 @@ from dataclasses import dataclass, replace
 
 from sqlalchemy.orm import Session
 
-from core import attempts, config_restores, host_limits, host_restoring, host_trouble, restores, words
+from core import (
+    attempts,
+    config_restores,
+    host_limits,
+    host_restoring,
+    host_trouble,
+    restore_rights,
+    restores,
+    words,
+)
 from core.attempts import Attempt
 from core.database_restoring import perform_database_restore
 from core.db import db
@@ -72,6 +81,7 @@ class _Task:
     host_id: str | None
     include: tuple[bytes, ...]
     conflict: Conflict
+    limited: bool  # by somebody who is no admin
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
 
 
@@ -158,6 +168,7 @@ def _task(attempt: Attempt, row: Restore) -> _Task:
         row.host_id,
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
+        _is_limited(attempt),
         None if include else (row.point.files, row.point.bytes),
     )
 
@@ -167,9 +178,15 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if _is_in_place(attempt):
         config_restores.require_safety(attempt, include)
         return "/"
-    if row.host_id is not None:
-        return row.target_path
-    return refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
+    if row.host_id is None:
+        refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
+    if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
+        restore_rights.check(row.target_path, row.host_id)
+    return row.target_path
+
+
+def _is_limited(attempt: Attempt) -> bool:
+    return bool(attempts.current(attempt).parameters.get("limited"))
 
 
 def _is_in_place(attempt: Attempt) -> bool:
@@ -197,7 +214,8 @@ def _restore(
 
 def _opened(task: _Task) -> AbstractContextManager[Target]:
     if task.host_id is None:
-        return closing(LocalTarget(task.target_path))
+        rights = not task.limited
+        return closing(LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights))
     return host_restoring.opened(task.host_id, task.target_path)
 
 

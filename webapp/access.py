@@ -14,7 +14,7 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
-from core import api_tokens, sessions, setup
+from core import api_tokens, restore_rights, sessions, setup
 from core.models import ApiToken, User
 from core.roles import RANKS as RANKS
 from core.roles import reaches
@@ -57,6 +57,11 @@ def may(role: str) -> bool:
     return g.get("user") is not None and reaches(g.user.role, role)
 
 
+def may_restore() -> bool:
+    """Tell whether who asks may restore anything: an admin, or an operator where folders are allowed."""
+    return may("admin") or (may("operator") and bool(restore_rights.folders()))
+
+
 def log_in(response: Response, found: User) -> Response:
     """Begin a login and put its token in the cookie. What the browser had before is dropped."""
     session.clear()
@@ -93,6 +98,7 @@ def register(app: Flask) -> None:
     """Check each request before its view runs; give the templates `may`."""
     app.before_request(_guard)
     app.add_template_global(may)
+    app.add_template_global(may_restore)
 
 
 def _guard() -> ResponseReturnValue | None:

@@ -11,38 +11,18 @@ import click
 from flask.cli import AppGroup
 
 from core import setup
-from core.audit import Result
 from core.errors import HoldfastError
 from webapp import command_notes
-
-_WARNING = 3
-
-
-class Command(click.Command):
-    """A command that is noted in the audit log once it has ended, unless it only shows something."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run it."""
-        result: Result = "failed"
-        try:
-            answer = super().invoke(ctx)
-            result = "done"
-        except (HoldfastError, click.UsageError):
-            result = "refused"
-            raise
-        except (SystemExit, click.exceptions.Exit) as end:
-            code = getattr(end, "code", None) if isinstance(end, SystemExit) else end.exit_code
-            result = "done" if code in (None, 0, _WARNING) else "failed"
-            raise
-        finally:
-            command_notes.note(ctx, result, person())
-        return answer
 
 
 class Group(AppGroup):
     """Commands with the app's database; an error that a person can mend is a sentence, not a traceback."""
 
-    command_class = Command
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        """Add a command; what it does will be noted in the audit log."""
+        if not isinstance(cmd, click.Group) and cmd.callback is not None:
+            cmd.callback = command_notes.noted(cmd.callback, person)
+        super().add_command(cmd, name)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command named."""

@@ -2,34 +2,63 @@
 
 from __future__ import annotations
 
+import functools
 import re
+from collections.abc import Callable
+from typing import Any
 
 import click
 from flask import has_app_context
 
 from core import audit
 from core.audit import Deed, Result
+from core.errors import HoldfastError
 
 # A command whose last word is one of these changes nothing, and reads no backed-up data.
 SHOWS = frozenset({"status", "points", "list", "show", "verify", "export", "doctor"})
+SHOWS_WITHOUT_OPTIONS = frozenset({"leftovers", "restore-folders"})
+# Exit codes: well, and well with warnings.
+_DONE = (None, 0, 3)
 _SECRET = re.compile(r"password|secret|token|key|url", re.IGNORECASE)
 
 
-def note(ctx: click.Context, result: Result, who: str) -> None:
-    """Add an entry for a command that somebody ran, if it got as far as the database."""
+def noted(callback: Callable[..., Any], who: Callable[[], str]) -> Callable[..., Any]:
+    """Return a command's function that also adds an entry once it has ended, however it did."""
+    if getattr(callback, "noted", False):
+        return callback
+
+    @functools.wraps(callback)
+    def run(*arguments: Any, **options: Any) -> Any:
+        result: Result = "failed"
+        try:
+            answer = callback(*arguments, **options)
+            result = "done"
+        except (HoldfastError, click.UsageError):
+            result = "refused"
+            raise
+        except (SystemExit, click.exceptions.Exit) as end:
+            code = end.code if isinstance(end, SystemExit) else end.exit_code
+            result = "done" if code in _DONE else "failed"
+            raise
+        finally:
+            _note(click.get_current_context(), result, who())
+        return answer
+
+    run.noted = True  # type: ignore[attr-defined]
+    return run
+
+
+def _note(ctx: click.Context, result: Result, who: str) -> None:
     # "flask backup audit export": without the program, and without options.
     words = ctx.command_path.split()[1:]
-    if not has_app_context() or not words or (words[-1] in SHOWS and words[0] != "export"):
+    if not has_app_context() or not words or words[-1] in SHOWS or _only_shows(ctx, words):
         return
-    audit.record(
-        Deed(
-            actor=f"{who} on the server",
-            door="command",
-            action=" ".join(words),
-            result=result,
-            target=_target(ctx),
-        )
-    )
+    audit.record(Deed(f"{who} on the server", "command", " ".join(words), result, _target(ctx)))
+
+
+def _only_shows(ctx: click.Context, words: list[str]) -> bool:
+    """Tell whether a command that shows something unless it is told to change it was told nothing."""
+    return words[-1] in SHOWS_WITHOUT_OPTIONS and not _target(ctx)
 
 
 def _target(ctx: click.Context) -> str:

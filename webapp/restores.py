@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import config_restores, database_restores, host_restoring, points, restores, tokens
+from core import config_restores, database_restores, host_restoring, points, restore_rights, restores, tokens
 from core.errors import Conflict, Invalid, NotFound, Refused
 from jobs import tasks
 from webapp import access, answers, formats, forms, host_form, host_pages
@@ -22,7 +22,7 @@ def index() -> ResponseReturnValue:
 
 
 @blueprint.route("/new", methods=["GET", "POST"])
-@access.allow("admin")
+@access.allow("operator")
 def new() -> ResponseReturnValue:
     """Ask where to; what was ticked comes by POST, since it may be too much for an address."""
     values = request.values
@@ -35,7 +35,9 @@ def new() -> ResponseReturnValue:
         )
     given = {name: values.get(name, "") for name in ("point_id", "copy_id")}
     point = points.get(_point_id(given["point_id"]))
-    if not chosen and values.get("as") != "files":
+    if not access.may("admin"):
+        restore_rights.require_any()
+    elif not chosen and values.get("as") != "files":
         if database_restores.is_of_databases(point):
             return _database_page(forms.Form({**given, "owners": "yes", "where": "new"}), 200)
         if config_restores.is_offered(point):
@@ -47,12 +49,12 @@ def new() -> ResponseReturnValue:
 
 
 @blueprint.post("")
-@access.allow("admin")
+@access.allow("operator")
 def create() -> ResponseReturnValue:
     """Start a restore and go to its page."""
     form = forms.sent()
     try:
-        job = restores.create(_wanted(form))
+        job = restores.create(_wanted(form), limited=not access.may("admin"))
     except Invalid as error:
         return _form_page(form.refuse(error), form.values("path"), 422)
     tasks.enqueue([job.id])
@@ -131,7 +133,8 @@ def _form_page(
         chosen=chosen,
         conflicts=restores.CONFLICTS,
         choices=points.choices(point),
-        machines=host_form.machines(),
+        machines=host_form.machines() if access.may("admin") else [],
+        allowed=[] if access.may("admin") else restore_rights.folders(),
         seen=seen,
         owners_warning=host_restoring.owners_warning(seen) if seen else "",
     )

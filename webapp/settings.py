@@ -7,7 +7,7 @@ from typing import cast
 from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import channels, setup, users
+from core import channels, restore_rights, setup, users
 from core.errors import HoldfastError, Invalid
 from webapp import access, answers, forms
 
@@ -15,7 +15,11 @@ blueprint = Blueprint("settings", __name__, url_prefix="/settings")
 
 ROLES = (
     ("viewer", "Viewer", "sees states and names of files, never what is in them"),
-    ("operator", "Operator", "also starts and cancels backups, and handles alerts"),
+    (
+        "operator",
+        "Operator",
+        "also runs backups, handles alerts, restores where an admin allowed it",
+    ),
     ("admin", "Admin", "everything: configs, restores, downloads, people"),
 )
 
@@ -47,6 +51,18 @@ def password() -> ResponseReturnValue:
         return _page(form=form, status=422)
     answer = answers.see_other(url_for("settings.index"))
     return _stay_logged_in(answer, user_id)
+
+
+@blueprint.post("/restore-folders")
+@access.allow("admin")
+def restore_folders() -> ResponseReturnValue:
+    """Set the folders below which operators may restore; empty: none."""
+    form = forms.sent()
+    try:
+        found = restore_rights.set_folders(form.lines("folders"))
+    except HoldfastError as error:
+        return _page(folder_form=form.refuse(error, "folders"), status=422)
+    return _back("Operators may restore there." if found else "Operators may restore nowhere.")
 
 
 @blueprint.post("/users")
@@ -112,12 +128,14 @@ def _page(
     *,
     form: forms.Form | None = None,
     user_form: forms.Form | None = None,
+    folder_form: forms.Form | None = None,
     status: int = 200,
 ) -> ResponseReturnValue:
     admin = access.may("admin")
     page = render_template(
         "settings/index.html",
         form=form or forms.Form(),
+        folder_form=folder_form or forms.Form({"folders": "\n".join(restore_rights.folders())}),
         user_form=user_form or forms.Form({"role": "operator"}),
         people=users.list_all() if admin else [],
         channels=channels.list_all() if admin else [],

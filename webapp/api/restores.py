@@ -8,12 +8,14 @@ from typing import Any
 
 from flask import url_for
 from pydantic import BaseModel, ConfigDict, Field
+from werkzeug.exceptions import Forbidden
 
 from core import database_restores, job_deletion, points, restores
 from core.errors import Conflict, Invalid
 from core.models import Job
 from core.tokens import path_from_token, token_from_path
 from jobs import tasks
+from webapp import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, RestoreOut
 from webapp.api.door import Body, Given
@@ -72,20 +74,24 @@ def get_restore(restore_id: int) -> RestoreOut:
 @door.operation(
     "POST",
     "/backup/restores",
-    "admin",
+    "operator",
     body=Body(Wanted),
     answer=RestoreOut,
     status=202,
     also=(404, 409, 503),
 )
 def create_restore(body: Wanted) -> Given:
-    """Start a restore. The answer has its job, to be looked at until it has ended."""
+    """Start a restore. The answer has its job, to be looked at until it has ended.
+
+    Operators restore files only, below folders of this machine that an admin has allowed, without owners,
+    setuid and devices.
+    """
     return _start(body.point_id, body)
 
 
 @door.operation(
-    "POST", "/backup/jobs/<int:job_id>/restore", "admin", body=Body(OfPoint), answer=RestoreOut, status=202,
-    also=(409, 503),
+    "POST", "/backup/jobs/<int:job_id>/restore", "operator", body=Body(OfPoint), answer=RestoreOut,
+    status=202, also=(409, 503),
 )  # fmt: skip
 def restore_job(job_id: int, body: OfPoint) -> Given:
     """Start a restore of the point that a backup made."""
@@ -123,10 +129,13 @@ def _of_files(given: Mapping[str, Any], body: OfPoint) -> Job:
             }
         ),
         "api",
+        limited=not access.may("admin"),
     )
 
 
 def _of_database(given: Mapping[str, Any], wanted: DatabaseWanted, body: OfPoint) -> Job:
+    if not access.may("admin"):
+        raise Forbidden
     if body.target_path or body.host_id or body.paths or body.include:
         raise Invalid({"database": "Restore either a database or files, not both at once."})
     try:

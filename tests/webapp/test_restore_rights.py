@@ -1,0 +1,89 @@
+"""Restores by operators: offered and taken only where an admin has allowed them, by page, API and command."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core import restore_rights
+from jobs import tasks
+from tests.webapp.api.conftest import Caller, make_token
+from tests.webapp.conftest import As
+from tests.webapp.html import problems_of
+from tests.webapp.world import World
+
+
+@pytest.fixture(autouse=True)
+def clean(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(tasks, "enqueue", lambda ids: None)
+    yield
+    with world.app.app_context():
+        restore_rights.set_folders([])
+
+
+def allow(as_: As, folder: Path) -> None:
+    answer = as_("admin").post("/settings/restore-folders", {"folders": f"{folder}\n"})
+    assert answer.status_code == 303
+
+
+def test_without_a_folder_nothing_is_offered(world: World, as_: As) -> None:
+    operator = as_("operator")
+    page = operator.get(f"/points/{world.point_id}").text
+    assert "/restores/new" not in page
+    answer = operator.get(f"/restores/new?point_id={world.point_id}")
+    assert answer.status_code == 409
+    assert "No folder is allowed" in answer.text
+
+
+def test_with_one_the_page_says_where(world: World, as_: As, tmp_path: Path) -> None:
+    allow(as_, tmp_path / "allowed")
+    operator = as_("operator")
+    assert "/restores/new" in operator.get(f"/points/{world.point_id}").text
+    assert "/archive?" not in operator.get(f"/points/{world.point_id}").text
+    page = operator.get(f"/restores/new?point_id={world.point_id}").text
+    assert str(tmp_path / "allowed") in page
+    assert problems_of(page) == []
+
+
+def test_the_page_takes_only_what_is_allowed(world: World, as_: As, tmp_path: Path) -> None:
+    allow(as_, tmp_path / "allowed")
+    form = {"point_id": world.point_id, "all": "yes", "conflict": "keep"}
+    there = as_("operator").post("/restores", {**form, "target_path": str(tmp_path / "allowed" / "x")})
+    assert there.status_code == 303
+    elsewhere = as_("operator").post("/restores", {**form, "target_path": str(tmp_path / "elsewhere")})
+    assert elsewhere.status_code == 422
+    assert "Operators restore below" in elsewhere.text
+    assert as_("admin").post("/restores", {**form, "target_path": str(tmp_path / "any")}).status_code == 303
+    assert (
+        as_("viewer").post("/restores", {**form, "target_path": str(tmp_path / "allowed")}).status_code == 403
+    )
+    assert as_("operator").post("/restores/database", {"point_id": world.point_id}).status_code == 403
+
+
+def test_the_api_takes_no_more(world: World, as_: As, tmp_path: Path) -> None:
+    allow(as_, tmp_path / "allowed")
+    operator = Caller(world.app, make_token(world.app, "operator"))
+    url = f"/jobs/{world.job_id}/restore"
+    operator.send("POST", url, {"targetPath": str(tmp_path / "allowed")}, 202)
+    operator.send("POST", url, {"targetPath": str(tmp_path / "elsewhere")}, 422)
+    operator.send("POST", url, {"database": {"to": "x"}}, 403)
+    body = {"pointId": world.point_id, "targetPath": "/etc"}
+    operator.send("POST", "/restores", body, 422)
+
+
+def test_a_folder_that_cannot_be_is_refused_in_the_form(world: World, as_: As) -> None:
+    answer = as_("admin").post("/settings/restore-folders", {"folders": "relative\n"})
+    assert answer.status_code == 422
+    assert "no whole path" in answer.text
+    assert problems_of(answer.text) == []
+
+
+def test_the_command_shows_and_sets_them(world: World, tmp_path: Path) -> None:
+    runner = world.app.test_cli_runner()
+    assert "nowhere" in runner.invoke(args=["backup", "restore-folders"]).output
+    done = runner.invoke(args=["backup", "restore-folders", str(tmp_path / "a"), str(tmp_path / "b")])
+    assert done.output.splitlines() == [str(tmp_path / "a"), str(tmp_path / "b")]
+    assert runner.invoke(args=["backup", "restore-folders", "--none"]).exit_code == 0
+    assert runner.invoke(args=["backup", "restore-folders", "/"]).exit_code == 1
