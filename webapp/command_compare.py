@@ -13,7 +13,6 @@ from core import config_compare, config_documents, points
 from core.config_compare import Comparison, Difference
 from core.models import Point
 from core.tokens import printable
-from webapp.command_group import Command
 
 _DIFFERS = 3
 _WORDS = {
@@ -27,7 +26,7 @@ _REVEAL = click.option("--reveal", is_flag=True, help="Show what looks like a se
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 
 
-@click.command("compare", cls=Command)
+@click.command("compare")
 @click.argument("point")
 @click.argument("path", required=False)
 @_REVEAL
@@ -47,7 +46,7 @@ def compare(point: str, path: str | None, reveal: bool, as_json: bool) -> None:
     sys.exit(_DIFFERS if result.differences or result.not_looked_at else 0)
 
 
-@click.command("environment", cls=Command)
+@click.command("environment")
 @click.argument("point")
 @_REVEAL
 def environment(point: str, reveal: bool) -> None:

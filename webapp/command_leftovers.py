@@ -9,10 +9,9 @@ import click
 
 from core import configs, database_leftovers, words
 from core.models import Config
-from webapp.command_group import Command
 
 
-@click.command("leftovers", cls=Command)
+@click.command("leftovers")
 @click.option("--config", "config_name", metavar="NAME", help="Of this config's server (name or id).")
 @click.option("--put-in-place", "put", metavar="DATABASE", help="Give it the name that it is meant for.")
 @click.option("--drop", metavar="DATABASE", help="Drop it, for ever.")

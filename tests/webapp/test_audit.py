@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
 import pytest
 
 from core import api_tokens, audit, users
@@ -153,6 +154,17 @@ def test_commands_are_noted(world: World, new: New) -> None:
     assert made.target == "name nightly, role operator"
     assert made.actor.endswith(" on the server")
     assert (refused.action, refused.target, refused.result) == ("user disable", "name nobody", "refused")
+
+
+def test_no_command_is_forgotten(world: World) -> None:
+    def walk(group: click.Group) -> Iterator[click.Command]:
+        for each in group.commands.values():
+            yield from walk(each) if isinstance(each, click.Group) else [each]
+
+    for noun in ("backup", "user"):
+        group = world.app.cli.commands[noun]
+        assert isinstance(group, click.Group)
+        assert [each.name for each in walk(group) if not getattr(each.callback, "noted", False)] == []
 
 
 def test_what_a_command_shows_is_known_by_its_last_word() -> None:
