@@ -203,8 +203,9 @@ def test_the_command_proves_the_chain(world: World) -> None:
     runner = world.app.test_cli_runner()
     done = runner.invoke(args=["backup", "audit", "verify"])
     assert (done.exit_code, "is whole" in done.output) == (0, True)
-    listed = runner.invoke(args=["backup", "audit", "list", "--last", "3"]).output.splitlines()
-    assert len(listed) == 3
+    runner.invoke(args=["user", "disable", "nobody"])
+    (listed,) = runner.invoke(args=["backup", "audit", "list", "--last", "1"]).output.splitlines()
+    assert listed.endswith("user disable name nobody: refused")
     exported: Any = runner.invoke(args=["backup", "audit", "export"]).output.splitlines()
     assert json.loads(exported[0])["number"] == 1
 
