@@ -93,7 +93,11 @@ def is_open(subject: str) -> bool:
 
 def acknowledge(alert_id: int, user: User) -> Alert:
     """Note that a person has seen it; it stays open. The first one's name stays. Raises NotFound."""
-    name = user.name
+    return acknowledge_as(alert_id, user.name)
+
+
+def acknowledge_as(alert_id: int, name: str) -> Alert:
+    """Do the same for who is known by name only, such as the command line."""
     with write() as session:
         alert = session.get(Alert, alert_id)
         if alert is None:

@@ -24,7 +24,7 @@ from core.channel_inputs import AppriseTarget, ChannelInput, EmailTarget, Target
 from core.channel_messages import Message
 from core.db import db, utc_now, write
 from core.errors import HoldfastError, Invalid, NotFound
-from core.models import Alert, Channel, Delivery, Destination, RepositoryRecord
+from core.models import Alert, Channel, Config, Delivery, Destination, RepositoryRecord
 from core.outgoing import SendFailed
 
 _TABLE, _COLUMN = "channels", "target_sealed"
@@ -47,6 +47,7 @@ def create(data: ChannelInput, target: Target) -> Channel:
     _look(target)
     with write() as session:
         _require_free_name(session, data.name)
+        _require_configs(session, data.configs)
         channel = Channel(name=data.name, kind=data.kind, since=utc_now(), created_at=utc_now(), only={})
         _fill(channel, data)
         session.add(channel)
@@ -62,6 +63,7 @@ def update(channel_id: int, data: ChannelInput, target: Target) -> Channel:
     with write() as session:
         channel = _get(session, channel_id)
         _require_free_name(session, data.name, channel_id)
+        _require_configs(session, [each for each in data.configs if each not in channel.config_ids])
         if data.enabled and not channel.enabled:
             channel.since = utc_now()
         _fill(channel, data)
@@ -196,6 +198,12 @@ def _require_free_name(session: Session, name: str, own_id: int | None = None) -
     taken = session.scalar(select(Channel.id).where(Channel.name == name))
     if taken is not None and taken != own_id:
         raise Invalid({"name": f"There is already a channel {name!r}."})
+
+
+def _require_configs(session: Session, config_ids: Sequence[str]) -> None:
+    known = set(session.scalars(select(Config.id).where(Config.id.in_(config_ids))))
+    if unknown := [each for each in config_ids if each not in known]:
+        raise Invalid({"configs": f"There is no config {unknown[0]!r}."})
 
 
 def _note_test(channel_id: int, *, ok: bool, text: str) -> None:

@@ -14,6 +14,7 @@ from core import app_state, outgoing
 from core.channel_inputs import EmailTarget
 from core.outgoing import PartlyTaken, ReceiverGone, SendFailed
 
+_HELLO = "[127.0.0.1]"  # as smtplib itself says where a machine has no full name; servers refuse a bare one
 _DOMAIN = "holdfast.invalid"  # in message ids: this machine's own name is nobody's business
 
 
@@ -60,7 +61,7 @@ class _Server(smtplib.SMTP):
     """A session on a connection whose address was looked at first."""
 
     def __init__(self, target: EmailTarget) -> None:
-        super().__init__(local_hostname="localhost", timeout=outgoing.TIMEOUT_S)
+        super().__init__(local_hostname=_HELLO, timeout=outgoing.TIMEOUT_S)
         self._host = target.host  # whose name the certificate must bear after STARTTLS
         self._tls = target.security == "tls"
         self._first: socket.socket | None = None

@@ -29,5 +29,5 @@ def watch(now: datetime | None = None) -> None:
         _SUBJECT, "recovery", severity,
         "Nobody has confirmed to have the recovery key.",
         "If this machine is lost and nobody has the key, no backup can ever be read again.",
-        "Save it where this machine is not, and confirm it under Settings; that takes a minute.",
+        "Open the Overview as an admin: it leads to where the key is saved and confirmed.",
     )  # fmt: skip

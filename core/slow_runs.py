@@ -52,16 +52,16 @@ def _usual(config: Config, job: Job) -> timedelta | None:
     so the longer of both counts.
     """
     rows = db.session.execute(
-        select(Job, Point.full_read)
+        select(Job.started_at, Job.ended_at, Point.full_read)
         .join(Point, Point.job_id == Job.id)
         .where(Job.config_id == config.id, Job.kind == "backup", Job.status.in_(_GOOD), Job.id < job.id)
         .order_by(Job.id.desc())
         .limit(2 * LOOKED_AT)
     ).all()
     spans: dict[bool, list[float]] = {True: [], False: []}
-    for earlier, full in rows:
-        if earlier.started_at and earlier.ended_at:
-            spans[full].append((earlier.ended_at - earlier.started_at).total_seconds())
+    for started_at, ended_at, full in rows:
+        if started_at and ended_at:
+            spans[full].append((ended_at - started_at).total_seconds())
     wanted = db.session.scalar(select(Point.full_read).where(Point.job_id == job.id).limit(1))
     kinds = [spans[wanted]] if wanted is not None else [kind for kind in spans.values() if kind]
     if not kinds or any(len(kind) < NEEDED for kind in kinds):

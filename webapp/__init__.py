@@ -167,9 +167,16 @@ def _templates() -> str:
 
 
 def _register_commands(app: Flask) -> None:
-    from webapp import command_pause, command_removals, command_report, command_trash, commands
+    from webapp import (
+        command_alerts,
+        command_pause,
+        command_removals,
+        command_report,
+        command_trash,
+        commands,
+    )
 
-    for command in (*command_removals.COMMANDS, command_report.report):
+    for command in (*command_removals.COMMANDS, command_report.report, *command_alerts.COMMANDS):
         commands.backup.add_command(command)
     command_trash.register(commands.backup)
     command_pause.register(commands.backup)

@@ -11,7 +11,7 @@ from core import mutes
 from core.db import db
 from core.models import Alert, Channel, Delivery, Mute
 
-_KINDS = {
+KINDS = {
     "failure": "failures",
     "interrupted": "interrupted jobs",
     "warning": "warnings",
@@ -57,7 +57,7 @@ def told(alert: Alert) -> Told:
 
 def kind_words(kind: str) -> str:
     """Say what alerts of a kind are called."""
-    return _KINDS.get(kind, f"alerts of the kind {kind}")
+    return KINDS.get(kind, f"alerts of the kind {kind}")
 
 
 def _active() -> list[Mute]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from core import channel_inputs, channels, secrets
 from core.channel_inputs import ChannelInput, EmailTarget, Target
+from core.errors import Invalid
 from core.models import Channel
 from webapp.forms import Form
 
@@ -63,6 +64,8 @@ def known_target(channel: Channel) -> Target | None:
 def to_input(form: Form, kind: str) -> ChannelInput:
     """Return what was typed about the channel. Raises Invalid."""
     chosen = form.values("configs") if form.value("for") == "some" else []
+    if form.value("for") == "some" and not chosen:
+        raise Invalid({"for": "Choose at least one config, or all."})
     data: dict[str, Any] = {
         "name": form.value("name"), "kind": kind, "severity": form.value("severity") or "warning",
         "configs": chosen, "repeat_hours": form.value("repeat_hours"),

@@ -30,7 +30,7 @@ from core.models import Config, Job, Point
 from core.restores import CONFLICTS
 from core.tokens import token_from_path
 from jobs import tasks
-from webapp import command_audit, command_configs
+from webapp import command_alerts, command_audit, command_configs
 from webapp import command_output as output
 from webapp.command_compare import compare, environment
 from webapp.command_find import find_config, find_point
@@ -319,4 +319,6 @@ def _answer(job_ids: Iterable[int], max_wait: int, as_json: bool, *, refused: bo
         output.ended_as_json([jobs.get(job.id) for job in ended])
     for job_id in [] if works else pruning.queued_ids():
         follow(job_id, 0, quiet=True)
+    if not works:
+        command_alerts.tell()
     sys.exit(1 if refused else worst(job.status for job in ended))

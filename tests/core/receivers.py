@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,6 +38,13 @@ class Receiver(ThreadingHTTPServer):
     def events(self) -> list[str]:
         """What the messages were about."""
         return [message["event"] for _, message in self.got]
+
+    def wait_for(self, event: str, timeout_s: float = 60.0) -> None:
+        """Wait until a message about an event has come."""
+        until = time.monotonic() + timeout_s
+        while event not in self.events:
+            assert time.monotonic() < until, f"no {event} among {self.events}"
+            time.sleep(0.05)
 
 
 class _Handler(BaseHTTPRequestHandler):

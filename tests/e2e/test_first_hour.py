@@ -13,7 +13,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from ssh import host_keys
 from tests.conftest import need_program
-from tests.e2e import walk, walk_database, walk_host
+from tests.core.receivers import http_receiver
+from tests.e2e import walk, walk_alerts, walk_database, walk_host
 from tests.e2e.installed import Installed, copy_project
 from tests.servers.postgres import Cluster, postgres
 from tests.servers.sshd import start_sshd, stop_sshd
@@ -214,6 +215,26 @@ def test_a_host_is_added_backed_up_and_gets_a_file_back(
     back = Path(f"{home}/back on the host{own_tree}/hard link")
     assert back.read_text() == (own_tree / "hard link").read_text()
     assert back.stat().st_mtime_ns == (own_tree / "hard link").stat().st_mtime_ns
+
+
+def test_alerts_reach_a_channel_and_are_acknowledged(holdfast: Installed, page: Page, home: Path) -> None:
+    """A real failure is told within seconds, seen by a person, and over once its cause is gone."""
+    post, away = home / "post", home / "away"
+    post.mkdir()
+    (post / "letter.txt").write_text("Dear Anna\n")
+    page.goto(f"{holdfast.url}/configs/new")
+    walk.first_config(page, "Post", [str(post)])
+    walk.watch_job(page)
+    with http_receiver() as receiver:
+        walk_alerts.add_webhook(page, holdfast.url, "Chat", receiver.url)
+        post.rename(away)
+        walk_alerts.back_up_again(page, holdfast.url, "Post", "does not exist")
+        receiver.wait_for("alert.opened")
+        walk_alerts.acknowledge(page, holdfast.url, "The backup of Post failed")
+        away.rename(post)
+        walk_alerts.back_up_again(page, holdfast.url, "Post", "Completed")
+        receiver.wait_for("alert.resolved")
+    assert receiver.events == ["test", "alert.opened", "alert.resolved"]
 
 
 def test_a_taken_port_is_named(holdfast: Installed) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from core import alerts, channels, mutes
@@ -63,6 +65,14 @@ def test_what_cannot_be_taken_is_said_beside_its_field(
     assert "s3cr3t" not in answer.text
 
 
+def test_only_these_configs_without_any_is_refused(world: World, as_: As) -> None:
+    browser = as_("admin")
+    for chosen in ([], ["nosuch"]):
+        data = {"kind": "webhook", "name": "Kept", "url": SECRET, "for": "some", "configs": chosen}
+        answer = browser.post("/channels", data)
+        assert (answer.status_code, problems_of(answer.text)) == (422, [])
+
+
 def test_a_test_says_what_happened_in_place(world: World, as_: As) -> None:
     browser = as_("admin")
     answer = browser.post(f"/channels/{world.channel_id}/test", htmx=True)
@@ -121,3 +131,21 @@ def test_the_heartbeat_is_set_on_the_page_of_channels(world: World, as_: As) -> 
     assert "hc.example.org/…" in page
     assert "s3cr3t" not in page
     browser.post("/channels/heartbeat", {"heartbeat_url": ""})
+
+
+def test_commands_list_acknowledge_and_test(world: World) -> None:
+    runner = world.app.test_cli_runner()
+    with world.app.app_context():
+        open_id = alerts.raise_alert("probe", "failure", "error", "Probe failed.", "", "").id
+    listed = runner.invoke(args=["backup", "alerts"])
+    assert (listed.exit_code, "Probe failed." in listed.output) == (1, True)
+    runner.invoke(args=["backup", "alerts", "--acknowledge", str(open_id)])
+    found = json.loads(runner.invoke(args=["backup", "alerts", "--json"]).output)["alerts"]
+    assert {each["id"]: each["acknowledged_by"] for each in found}[open_id] == "the command line"
+    runner.invoke(args=["backup", "alerts", "--close", str(open_id)])
+    assert "Probe failed." not in runner.invoke(args=["backup", "alerts"]).output
+    assert runner.invoke(args=["backup", "alerts", "--close", "999"]).exit_code == 1
+    assert "Chat" in runner.invoke(args=["backup", "channels"]).output
+    tested = runner.invoke(args=["backup", "channels", "--test", "Chat"])
+    assert (tested.exit_code, "did not answer" in tested.output) == (1, True)
+    assert runner.invoke(args=["backup", "channels", "--test", "No"]).exit_code == 2
