@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from core import configs, objectives, points, recovery, retention, states, users
+from core import compliance, configs, objectives, points, recovery, retention, states, users
+from core.compliance import Compliance
 from core.db import utc_now
-from core.models import Config, Destination, User
+from core.models import Config, Destination, Point, User
 from core.objectives import Age, Measured
 
 
@@ -19,6 +20,8 @@ class Place:
     destination: Destination
     keeps: str
     points: int
+    complies: bool
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,19 +76,19 @@ def make(now: datetime | None = None) -> ComplianceReport:
 def _part(config: Config, now: datetime) -> ConfigPart:
     facts, state = states.facts(config, now), states.state(config, now)
     good = points.good_points(config.id)
-    places = [
-        Place(
-            row,
-            retention.words_of(retention.rule_of_destination(row)),
-            sum(points.live_copy_on(point, row.repository_id) is not None for point in good),
-        )
-        for row in config.destinations
-    ]
+    places = [_place(found, good) for found in compliance.of(config, now)]
     last = facts.last_good.taken_at if facts.last_good else None
     sites = len({_site(place.destination) for place in places if place.points})
     rpo = objectives.rpo_now(config, now)
     part = ConfigPart(config, state, places, sites, last, rpo, facts.restore_time, ())
     return replace(part, open_points=_open_points(part))
+
+
+def _place(found: Compliance, good: Sequence[Point]) -> Place:
+    row = found.destination
+    there = sum(points.live_copy_on(point, row.repository_id) is not None for point in good)
+    rule = retention.words_of(retention.rule_of_destination(row))
+    return Place(row, rule, there, found.complies, found.text)
 
 
 def _site(destination: Destination) -> str:
@@ -100,6 +103,7 @@ def _open_points(part: ConfigPart) -> list[str]:
         "Its points are in one place only.": part.sites == 1,
         "No copy is offsite.": bool(part.sites) and not part.offsite,
         "Its newest point is older than it may be.": part.sites > 0 and not part.rpo.met,
+        **{f"Retention does not comply. {place.why}": not place.complies for place in part.places},
         f"{part.state.word}: {part.state.reason}": part.state.needs_person,
         "No whole restore was measured yet: that it can be restored in time is not proven.": not part.restore,
         "The last whole restore took longer than it may.": bool(part.restore and not part.restore.met),

@@ -8,7 +8,18 @@ from datetime import datetime
 
 from sqlalchemy import func, select
 
-from core import alerts, channels, configs, nodes, objectives, states, storage_usage, storages, success
+from core import (
+    alerts,
+    channels,
+    compliance,
+    configs,
+    nodes,
+    objectives,
+    states,
+    storage_usage,
+    storages,
+    success,
+)
 from core.db import db, utc_now
 from core.models import Config, Job, Node
 from core.models.job import PENDING
@@ -33,7 +44,7 @@ def collect(now: datetime | None = None) -> list[Metric]:
     """Return all metrics as they are now; what is not known has no row."""
     now = now or utc_now()
     found: list[Metric] = []
-    for make in (_of_configs, _of_runs, _of_storages, _of_alerts, _of_processes):
+    for make in (_of_configs, _of_runs, _of_storages, _of_alerts, _of_retention, _of_processes):
         found += make(now)
     return found
 
@@ -166,6 +177,18 @@ def _of_alerts(now: datetime) -> Iterator[Metric]:
         ((each.name,), float(each.failing_since is not None)) for each in channels.list_all() if each.enabled
     ]
     yield from (opened, unseen, failing)
+
+
+def _of_retention(now: datetime) -> Iterator[Metric]:
+    each = Metric("retention_compliant", "Whether a destination complies", ("config", "id", "storage"))
+    for config in configs.list_all():
+        for found in compliance.of(config, now):
+            names = (config.name, config.id, found.destination.repository.storage.name)
+            each.rows.append((names, float(found.complies)))
+    ratio = Metric("retention_compliance_ratio", "Share of destinations that comply")
+    if each.rows:
+        ratio.rows = [((), sum(value for _, value in each.rows) / len(each.rows))]
+    yield from (each, ratio)
 
 
 def _of_processes(now: datetime) -> Iterator[Metric]:

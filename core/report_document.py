@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, func, select
 
-from core import alerts, configs, instance, objectives, states, storage_usage, storages, success
+from core import alerts, compliance, configs, instance, objectives, states, storage_usage, storages, success
 from core.db import db
 from core.models import Alert, Config, Job, ScheduledRun, Storage
 
@@ -44,6 +44,7 @@ def make(day: date, now: datetime) -> dict[str, Any]:
         "storages": [_storage(storage) for storage in storages.list_all()],
         "alerts": _alerts(since, until),
         "retention": {
+            "compliance": compliance.share(configs.list_all(), now),
             "trashed": _sum(jobs, "retention", "trashed"),
             "removed": _sum(jobs, "retention", "removed"),
             "bytes_freed": _sum(jobs, "prune", "bytes_freed"),
@@ -98,8 +99,13 @@ def _config(config: Config, jobs: Sequence[Job], now: datetime) -> dict[str, Any
         "rto_objective_s": _seconds(objectives.rto_of(config)),
         "rto_met": restore.met if restore else None,
         "destinations": [
-            {"storage": row.repository.storage.name, "encrypted": row.repository.encrypted}
-            for row in config.destinations
+            {
+                "storage": each.destination.repository.storage.name,
+                "encrypted": each.destination.repository.encrypted,
+                "complies": each.complies,
+                "why": each.text,
+            }
+            for each in compliance.of(config, now)
         ],
     }
 

@@ -8,7 +8,8 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import compliance_report, job_export, reports, storages, success
+from core import compliance as compliance_of
+from core import compliance_report, configs, job_export, reports, storages, success
 from webapp import access
 from webapp import jobs as job_pages
 
@@ -22,6 +23,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "reports/index.html",
         rates=success.rates(),
+        compliance=compliance_of.share(configs.list_all()),
         reports=reports.list_recent(),
         storage_names={each.id: each.name for each in storages.list_all()},
     )

@@ -33,16 +33,18 @@ def test_they_say_what_the_pages_say(context: Flask, tmp_path: Path) -> None:
     nodes.beat("worker")
     found, facts = values(), states.facts(config)
     names = ("Wiki", config_id, "files")
+    ((labels, used),) = found["storage_used_bytes"].items()
     assert found["config_state"][(*names, states.state(config).word)] == 1
     assert found["config_good_points"][names] == facts.good_points == 1
     assert facts.last_good is not None
     assert found["config_last_good_timestamp_seconds"][names] == facts.last_good.taken_at.timestamp()
     assert 0 <= found["config_last_good_age_seconds"][names] < 60
     assert (found["config_rpo_objective_seconds"][names], found["config_rpo_met"][names]) == (25 * 3600, 1)
+    assert found["retention_compliant"][("Wiki", config_id, labels[0])] == 1
+    assert found["retention_compliance_ratio"] == {(): 1}
     assert found["config_stored_bytes"][names] == facts.stored_bytes > 0
     assert found["backup_success_ratio"][("7",)] == 0.5
     assert found["jobs"][("backup", "failed")] == 1
-    ((labels, used),) = found["storage_used_bytes"].items()
     assert used > 0
     assert found["storage_reachable"][labels] == 1
     assert found["stored_bytes"][(*labels, "files")] == facts.stored_bytes

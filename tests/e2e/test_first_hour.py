@@ -221,7 +221,8 @@ def test_alerts_reach_a_channel_and_are_acknowledged(holdfast: Installed, page: 
     """A real failure is told within seconds, seen by a person, and over once its cause is gone."""
     post, away = home / "post", home / "away"
     post.mkdir()
-    (post / "letter.txt").write_text("Dear Anna\n")
+    for name in ("Anna", "Bert"):
+        (post / name).write_text(f"Dear {name}\n")
     page.goto(f"{holdfast.url}/configs/new")
     walk.first_config(page, "Post", [str(post)])
     walk.watch_job(page)
