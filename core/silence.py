@@ -52,8 +52,9 @@ def watch(now: datetime | None = None, awake_s: float | None = None) -> None:
     awake_s = time.monotonic() if awake_s is None else awake_s
     _tell(("worker", "queued"), [*_worker(now), *_queued(now)], awake_s)
     if now.minute % LOOK_EVERY_MINUTES == 0 and pause.active(now) is None:
-        found = [*_late(now), *_retention(now), *_unkept(now)]
-        _tell(("late", "retention", "unkept"), found, awake_s)
+        _tell(("late", "retention"), [*_late(now), *_retention(now)], awake_s)
+        if now.minute == 0:  # it reads every point
+            _tell(("unkept",), list(_unkept(now)), awake_s)
 
 
 def watch_tick(now: datetime | None = None) -> bool:
@@ -143,9 +144,10 @@ def _late(now: datetime) -> Iterator[Silence]:
 
 
 def _age(config: Config, found: objectives.Age, now: datetime) -> timedelta:
-    """Return the age of the newest point, or for how long there could have been one."""
-    since = max(filter(None, (config.created_at, config.scheduled_since)))
-    return now - since if found.age is None else found.age
+    """Return the age of the newest point, or, if that is less, for how long there could have been one: a
+    schedule that was just resumed or changed has not come yet."""
+    since = now - max(filter(None, (config.created_at, config.scheduled_since)))
+    return since if found.age is None else min(found.age, since)
 
 
 def _retention(now: datetime) -> Iterator[Silence]:
