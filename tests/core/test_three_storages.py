@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from core import (
     configs,
     copying,
     jobs,
+    points,
     providers,
     restores,
     states,
@@ -29,6 +32,7 @@ from tests.core import servers
 from tests.core.making import back_up, make_storage, run
 from tests.core.test_copying import change, copy_jobs, first, make_config
 from tests.servers.sshd import Sshd
+from tests.servers.wire import SLOW_DOWN, Reply, Request, wire_to
 
 pytestmark = pytest.mark.usefixtures("context")
 
@@ -68,8 +72,6 @@ def test_one_config_on_a_disk_a_bucket_and_a_server(bucket: Storage, sshd: Sshd,
 
 def restore_from_each(config_id: str, tmp_path: Path) -> None:
     """Restore the newest point from each of its copies."""
-    from core import points
-
     point = points.latest(config_id)
     assert point is not None
     for copy_id, provider in [(one.copy.id, one.storage.provider) for one in points.choices(point)]:
@@ -224,3 +226,57 @@ def test_two_jobs_write_to_one_repository_at_once(bucket: Storage, tmp_path: Pat
         assert run(copy_jobs()[0]).status == "completed"
     other.close()
     servers.restic_on(storages.get(bucket.id), sshd, "check")
+
+
+def test_an_emptied_or_swapped_folder_of_a_server_is_unreachable_and_stays_as_it_is(
+    tmp_path: Path, sshd: Sshd
+) -> None:
+    make_storage(tmp_path)
+    server = servers.create(servers.sftp_form(sshd, tmp_path / "remote"))
+    (tmp_path / "remote").rename(tmp_path / "full")
+    with pytest.raises(Unreachable):
+        storages.open_adapter(server)
+    assert not (tmp_path / "remote").exists()
+    (tmp_path / "remote").mkdir()
+    with pytest.raises(Unreachable, match="is missing, so this is not"):
+        storages.open_adapter(server)
+    assert list((tmp_path / "remote").iterdir()) == []
+    (tmp_path / "remote" / storages.MARKER).write_text('{"storage": "another"}')
+    with pytest.raises(Unreachable, match="that of another storage"):
+        storages.open_adapter(storages.get(server.id))
+    assert [path.name for path in (tmp_path / "remote").iterdir()] == [storages.MARKER]
+
+
+def test_a_restore_from_a_bucket_whose_line_is_cut_ends_on_a_server(
+    tmp_path: Path, s3_settings: S3Settings, sshd: Sshd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wire answers 503 for good from the middle of the restore on; nothing is lost, no secret is told."""
+    monkeypatch.setattr(storages, "RETRY", RetryPolicy(attempts=2, first_wait_s=0.05))
+    make_storage(tmp_path)
+    server = servers.create(servers.sftp_form(sshd, tmp_path / "remote"))
+    with wire_to(s3_settings.endpoint) as wire:
+        bucket = servers.create(servers.s3_form(replace(s3_settings, endpoint=wire.url)))
+        places = [{"repository_id": one.repositories[0].id, "tier": "hot"} for one in (bucket, server)]
+        config = make_config(tmp_path, places)
+        (tmp_path / "tree" / "big.bin").write_bytes(os.urandom(20_000_000))
+        assert back_up(config.id).status == "completed"
+        assert run(copy_jobs()[0]).status == "completed"
+        config_id = config.id
+        packs: list[str] = []
+
+        def plan(request: Request) -> Reply | None:
+            if request.method == "GET" and "/data/" in request.path:
+                packs.append(request.path)
+            return Reply(503, SLOW_DOWN) if len(packs) > 1 else None
+
+        wire.restart_counting(plan)
+        point = points.latest(config_id)
+        assert point is not None
+        given = {"point_id": point.id, "target_path": str(tmp_path / "out"), "copy_id": ""}
+        job = run(restores.create(restores.validate(given)))
+        assert wire.faults
+    assert (job.status, "Begun from Bucket" in job.summary) == ("completed", True), job.summary
+    assert "finished from Server" in job.summary
+    same(tmp_path / "tree", tmp_path / "out" / str(tmp_path / "tree").lstrip("/"))
+    told = [job.summary, job.detail, *(line.message for line in jobs.log_lines(job.id).items)]
+    assert not any(s3_settings.secret_key in text for text in told)

@@ -119,7 +119,7 @@ def test_another_tier_brings_its_rule_unless_the_old_one_was_edited(
 
 def test_the_summary_names_every_place(world: World, as_: As, places: tuple[str, str]) -> None:
     page = as_("admin").post("/configs/summary", form(world, **two(places)), htmx=True).text
-    assert problems_of(page) == []
+    assert problems_of(f'<section id="config-summary">{page}</section>') == []
     assert "Second disk" in page
     assert "14 days; the last good point always" in page
     assert "The last of each day for 90 days" in page
