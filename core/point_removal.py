@@ -1,4 +1,4 @@
-"""Remove points that no config looks after: by an admin's hand, into the trash, from where they come back.
+"""Remove points that no config looks after: by an admin's hand, into the trash (core.trash_contents).
 
 Points of a config that is there are retention's. Those of deleted configs, and snapshots that were in a
 repository before us, are removed by nothing and nobody else.
@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session, selectinload
 from core import points, retention, trash
 from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound, Refused
-from core.models import Config, Copy, Job, Point, Restore
+from core.models import Config, Job, Point, Restore
 from core.models.job import PENDING
 
 
@@ -75,23 +75,6 @@ def remove(point_ids: Iterable[int], by: str, *, confirmed: bool = False) -> Rem
         for point in found.leaving:
             _throw_in(point, by)
         return found
-
-
-def take_back(point_ids: Iterable[int]) -> int:
-    """Take points that a hand removed out of the trash again; return how many. Raises NotFound."""
-    with write() as session:
-        number = 0
-        for point in _get(session, point_ids):
-            copies = [copy for copy in point.copies if is_removed(copy)]
-            for copy in copies:
-                copy.trashed_at, copy.trash_reason = None, ""
-            number += bool(copies)
-        return number
-
-
-def is_removed(copy: Copy) -> bool:
-    """Tell whether a copy lies in the trash because a person wanted that, and may be taken back."""
-    return points.is_in_trash(copy) and (trash.is_by_hand(copy) or is_of_no_config(copy.point))
 
 
 def _look(session: Session, point_ids: Iterable[int]) -> Removal:

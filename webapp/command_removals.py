@@ -1,4 +1,4 @@
-"""`flask backup remove` and `flask backup take-back`: points that no config looks after."""
+"""`flask backup remove`: points that no config looks after."""
 
 from __future__ import annotations
 
@@ -41,21 +41,11 @@ def remove(wanted: Sequence[str], every: bool, dry_run: bool, confirm: bool) -> 
     number, until = words.count(len(removal.leaving), "point"), words.moment(removal.until, "UTC")
     click.echo(f"{number} would go to the trash." if dry_run else f"{number} went to the trash.")
     if not dry_run:
-        click.echo(f"`flask backup take-back POINT` undoes it until {until}.")
+        click.echo(f"`flask backup untrash POINT` undoes it until {until}.")
     sys.exit(3 if removal.staying else 0)
 
 
-@click.command("take-back")
-@click.argument("wanted", nargs=-1, required=True, metavar="POINT...")
-@with_appcontext
-def take_back(wanted: Sequence[str]) -> None:
-    """Take points that were removed by hand out of the trash."""
-    number = point_removal.take_back(_ids(wanted))
-    click.echo(f"{words.count(number, 'point')} came back out of the trash.")
-    sys.exit(0 if number == len(wanted) else 1)
-
-
-COMMANDS = (remove, take_back)
+COMMANDS = (remove,)
 
 
 def _ids(wanted: Sequence[str]) -> list[int]:

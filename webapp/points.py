@@ -63,7 +63,6 @@ def show(point_id: int) -> ResponseReturnValue:
         choices=points.choices(point),
         in_use=browse.copy_in_use(point, folder.copy),
         removable=point_removal.is_of_no_config(point) and points.is_good(point),
-        removed=any(point_removal.is_removed(copy) for copy in point.copies),
     )
 
 

@@ -1,4 +1,4 @@
-"""Remove points that no config looks after: ask, say what it means, do it; and take them back."""
+"""Remove points that no config looks after: say what it means, do it."""
 
 from __future__ import annotations
 
@@ -38,20 +38,8 @@ def create() -> ResponseReturnValue:
     except (NotFound, Refused) as error:
         return answers.see_other(_back(), str(error), "warn")
     number = formats.count(len(done.leaving), "point")
-    message = f"{number} went to the trash. Until {formats.day(done.until)} you can take them back."
+    message = f"{number} went to the trash. Until {formats.day(done.until)} they can be taken out of it."
     return answers.see_other(_back(), message)
-
-
-@blueprint.post("/undo")
-@access.allow("admin")
-def undo() -> ResponseReturnValue:
-    """Take points out of the trash again."""
-    try:
-        number = point_removal.take_back(_chosen())
-    except NotFound as error:
-        return answers.see_other(_back(), str(error), "warn")
-    message = f"{formats.count(number, 'point')} came back out of the trash."
-    return answers.see_other(_back(), message if number else "It had left the trash already.")
 
 
 def _page(form: forms.Form, chosen: list[int], status: int) -> ResponseReturnValue:

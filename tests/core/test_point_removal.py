@@ -7,7 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, jobs, point_removal, points, restores, retention, storage_edit, storage_uses, trash
+from core import (
+    configs,
+    jobs,
+    point_removal,
+    points,
+    restores,
+    retention,
+    storage_edit,
+    storage_uses,
+    trash,
+    trash_contents,
+)
 from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound, Refused
 from core.models import Config, Copy, Point
@@ -63,9 +74,8 @@ def test_until_then_they_are_taken_back(deleted: Config) -> None:
     point_removal.remove([first], "anna")
     assert point_removal.choose() == chosen[1:]
     assert "removed by anna" in points.get(first).copies[0].trash_reason
-    assert point_removal.take_back([first]) == 1
+    trash_contents.take_out_points([first], "anna")
     assert point_removal.choose() == chosen
-    assert point_removal.take_back([first]) == 0
 
 
 def test_more_than_half_needs_a_confirmation_and_nothing_goes_without(deleted: Config) -> None:

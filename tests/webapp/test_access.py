@@ -51,7 +51,6 @@ ROUTES: dict[str, tuple[str, str]] = {
     "points.archive": ("admin", "/points/{point_id}/archive"),
     "removals.new": ("admin", "/points/removal?point={point_id}"),
     "removals.create": ("admin", "/points/removal/confirm"),
-    "removals.undo": ("admin", "/points/removal/undo"),
     "pins.pin": ("operator", "/points/{point_id}/pin"),
     "pins.unpin": ("admin", "/points/{point_id}/unpin"),
     "trash.index": ("viewer", "/trash?config={config_id}"),

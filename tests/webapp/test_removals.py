@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import configs, jobs, point_removal, points
+from core import configs, jobs, pins, point_removal, points, trash_contents
 from tests.core.making import back_up, make_config
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
@@ -23,6 +23,13 @@ def orphans(world: World) -> list[int]:
         return point_removal.choose()
 
 
+def take_out(world: World, point_id: int) -> None:
+    """Take a point out of the trash, and its pin off, so that the next test meets it as it was."""
+    with world.app.app_context():
+        trash_contents.take_out_points([point_id], "anna")
+        pins.unpin(point_id)
+
+
 def test_they_have_a_list_of_their_own(world: World, as_: As) -> None:
     number = len(orphans(world))
     page = as_("admin").get("/points?config=none").text
@@ -37,15 +44,15 @@ def test_they_have_a_list_of_their_own(world: World, as_: As) -> None:
 def test_removing_says_what_it_means_and_can_be_undone(world: World, as_: As) -> None:
     browser, chosen = as_("admin"), orphans(world)
     asked = browser.post("/points/removal", {"point": [str(chosen[0])], "config": "none"})
-    assert "1 point of them has no second copy" in asked.text
+    assert "It has no second copy: after the trash nobody can restore it." in asked.text
     assert problems_of(asked.text) == []
     done = browser.post("/points/removal/confirm", {"point": [str(chosen[0])], "config": "none"})
     assert (done.status_code, done.headers["Location"]) == (303, "/points?config=none")
     assert "went to the trash" in browser.get("/points?config=none").text
     page = browser.get(f"/points/{chosen[0]}").text
     assert "removed by anna" in page
-    assert "Take back" in page
-    browser.post("/points/removal/undo", {"point": [str(chosen[0])]})
+    assert "Take out of the trash" in page
+    take_out(world, chosen[0])
     assert orphans(world) == chosen
 
 
@@ -76,15 +83,14 @@ def test_points_of_a_config_that_is_there_offer_no_removal(world: World, as_: As
         assert points.is_good(points.get(world.point_id))
 
 
-def test_the_commands_remove_and_take_back(world: World) -> None:
+def test_the_command_removes(world: World) -> None:
     first = orphans(world)[0]
     runner = world.app.test_cli_runner()
     listed = runner.invoke(args=["backup", "remove", "--all", "--dry-run"])
     assert f"{first}  Left <behind>" in listed.output
     done = runner.invoke(args=["backup", "remove", str(first)])
     assert (done.exit_code, "1 point went to the trash" in done.output) == (0, True), done.output
-    back = runner.invoke(args=["backup", "take-back", str(first)])
-    assert (back.exit_code, "1 point came back" in back.output) == (0, True), back.output
+    take_out(world, first)
     refused = runner.invoke(args=["backup", "remove", str(world.point_id)])
     assert (refused.exit_code, "retention decides" in refused.output) == (1, True)
 
