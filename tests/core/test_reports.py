@@ -12,7 +12,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, clock, compliance_report, job_export, jobs, reports
+from core import alerts, audit, clock, compliance_report, job_export, jobs, reports
 from core.db import db, utc_now, write
 from core.errors import NotFound
 from core.models import Job, Report, ScheduledRun, Storage
@@ -82,7 +82,9 @@ def test_a_report_says_what_ran_and_how_things_stand(storage: Path, tmp_path: Pa
     with write() as session:
         session.get_one(Job, job.id).ended_at = at
         session.add(ScheduledRun(config_id=config_id, due_at=at, missed_reason="Off."))
+    audit.record(audit.Deed("anna", "page", "restore", "done"))
     reports.run(NOW)
+    verified = audit.verify()
     document = json.loads((storage / "reports" / "backup-report-2026-03-09.json").read_text())
     assert document == reports.get(date(2026, 3, 9)).document
     assert (document["runs"]["completed"], document["runs"]["missed"]) == (1, 1)
@@ -90,6 +92,8 @@ def test_a_report_says_what_ran_and_how_things_stand(storage: Path, tmp_path: Pa
     assert document["missed"] == [{"config": "Wiki", "due_at": at.isoformat(), "reason": "Off."}]
     assert document["configs"][0]["good_points"] == 1
     assert document["storages"][0]["reachable"] is True
+    assert document["audit"] == {"entries": verified.entries, "hash": verified.hash}
+    assert document["retention"]["compliance"] == 1
     assert reports.get(date(2026, 3, 8)).document["runs"]["completed"] == 0
     with pytest.raises(NotFound):
         reports.get(date(2026, 3, 10))
