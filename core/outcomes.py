@@ -185,7 +185,9 @@ def _chain(error: BaseException) -> str:
     """Return the error and its causes, one a line, with their types."""
     lines = []
     cause: BaseException | None = error
-    while cause is not None:
+    seen: set[int] = set()
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
         lines.append(f"{type(cause).__module__}.{type(cause).__name__}: {cause}")
         cause = cause.__cause__
     return "\n".join(lines)

@@ -238,6 +238,8 @@ class PostgresSource:
             if self._names is None and self._is_gone(name):
                 run.manifest.left_out.append(LeftOut(name, "it was dropped while this backup ran"))
                 return f"database {name!r} was dropped after the backup began; its dump is not in this point"
+            if isinstance(err, ServerUnavailable):
+                raise  # not from itself: whoever follows the causes would never end
             raise self._failure(err, name) from err
 
     def _path(self, name: str) -> bytes:
@@ -247,9 +249,7 @@ class PostgresSource:
         with self._server.reading() as session:
             return not catalog.exists(session, name)
 
-    def _failure(self, err: Exception, name: str) -> Exception:
-        if isinstance(err, ServerUnavailable):
-            return err
+    def _failure(self, err: psycopg.Error, name: str) -> Exception:
         text = self._server.scrub(str(err))
         if isinstance(err, psycopg.errors.InsufficientPrivilege):
             return MissingRight(f"the user {self._server.user!r} may not look into {name!r}: {text}")
