@@ -20,6 +20,7 @@ CachedKind = Literal["index", "snapshots", "trees", "packs"]
 
 # packs: whole ones, of trees only; one file instead of the thousands that are in it.
 KINDS: tuple[CachedKind, ...] = ("index", "snapshots", "trees", "packs")
+LISTED = "listed"  # a note: see listing_log
 MAX_BYTES = 1024 * 1024 * 1024
 _ROOMY = 0.8  # how full it is after making room, so that this is not done each time
 
@@ -96,6 +97,10 @@ class MetadataCache:
         """Keep something small about the repository itself."""
         if not self._broken:
             self._write(self._folder / name, data)
+
+    def drop_note(self, name: str) -> None:
+        """Forget what was put."""
+        self._remove(self._folder / name)
 
     def make_room(self, is_wanted: Callable[[bytes], bool] = lambda tree: True) -> None:
         """Forget trees that nobody wants, then, if it has grown too large, what was not used for longest.

@@ -11,6 +11,7 @@ from repository.errors import Damaged
 from repository.files import list_packs
 from repository.index import Index
 from repository.indexfile import BlobColumns, IndexColumns, decode_columns
+from repository.listing_log import forget_listing
 from repository.packfile import COMPRESSED_ENTRY_BYTES, PLAIN_ENTRY_BYTES, header_size
 from repository.repository import Repository
 from storage_adapters.errors import ObjectNotFound
@@ -60,6 +61,7 @@ def check_packs(
     for pack, known in facts.items():
         size = stored.get(pack)
         if size is None:
+            forget_listing(repo)
             errors.append(f"pack {pack.hex()} is missing")
             for blob in repo.index.blobs_in(pack):
                 damage.add_place(pack, blob)

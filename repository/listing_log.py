@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Set
 
+from repository.cache import LISTED
 from repository.crypto import seal, unseal
 from repository.errors import Damaged
 from repository.jsontext import load_object
@@ -20,8 +21,6 @@ from storage_adapters.base import is_far
 FEW_PACKS = 1_500
 # A daily backup still lists each time, an hourly one once a day.
 GOOD_FOR_S = 20 * 3600
-
-_NAME = "listed"
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def was_listed(repo: Repository) -> bool:
     cache = repo.files.cache
     if cache is None or not is_far(repo.storage) or repo.index.pack_count <= FEW_PACKS:
         return False
-    sealed = cache.get_note(_NAME)
+    sealed = cache.get_note(LISTED)
     if sealed is None:
         return False
     try:
@@ -50,7 +49,13 @@ def was_listed(repo: Repository) -> bool:
 def note_listed(repo: Repository, began_ns: int) -> None:
     """Take note that a listing, begun at that time, had all packs of the loaded index, whole."""
     if repo.files.cache is not None and is_far(repo.storage) and repo.index.files:
-        repo.files.cache.put_note(_NAME, seal(repo.key, _encode(repo.id, began_ns, repo.index.files)))
+        repo.files.cache.put_note(LISTED, seal(repo.key, _encode(repo.id, began_ns, repo.index.files)))
+
+
+def forget_listing(repo: Repository) -> None:
+    """List the packs the next time in any case: something was missed."""
+    if repo.files.cache is not None:
+        repo.files.cache.drop_note(LISTED)
 
 
 def _encode(repository: str, at_ns: int, index: Set[bytes]) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from repository.files import list_packs
 from repository.index import Index
-from repository.listing_log import note_listed, was_listed
+from repository.listing_log import forget_listing, note_listed, was_listed
 from repository.repository import Repository
 
 
@@ -43,6 +43,7 @@ def drop_lost_packs(repo: Repository, *, always: bool = False) -> list[LostPack]
     if not wrong:
         note_listed(repo, began_ns)
         return []
+    forget_listing(repo)
     whole = repo.index
     repo.index = whole.without(wrong)
     return [

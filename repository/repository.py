@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from repository import indexload, keys, snapshots
 from repository.cache import KINDS as CACHED_KINDS
-from repository.cache import CachedKind, MetadataCache
+from repository.cache import LISTED, CachedKind, MetadataCache
 from repository.compression import Mode
 from repository.config import RepositoryConfig, new_config
 from repository.crypto import MasterKey, new_master_key, seal, unseal
@@ -134,6 +134,7 @@ class Repository:
                 plain = self.open_blob(blob_id, sealed, location)
             except ObjectNotFound:
                 reasons[location.pack] = f"pack {location.pack.hex()} is missing"
+                self._doubt_packs()
             except (Damaged, ObjectTruncated) as error:
                 reasons[location.pack] = f"pack {location.pack.hex()}: {error}"
             else:
@@ -146,6 +147,11 @@ class Repository:
     def _has_whole(self, location: Location) -> bool:
         """Tell whether the pack of trees at a location is in memory: single trees of it need no cache."""
         return self._tree_packs is not None and self._tree_packs.holds(location.pack)
+
+    def _doubt_packs(self) -> None:
+        """See that the next backup asks the storage for all packs."""
+        if self.files.cache is not None:
+            self.files.cache.drop_note(LISTED)
 
     def _keep_tree(self, tree_id: bytes, sealed: bytes) -> None:
         if self.files.cache is not None:

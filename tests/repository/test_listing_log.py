@@ -11,6 +11,8 @@ import pytest
 
 from repository import listing_log, locks
 from repository.backup import BackupOptions, BackupResult, backup
+from repository.check import check
+from repository.errors import BlobNotFound
 from repository.files import pack_key
 from repository.locks import lock_repository
 from repository.repository import Repository
@@ -103,15 +105,37 @@ def test_what_is_lost_meanwhile_is_found_with_the_next_listing(
     assert [each.id for each in found.lost_packs] == [lost]
 
 
-def test_as_long_as_packs_are_lost_each_backup_lists(settled: Listing, tree: Path) -> None:
-    repo = open_repo(settled, tree)
+def lose(storage: Listing, tree: Path) -> None:
+    """Remove the pack of data, and what the source has of it."""
+    repo = open_repo(storage, tree)
     repo.load_index()
     lost = next(each.id for each in repo.index.pack_totals() if each.data_blobs)
-    del settled.objects[pack_key(lost)]
+    del storage.objects[pack_key(lost)]
     (tree / "a").write_bytes(b"its old content is nowhere")
-    for _ in range(3):
-        found, times = back_up(settled, tree, read_all=True)
+
+
+def test_as_long_as_packs_are_lost_each_backup_lists(settled: Listing, tree: Path) -> None:
+    """Also if that was found by one that lists in any case, while the last listing would still be good."""
+    lose(settled, tree)
+    for read_all in (True, False, False):
+        found, times = back_up(settled, tree, read_all=read_all)
         assert (len(found.lost_packs), times) == (1, 1)
+
+
+def test_a_check_that_misses_packs_makes_the_next_backup_list(settled: Listing, tree: Path) -> None:
+    lose(settled, tree)
+    assert check(open_repo(settled, tree)).errors
+    assert len(back_up(settled, tree)[0].lost_packs) == 1
+
+
+def test_a_read_that_misses_a_pack_makes_the_next_backup_list(settled: Listing, tree: Path) -> None:
+    repo = open_repo(settled, tree)
+    repo.load_index()
+    (blob,) = {blob for kind, blob, _ in repo.index.places() if kind == "data"}
+    lose(settled, tree)
+    with pytest.raises(BlobNotFound):
+        repo.load_blob("data", blob)
+    assert len(back_up(settled, tree)[0].lost_packs) == 1
 
 
 def test_reading_all_lists_too(settled: Listing, tree: Path) -> None:
@@ -132,7 +156,7 @@ def test_an_index_file_that_came_is_none(settled: Listing, tree: Path) -> None:
     assert [listed(settled, tree) for _ in range(2)] == [0, 0]
 
 
-@pytest.mark.parametrize("content", [b"", b"nonsense", bytes(100)])
+@pytest.mark.parametrize("content", [b"", b"nonsense", bytes(100)], ids=["empty", "short", "long"])
 def test_a_note_that_cannot_be_read_is_a_reason_to_list(settled: Listing, tree: Path, content: bytes) -> None:
     (note,) = (tree.parent / "cache").glob("*/listed")
     note.write_bytes(content)
