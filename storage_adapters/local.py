@@ -126,6 +126,9 @@ class LocalAdapter:
         """Say what a failed write means. A missing folder may mean that the root has gone meanwhile."""
         if error.errno in (errno.ENOENT, errno.ENOTDIR):
             self._require_root()
+        if error.errno in _FULL:
+            # One file's name says nothing: it is any next one that did not fit.
+            return StorageFull(f"no space left on the disk of {self.root}: {os.strerror(error.errno)}")
         return _translate(error, path)
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
