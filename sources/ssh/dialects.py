@@ -98,7 +98,7 @@ GNU = Dialect(
     follow=b"""xargs -0 sh -c 'exec find -L "$@" -maxdepth 0 -printf "$0"' "$2" """,
     # Of the formats only pax tells each file's ctime.
     tar=b"tar --create --file=- --format=posix --pax-option=delete=atime --numeric-owner --sparse "
-    b"--absolute-names --hard-dereference --no-recursion --atime-preserve=system --quoting-style=escape "
+    b"--absolute-names --hard-dereference --no-recursion $noatime --quoting-style=escape "
     b'--blocking-factor="$number" --null --verbatim-files-from --files-from=-',
     format=FORMAT,
     separator=b"\0",

@@ -89,7 +89,7 @@ class SshInPlaceTarget(SshTarget):
         names = b"".join(tree_name(path) + b"\0" for path in deepest_first if path != b"/")
         output = self._host.run(self._command(scripts.MOVE), names + b".\0")
         try:
-            require_no_complaints(output.stderr, output.code, self._host.name, "mv")
+            require_no_complaints(scripts.own(output.stderr), output.code, self._host.name, "mv")
         finally:
             self._describe_folders()
 
@@ -98,4 +98,4 @@ class SshInPlaceTarget(SshTarget):
         if members:
             data = b"".join(members) + tar_headers.END
             output = self._host.run(self._command(scripts.DESCRIBE), data)
-            require_no_complaints(output.stderr, output.code, self._host.name)
+            require_no_complaints(scripts.own(output.stderr), output.code, self._host.name)

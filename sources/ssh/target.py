@@ -119,7 +119,7 @@ class SshTarget:
             try:
                 process.write(end + bytes(-(self._sent_bytes + len(end)) % _RECORD_BYTES))
                 code = self._code_of_tar(process)
-                said = process.complaints()
+                said = scripts.own(process.complaints())
             except Unreachable as error:
                 raise TargetError(f"{error}; nothing was restored") from error
             require_no_complaints(said, code, self._host.name)
@@ -169,7 +169,7 @@ class SshTarget:
         self._sent_bytes += len(data)
         try:
             process.write(data)
-            said = process.complaints()
+            said = scripts.own(process.complaints())
         except Unreachable as error:
             raise TargetFull(f"{error}; the restore ends here, and nothing of it is left") from error
         if process.ended or process.has_said_something:
@@ -183,7 +183,7 @@ class SshTarget:
         """Return all that tar, which has ended before its time, complained of."""
         try:
             process.send(b"")
-            return process.output().stderr
+            return scripts.own(process.output().stderr)
         except Unreachable as error:
             raise TargetFull(f"{error}; the restore ends here, and nothing of it is left") from error
 
@@ -211,7 +211,7 @@ class SshTarget:
 
     def _command(self, script: bytes) -> list[bytes]:
         places = [self._root, self._staging, posixpath.dirname(self._root)]
-        return [b"env", b"LC_ALL=C", b"sh", b"-c", script, b"holdfast", *places]
+        return [b"env", b"LC_ALL=C", b"sh", b"-c", scripts.script(script), b"holdfast", *places]
 
     def _fill(self, count: int) -> None:
         while count > 0:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+# Said on the standard error before anything else; what comes before is of the login.
+READY = b"\nholdfast is ready\n"
+_SAY_READY = b"printf '\\nholdfast is ready\\n' >&2\n"
+
 # A shell that outlives tar: who restores says `keep` at the end. Without it, as after a cut or a kill,
 # nothing is left. $3 is the folder above, where there is no folder to restore into.
 _FILL = b"""
@@ -87,3 +91,13 @@ for length; do head -c "$length" | sha256sum; done
 HASHES = b"""
 cd -- "$1" && find . -mindepth 1 -maxdepth 1 -type f -links 1 -exec sha256sum -z -- {} +
 """
+
+
+def script(lines: bytes) -> bytes:
+    """Return a whole script."""
+    return _SAY_READY + lines
+
+
+def own(stderr: bytes) -> bytes:
+    """Return what a script, or what it ran, complained of."""
+    return stderr.rpartition(READY)[2]

@@ -23,6 +23,9 @@ Kind = Literal["tar", "status", "follow", "rest", "run", "packed"]
 # `head` leaves what a program that ends early does not read: whoever asks then ends the shell.
 _SCRIPT = rb"""
 LC_ALL=C; TZ=UTC0; export LC_ALL TZ
+printf '\n%%s\n' "$1" >&2
+noatime=
+test "$(id -u)" = 0 && noatime=--atime-preserve=system  # others may not, for files that are not theirs
 while read -r kind count number; do
     case $kind in
     tar) head -c "$count" | %s ;;
@@ -57,6 +60,7 @@ class Worker:
         self._process: Process = host.start(command)
         self._rest = b""
         self._code: int | None = 0
+        self._began = False
         self._usable_until = dialect.code_of_failure
         self._kind: Kind = "status"
 
@@ -114,12 +118,18 @@ class Worker:
     def finish(self) -> Output:
         """Read the answer to its end; return it, with what the program complained of. Raises Unreachable."""
         text = read_all(self.read, self._host)
-        complaints = self._process.stderr_until(b"\n" + self._mark + b"\n")
+        if not self._began:  # what was said before, as of a missing home, is about no file
+            self._complaints()
+            self._began = True
+        complaints = self._complaints()
         return Output(self._code or 0, text, complaints)
 
     def close(self) -> None:
         """End it."""
         self._process.close()
+
+    def _complaints(self) -> bytes:
+        return self._process.stderr_until(b"\n" + self._mark + b"\n")
 
     def _why_ended(self) -> str:
         output = self._process.output()

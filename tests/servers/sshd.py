@@ -8,7 +8,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ class Sshd:
     port: int
     folder: Path
     process: subprocess.Popen[bytes]
+    address: str = "127.0.0.1"
 
     @property
     def key(self) -> Path:
@@ -48,7 +49,7 @@ class Sshd:
         """Return how to log in."""
         text = (key or self.key).read_text()
         return Server(
-            "127.0.0.1",
+            self.address,
             getpass.getuser(),
             port or self.port,
             private_key=text,
@@ -84,8 +85,19 @@ def sshd(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sshd]:
     stop_sshd(server)
 
 
-def start_sshd(folder: Path, *, port: int = 0, settings: str = "", environment: str = "") -> Sshd:
-    """Start a server with its own keys in `folder`, where they stay for the next start."""
+def start_sshd(
+    folder: Path,
+    *,
+    port: int = 0,
+    settings: str = "",
+    environment: str = "",
+    address: str = "127.0.0.1",
+    inside: Sequence[str] = (),
+) -> Sshd:
+    """Start a server with its own keys in `folder`, where they stay for the next start.
+
+    `inside` are the words before its command line that put it where `address` is its own.
+    """
     program = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or need_program("sshd")
     if os.geteuid() == 0:
         os.makedirs("/run/sshd", exist_ok=True)  # sshd insists; a service file makes it elsewhere
@@ -94,12 +106,12 @@ def start_sshd(folder: Path, *, port: int = 0, settings: str = "", environment: 
     settings = f"SetEnv SHLVL=2 {environment}\n{settings}"
     for _ in range(10):
         chosen = port or free_port()
-        _configure(program, folder, chosen, settings)
+        _configure(program, folder, f"{address}:{chosen}", settings)
         with open(folder / "log", "ab") as log:
-            command = [program, "-D", "-e", "-f", folder / "sshd_config"]
+            command = [*inside, program, "-D", "-e", "-f", folder / "sshd_config"]
             process = subprocess.Popen(command, stderr=log, start_new_session=True)
-        if _answers(chosen, process):
-            return Sshd(chosen, folder, process)
+        if _answers(address, chosen, process):
+            return Sshd(chosen, folder, process, address)
         process.kill()
         process.wait()
     raise AssertionError(f"sshd does not start: {(folder / 'log').read_text()}")
@@ -137,9 +149,9 @@ def _make_keys(folder: Path) -> None:
         (folder / "authorized_keys").write_text("".join(lines))
 
 
-def _configure(program: str, folder: Path, port: int, settings: str) -> None:
+def _configure(program: str, folder: Path, listen: str, settings: str) -> None:
     lines = [
-        f"ListenAddress 127.0.0.1:{port}",
+        f"ListenAddress {listen}",
         f"HostKey {folder}/host_ed25519",
         f"HostKey {folder}/host_rsa",
         f"AuthorizedKeysFile {folder}/authorized_keys",
@@ -161,11 +173,11 @@ def _configure(program: str, folder: Path, port: int, settings: str) -> None:
             return
 
 
-def _answers(port: int, process: subprocess.Popen[bytes]) -> bool:
+def _answers(address: str, port: int, process: subprocess.Popen[bytes]) -> bool:
     deadline = time.monotonic() + 20
     while process.poll() is None and time.monotonic() < deadline:
         try:
-            with socket.create_connection(("127.0.0.1", port), 5) as sock:
+            with socket.create_connection((address, port), 5) as sock:
                 return sock.recv(4) == b"SSH-" and process.poll() is None
         except OSError:
             time.sleep(0.02)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 
 class TcpWire:
-    """Pass bytes on between `port` and a server; count them; cut or stall once so many went by."""
+    """Pass bytes on between `port` and a server; count them; cut or stall once so many went by.
 
-    def __init__(self, server_port: int) -> None:
-        self._server_port = server_port
+    `most_bytes_a_second` slows each connection down, each way.
+    """
+
+    def __init__(self, server_port: int, server: str = "127.0.0.1") -> None:
+        self._server = server, server_port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._sockets: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
@@ -24,6 +28,7 @@ class TcpWire:
         self.cut_at_up = self.cut_at_down = 1 << 62
         self.cuts = 0
         self._for_good = False
+        self.most_bytes_a_second = 1 << 62
         self._start(self._accept)
 
     def cut_after(self, *, up: int | None = None, down: int | None = None, for_good: bool = False) -> None:
@@ -75,7 +80,7 @@ class TcpWire:
                 client.close()
                 continue
             try:
-                server = socket.create_connection(("127.0.0.1", self._server_port))
+                server = socket.create_connection(self._server)
             except OSError:
                 client.close()
                 continue
@@ -88,6 +93,7 @@ class TcpWire:
             with suppress(OSError):
                 while data := source.recv(64 * 1024):
                     self._count(len(data), up)
+                    time.sleep(len(data) / self.most_bytes_a_second)
                     if not self._silent.is_set():
                         target.sendall(data)
             with suppress(OSError):
@@ -108,9 +114,9 @@ class TcpWire:
 
 
 @contextmanager
-def wire_to(port: int) -> Iterator[TcpWire]:
-    """A wire to a server on this machine, for the block."""
-    wire = TcpWire(port)
+def wire_to(port: int, server: str = "127.0.0.1") -> Iterator[TcpWire]:
+    """A wire to a server, for the block."""
+    wire = TcpWire(port, server)
     try:
         yield wire
     finally:

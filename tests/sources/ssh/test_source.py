@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +17,7 @@ from sources.local import LocalSource
 from sources.rules import Rules
 from sources.ssh import patience
 from sources.ssh.host import SshHostSettings
+from sources.ssh.in_place import SshInPlaceTarget
 from sources.ssh.source import SshSource
 from ssh.server import Server
 from tests.ports import free_port
@@ -39,18 +39,6 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     os.link(tree / "sizes" / "sparse", tree / "sizes" / "another name")
     (tree / "large").write_bytes(os.urandom(9_000_001))
     return tree
-
-
-@pytest.fixture
-def ordinary(sshd: Sshd, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A login that is not root's, for as long as the test runs."""
-    name, secret = f"hf-{secrets.token_hex(6)}", secrets.token_hex(12)
-    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", name], check=True)
-    try:
-        subprocess.run(["chpasswd"], input=f"{name}:{secret}\n".encode(), check=True)
-        yield replace(sshd.server(), user=name, private_key=None, password=secret)
-    finally:
-        subprocess.run(["userdel", "--force", name], check=True, capture_output=True)
 
 
 def plain(entry: Entry) -> Entry:
@@ -276,25 +264,71 @@ def test_a_host_that_is_away_or_not_the_right_one(sshd: Sshd, tmp_path: Path) ->
         SshSource(SshHostSettings(wrong), [str(tmp_path)]).check()
 
 
-@needs_root
-def test_as_another_user_and_with_sudo(ordinary: Server, request: pytest.FixtureRequest) -> None:
-    tmp_path = Path(tempfile.mkdtemp())  # pytest's own folders are closed to others
-    request.addfinalizer(lambda: shutil.rmtree(tmp_path))
-    tmp_path.chmod(0o755)
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that other users may enter; pytest's own ones are closed to them."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
     for name, mode in (("open", 0o644), ("secret", 0o600)):
-        (tmp_path / name).write_text(name)
-        (tmp_path / name).chmod(mode)
-    (tmp_path / "closed").mkdir(mode=0o700)
-    (tmp_path / "closed" / "file").touch()
-    source = SshSource(SshHostSettings(ordinary), [str(tmp_path)])
-    listing = source.list_dir(os.fsencode(tmp_path))
+        (folder / name).write_text(name)
+        (folder / name).chmod(mode)
+    (folder / "closed").mkdir(mode=0o700)
+    (folder / "closed" / "file").touch()
+    yield folder
+    shutil.rmtree(folder)
+
+
+@needs_root
+def test_as_another_user(ordinary: Server, open_folder: Path) -> None:
+    source = SshSource(SshHostSettings(ordinary), [str(open_folder)])
+    listing = source.list_dir(os.fsencode(open_folder))
     assert listing.problems == []
     with pytest.raises(OSError, match="Permission denied"):
-        source.list_dir(os.fsencode(tmp_path / "closed"))
-    found = list(source.open_files([os.fsencode(tmp_path / "secret")]))
-    assert [
-        (each.kind, "Permission denied" in each.message) for each in found if isinstance(each, Problem)
-    ] == [("unreadable", True)]
+        source.list_dir(os.fsencode(open_folder / "closed"))
+    found = list(source.open_files([os.fsencode(open_folder / name) for name in ("secret", "open")]))
+    said = {each.path: each.message for each in found if isinstance(each, Problem)}
+    assert list(said) == [os.fsencode(open_folder / "secret")]
+    assert "Permission denied" in said[os.fsencode(open_folder / "secret")]
     source.close()
+
+
+@needs_root
+def test_sudo_that_is_refused_is_named(ordinary: Server, open_folder: Path) -> None:
     with pytest.raises(SourceUnavailable, match="sudo"):
-        SshSource(SshHostSettings(ordinary, sudo=True), [str(tmp_path)]).check()
+        SshSource(SshHostSettings(ordinary, sudo=True), [str(open_folder)]).check()
+
+
+@needs_root
+def test_sudo_reads_all_that_root_may(sudoer: Server, open_folder: Path) -> None:
+    (open_folder / "closed" / "large").write_bytes(os.urandom(5_000_000))
+    source = SshSource(SshHostSettings(sudoer, sudo=True), [str(open_folder)])
+    source.check()
+    here, there = walk(LocalSource([str(open_folder)])), walk(source)
+    below = [path for path in here if path.startswith(os.fsencode(open_folder))]
+    assert [there[path] for path in below] == [here[path] for path in below]
+    for file in source.open_files([path for path in below if here[path].kind == "file"]):
+        assert not isinstance(file, Problem), file
+        assert b"".join(read_chunks(file)) == Path(os.fsdecode(file.path)).read_bytes()
+        assert file.entry_now() is file.entry
+        file.close()
+    source.close()
+
+
+@needs_root
+def test_sudo_restores_with_owners(sudoer: Server, open_folder: Path) -> None:
+    there = SshInPlaceTarget(SshHostSettings(sudoer, sudo=True), str(open_folder))
+    entry = Entry(b"secret", "file", 0o640, 10**18, uid=1234, gid=4321, size=3, links=1)
+    there.start_dir(b"/")
+    there.write_file(b"/secret", entry, [b"new"])
+    there.flush()
+    there.close()
+    stat = (open_folder / "secret").stat()
+    assert (stat.st_uid, stat.st_gid, stat.st_mode & 0o777) == (1234, 4321, 0o640)
+    assert (open_folder / "secret").read_text() == "new"
+
+
+@needs_root
+def test_a_locked_account_is_named(ordinary: Server, tmp_path: Path) -> None:
+    subprocess.run(["usermod", "--lock", ordinary.user], check=True)
+    with pytest.raises(SourceUnavailable, match="the account is not locked"):
+        SshSource(SshHostSettings(ordinary), [str(tmp_path)]).check()
