@@ -42,9 +42,13 @@ class Attributes:
         if folder not in self._folders:
             if len(self._folders) >= _FEW:
                 return self._begin().result().get(folder, _NONE)
-            below = [folder or b"/", b"-mindepth", b"1", b"-maxdepth", b"1"]
-            self._folders[folder] = self._ask(below).get(folder, _NONE)
+            self._folders[folder] = self.ask_folder(folder)
         return self._folders[folder]
+
+    def ask_folder(self, folder: bytes) -> ByName:
+        """Ask for those of what is in a directory, whatever was asked before. Raises Unreachable."""
+        below = [folder or b"/", b"-mindepth", b"1", b"-maxdepth", b"1"]
+        return self._ask(below).get(folder, _NONE)
 
     def of(self, paths: Sequence[bytes]) -> dict[bytes, Xattrs]:
         """Return those of single paths. Raises Unreachable."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 from repository.entries import Entry, SourceUnavailable, TargetError
 from sources.ssh import target_scripts as scripts
-from sources.ssh.attributes import Attributes
+from sources.ssh.attributes import Attributes, ByName
 from sources.ssh.dialects import GNU
 from sources.ssh.host import SshHost
 from sources.ssh.patience import persist
@@ -18,6 +19,7 @@ from ssh.errors import SshError
 
 _FEW = 16  # folders are asked for one by one; then several levels at a time
 _LEVELS = b"5"
+_FOLDERS_REMEMBERED = 5000
 _NO_OWNERS = Owners()
 
 Folder = dict[bytes, Row]
@@ -36,6 +38,7 @@ class Standing:
         self._attributes = Attributes(self._workers, (), all_at_once=False)
         self._folders: dict[bytes, Folder | None] = {}
         self._hashes: dict[bytes, dict[bytes, bytes]] = {}
+        self._xattrs_of: dict[bytes, ByName] = {}
         self._asked = 0
         self._lock = threading.RLock()
 
@@ -78,14 +81,17 @@ class Standing:
 
     def _xattrs(self, path: bytes) -> frozenset[tuple[bytes, bytes]]:
         folder, _, name = path.rpartition(b"/")
-        place = self._place(folder or b"/")
-        return frozenset(self._attributes.of([place.rstrip(b"/") + b"/" + name]).get(place + b"/" + name, ()))
+        if folder not in self._xattrs_of:
+            _make_room(self._xattrs_of)
+            self._xattrs_of[folder] = self._attributes.ask_folder(self._place(folder or b"/").rstrip(b"/"))
+        return frozenset(self._xattrs_of[folder].get(name, ()))
 
     def _has(self, path: bytes, chunks: Sequence[tuple[int, bytes]]) -> bool:
         """Compare hashes that the host makes. A file of one chunk is hashed with all of its folder."""
         folder, _, name = path.rpartition(b"/")
         if len(chunks) == 1:
             if folder not in self._hashes:
+                _make_room(self._hashes)
                 self._hashes[folder] = self._hashes_in(folder)
             return self._hashes[folder].get(name) == chunks[0][1]
         return self._hashes_of(path, [length for length, _ in chunks]) == [digest for _, digest in chunks]
@@ -120,6 +126,7 @@ class Standing:
 
     def _folder(self, key: bytes) -> Folder | None:
         if key not in self._folders:
+            _make_room(self._folders)
             self._folders[key] = None
             try:
                 persist(lambda: self._ask(key))
@@ -156,6 +163,12 @@ class Standing:
     def _place(self, path: bytes) -> bytes:
         """Return the absolute path on the host."""
         return self._root if path == b"/" else self._root.rstrip(b"/") + path
+
+
+def _make_room(known: dict[bytes, Any]) -> None:
+    """Forget what was asked: a restore goes through the folders once, and memory is bounded."""
+    if len(known) >= _FOLDERS_REMEMBERED:
+        known.clear()
 
 
 def _facts(entry_: Entry) -> tuple[int, ...]:
