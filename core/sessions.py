@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, or_, select
@@ -18,7 +19,7 @@ LONGEST = timedelta(days=7)
 SEEN_EVERY = timedelta(minutes=1)
 
 
-def start(user: User, address: str) -> str:
+def start(user: User, address: str, agent: str = "") -> str:
     """Begin a login and return its token, for the cookie. Logins that are over are swept out."""
     token, now, user_id = secrets.token_urlsafe(32), utc_now(), user.id
     with write() as session:
@@ -31,6 +32,7 @@ def start(user: User, address: str) -> str:
                 last_seen_at=now,
                 expires_at=now + LONGEST,
                 address=address[:200],
+                agent="".join(char for char in agent if char.isprintable())[:200],
             )
         )
     return token
@@ -51,6 +53,27 @@ def end(token: str) -> None:
     """End one login; a token that is none is done."""
     with write() as session:
         session.execute(delete(LoginSession).where(LoginSession.token_hash == _hash(token)))
+
+
+def list_of(user: User) -> Sequence[LoginSession]:
+    """Return the logins of a user that are not over, the one seen last first."""
+    now = utc_now()
+    query = select(LoginSession).where(LoginSession.user_id == user.id)
+    found = db.session.scalars(query.order_by(LoginSession.last_seen_at.desc(), LoginSession.id.desc()))
+    return [login for login in found if not _is_over(login, now)]
+
+
+def id_of(token: str) -> int | None:
+    """Return the row of the login with this token."""
+    return db.session.scalar(select(LoginSession.id).where(LoginSession.token_hash == _hash(token)))
+
+
+def end_of(user: User, login_id: int) -> None:
+    """End one login of a user; another's, or one that is over, is left as it is."""
+    user_id = user.id
+    with write() as session:
+        own = LoginSession.user_id == user_id
+        session.execute(delete(LoginSession).where(LoginSession.id == login_id, own))
 
 
 def end_all(user: User, *, keep_token: str | None = None) -> None:

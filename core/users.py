@@ -75,12 +75,12 @@ def check_and_hash(name: str, password: str) -> str:
 
 def authenticate(name: str, password: str, address: str) -> User:
     """Return the user whose name and password these are. Raises LoginFailed or TooManyAttempts."""
-    keys = [f"user:{name.strip().lower()[:LONGEST_NAME]}", f"address:{_network(address)}"]
+    keys = [f"user:{name.strip().lower()[:LONGEST_NAME]}", f"address:{network(address)}"]
     with write() as session:
         user = _find(session, name)
         hashed, allowed = _hash_of(user), user is not None and user.disabled_at is None
         # Noted before the slow check, so that many guesses at once cannot slip past the count.
-        _note_attempt(session, keys)
+        note_attempt(session, keys)
     if not _matches(hashed, password) or user is None or not allowed:
         raise LoginFailed("The name or the password is wrong.", "Check both and try again.")
     with write() as session:
@@ -169,7 +169,7 @@ def _weakness(name: str, password: str) -> str:
     return ""
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
     """Return the address, or the /64 of an IPv6 one: whoever has one of these has them all."""
     try:
         parsed = ipaddress.ip_address(address.partition("%")[0])
@@ -195,7 +195,12 @@ def _matches(hashed: str, password: str) -> bool:
         raise Refused("This user's password is not usable.", "Set a new one: `flask user passwd`.") from error
 
 
-def _note_attempt(session: Session, keys: Sequence[str]) -> None:
+def forget_attempts(session: Session, key: str) -> None:
+    """Forget what was counted for a key: it was right now."""
+    session.execute(delete(LoginFailure).where(LoginFailure.key == key))
+
+
+def note_attempt(session: Session, keys: Sequence[str]) -> None:
     """Count one attempt for each key as failed. Raises TooManyAttempts, and then counts nothing."""
     now = utc_now()
     session.execute(delete(LoginFailure).where(LoginFailure.at < now - REMEMBER_FAILURES))
@@ -224,7 +229,7 @@ def _welcome(session: Session, user_id: int, password: str, hashed: str, keys: S
     user = _get(session, user_id)
     if user.password_hash != hashed or user.disabled_at is not None:
         raise LoginFailed("The user was changed meanwhile.", "Try again.")
-    session.execute(delete(LoginFailure).where(LoginFailure.key == keys[0]))
+    forget_attempts(session, keys[0])
     newest = select(func.max(LoginFailure.id)).where(LoginFailure.key == keys[1]).scalar_subquery()
     session.execute(delete(LoginFailure).where(LoginFailure.id == newest))
     if _hasher.check_needs_rehash(hashed):

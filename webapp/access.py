@@ -65,7 +65,7 @@ def may_restore() -> bool:
 def log_in(response: Response, found: User) -> Response:
     """Begin a login and put its token in the cookie. What the browser had before is dropped."""
     session.clear()
-    token = sessions.start(found, request.remote_addr or "")
+    token = sessions.start(found, request.remote_addr or "", request.user_agent.string)
     g.user = found
     response.set_cookie(
         COOKIE,

@@ -28,7 +28,15 @@ LOOKS = frozenset(
      "restores.new", "restores.look", "hosts.keys", "hosts.examine"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
-GUESSED = frozenset({"sessions.enter", "sessions.second_factor", "settings.password", "setup.create_admin"})
+GUESSED = frozenset(
+    {
+        "sessions.enter",
+        "second_factor.enter",
+        "second_factor.turn_off",
+        "settings.password",
+        "setup.create_admin",
+    }
+)
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
@@ -91,6 +99,8 @@ def _actor() -> str:
     """
     if g.get("user") is not None:
         return str(g.user.name)
+    if "half_logged_in" in g:
+        return str(g.half_logged_in)
     try:
         return users.find(request.form.get("name", "")).name
     except HoldfastError:

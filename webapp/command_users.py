@@ -7,7 +7,7 @@ from typing import TextIO, get_args
 
 import click
 
-from core import users
+from core import second_factor, users
 from core.users import Role
 from webapp.command_group import Group
 from webapp.command_tokens import token
@@ -58,6 +58,14 @@ def disable(name: str) -> None:
     """Keep a user from logging in; all their logins end."""
     users.disable(users.find(name).id)
     click.echo(f"Disabled {name}.")
+
+
+@user.command("reset-totp")
+@click.argument("name")
+def reset_totp(name: str) -> None:
+    """Let a user log in with the password alone, who has lost app and recovery codes."""
+    second_factor.turn_off(users.find(name).id)
+    click.echo(f"{name} logs in with the password alone now, and can turn the second factor on again.")
 
 
 def _password(file: TextIO | None) -> str:

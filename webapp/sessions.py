@@ -6,8 +6,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
+from core import second_factor as core_second_factor
 from core import setup, users
-from webapp import access, forms
+from webapp import access, forms, second_factor
 
 blueprint = Blueprint("sessions", __name__)
 
@@ -38,6 +39,8 @@ def enter() -> ResponseReturnValue:
         return page
     except users.LoginFailed as error:
         return _login_page(form.refuse(error, "login"), 422)
+    if core_second_factor.is_on(found):
+        return second_factor.wait_for_code(found, form.value("next"))
     return access.log_in(redirect(access.own_path(form.value("next")), 303), found)
 
 

@@ -7,7 +7,7 @@ from typing import cast
 from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import channels, restore_rights, setup, users
+from core import channels, restore_rights, second_factor, setup, users
 from core.errors import HoldfastError, Invalid
 from webapp import access, answers, forms
 
@@ -106,6 +106,14 @@ def set_password(user_id: int) -> ResponseReturnValue:
         page = render_template("settings/user.html", found=found, form=form.refuse(error), roles=ROLES)
         return page, 422
     return _back("The password is changed, and all logins of that user have ended.")
+
+
+@blueprint.post("/users/<int:user_id>/reset-totp")
+@access.allow("admin")
+def reset_totp(user_id: int) -> ResponseReturnValue:
+    """Turn a user's second factor off, who has lost it."""
+    second_factor.turn_off(users.get(user_id).id)
+    return _back("That user logs in with the password alone now.")
 
 
 @blueprint.post("/users/<int:user_id>/disable")

@@ -6,11 +6,15 @@ from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from core.db import Base
-from core.models.columns import Created, HexId, LongText, Moment, Name, RowId, Word
+from core.models.columns import Bytes, Created, Document, HexId, LongText, Moment, Name, RowId, Word
 
 
 class User(Base):
-    """A person who may log in. `role`: viewer, operator, admin."""
+    """A person who may log in. `role`: viewer, operator, admin.
+
+    `totp_sealed`: the secret of the second factor, which counts once it is confirmed; `totp_step`: the newest
+    code that was taken. `recovery_codes`: `{"hashes": [SHA-256, …]}` of those not used up.
+    """
 
     __tablename__ = "users"
 
@@ -21,6 +25,10 @@ class User(Base):
     created_at: Mapped[Created]
     last_login_at: Mapped[Moment | None]
     disabled_at: Mapped[Moment | None]
+    totp_sealed: Mapped[LongText] = mapped_column(default="")
+    totp_confirmed_at: Mapped[Moment | None]
+    totp_step: Mapped[Bytes]
+    recovery_codes: Mapped[Document]
 
 
 class LoginSession(Base):
@@ -35,6 +43,7 @@ class LoginSession(Base):
     last_seen_at: Mapped[Created]
     expires_at: Mapped[Moment]
     address: Mapped[Name] = mapped_column(default="")
+    agent: Mapped[Name] = mapped_column(default="")  # what the browser calls itself
 
     user: Mapped[User] = relationship()
 
