@@ -129,7 +129,7 @@ def _programs(test: host_test.Result) -> Finding:
 def _restores(test: host_test.Result) -> Finding:
     if test.facts["gnu_tar"]:
         return Finding("good", "Restores", "GNU tar is there, so files can be restored to it.")
-    text = "It has no GNU tar, so nothing can be restored to it; to this machine and other hosts it can."
+    text = "It has no GNU tar, so files are restored to it one by one, by SFTP, which cannot set everything."
     return Finding("warn", "Restores", text, "apt-get install tar" if test.facts["shell"] else "")
 
 

@@ -1,9 +1,9 @@
-"""Restores to a host: what is refused before anything is sent, and a target that tells what is not kept."""
+"""Restores to a host: what is refused before anything is sent, and the folder there that is written to."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,52 +11,54 @@ from typing import TYPE_CHECKING
 from core import host_login, host_trouble, hosts, words
 from core.errors import Invalid, NotFound, Refused
 from core.outcomes import sentence
-from repository.entries import Entry, Problem, SourceUnavailable, TargetError
+from repository.entries import SourceUnavailable, Target, TargetError
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
     from sources.ssh.host import SshHostSettings
+    from sources.ssh.place import Place
     from sources.ssh.probe import Probe
-    from sources.ssh.target import SshTarget
-
-NEW_FOLDER_ONLY = (
-    "A restore to a host goes to a folder that is new or empty, so nothing is in its way: choose “keep”."
-)
-_ROOM = b"""
-test -d "$1" || { echo "there is no folder $1, in which it would be made"; exit 3; }
-if test -L "$2"; then echo "$2 is a link"; exit 3; fi
-if test -e "$2"; then
-    test -d "$2" || { echo "$2 is a file"; exit 3; }
-    test -z "$(ls -A -- "$2")" || { echo "$2 holds something already"; exit 3; }
-fi
-test -w "$1" || { echo "this user may not write in $1"; exit 3; }
-df -Pk -- "$1" | { read -r head; read -r disk total used free rest; echo "free $free"; }
-"""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was found about a place on a host. `owners_kept`: the login may give files to others.
+    """What was found about a place on a host. `used`: something is in the folder already. `by_parts`: it goes
+    file by file, by SFTP; else nothing shows before all has arrived. `owners_kept`: the login may give files
+    to others. `free_bytes` None: the host does not say."""
 
-    `free_bytes` None: the host does not say.
-    """
-
-    free_bytes: int | None
+    used: bool
+    by_parts: bool
     owners_kept: bool
+    free_bytes: int | None
     user: str
 
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know before, a sentence each."""
+        found = []
+        if self.used:
+            found.append("Something is in this folder already: the rule below decides for each file.")
+        if self.by_parts:
+            found.append(
+                "It has no GNU tar and find, so files are written one by one over SFTP, which cannot set all."
+            )
+        if not self.owners_kept:
+            found.append(
+                f"{self.user} is not root there, so what belonged to others will belong to {self.user}. "
+                "Switch sudo on for the host if owners matter."
+            )
+        return found
 
-def check(host_id: str, path: str, conflict: str) -> str:
+
+def check(host_id: str, path: str) -> str:
     """Return the path as it is used, if a restore may go there. Sends nothing. Raises Invalid by field."""
     try:
         host_login.server_of(hosts.get(host_id))
     except (NotFound, Refused) as error:
         raise Invalid({"host_id": str(error)}) from error
-    if conflict != "keep":
-        raise Invalid({"conflict": NEW_FOLDER_ONLY})
     clean = os.path.normpath("/" + path.lstrip("/"))
     if clean == "/":
-        raise Invalid({"target_path": "Name a new folder on the host, such as /srv/restored."})
+        raise Invalid({"target_path": "Name a folder on the host, such as /srv/restored."})
     if not clean.isprintable():
         raise Invalid({"target_path": "This path holds a character that cannot be shown."})
     return clean
@@ -67,132 +69,60 @@ def look(host_id: str, path: str, needed_bytes: int | None = None) -> Look:
     host = hosts.get(host_id)
     settings, name, user = host_login.settings_of(host, quick=True), host.name, host.user
     try:
-        found, free = _look(settings, path)
+        known, place = _look(settings, path)
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
-    if needed_bytes is not None and free is not None and free < needed_bytes:
-        there, wanted = words.size(free), words.size(needed_bytes)
+    _require_room(place, path, name, needed_bytes)
+    by_parts = not (known.gnu_tar and known.gnu_find)
+    if by_parts and settings.sudo:
         text = (
-            f"There are {there} free around {path} on {name}, and {wanted} are needed. Choose another place."
+            f"{name} has no GNU tar and find, and sudo cannot be had over SFTP: install them, or take it off."
         )
-        raise Invalid({"target_path": text})
-    return Look(free, found.uid == 0 or settings.sudo, user)
-
-
-def owners_warning(found: Look) -> str:
-    """Say what a login without rights cannot keep; "" if it can."""
-    if found.owners_kept:
-        return ""
-    return (
-        f"{found.user} is not root there, so what belonged to others will belong to {found.user}. "
-        "Switch sudo on for the host if owners matter."
-    )
+        raise Invalid({"host_id": text})
+    return Look(place.used, by_parts, known.uid == 0 or settings.sudo, place.free_bytes, user)
 
 
 @contextmanager
-def opened(host_id: str, path: str) -> Iterator[HostTarget]:
-    """Open a new folder on a host for the block. Its flush gives it its name; without that, nothing is left.
+def opened(host_id: str, path: str, *, used: bool) -> Iterator[Target]:
+    """Open a folder on a host for the block; `used`: something is in it already.
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
-    from sources.ssh.host import SshHost
-    from sources.ssh.probe import probe
-    from sources.ssh.target import SshTarget
+    from sources.ssh.targets import open_target  # slow to import: paramiko
 
-    settings = host_login.settings_of(hosts.get(host_id))
-    host = SshHost(settings)
-    try:
-        found = probe(host)
-    except (SshError, SourceUnavailable) as error:
-        raise TargetError(str(error)) from error
-    finally:
-        host.close()
-    target = SshTarget(settings, path)
+    target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
-        yield HostTarget(target, found, settings.server.user, settings.sudo)
+        yield target
     except BaseException as error:
-        _close_after(target, error)
+        try:
+            target.close()
+        except TargetError as leftover:  # told beside what ended the work, not instead of it
+            error.add_note(str(leftover))
         raise
     target.close()
 
 
-def _close_after(target: SshTarget, error: BaseException) -> None:
-    """Close it; what is left behind is told beside the error that ended the work, not instead of it."""
-    try:
-        target.close()
-    except TargetError as leftover:
-        error.add_note(str(leftover))
+def _require_room(place: Place, path: str, name: str, needed_bytes: int | None) -> None:
+    if place.refused:
+        raise Invalid({"target_path": f"{path} cannot be used: {place.refused}."})
+    free = place.free_bytes
+    if needed_bytes is not None and free is not None and free < needed_bytes and not place.used:
+        there, wanted = words.size(free), words.size(needed_bytes)
+        text = f"There are {there} free around {path} on {name}, and {wanted} are needed."
+        raise Invalid({"target_path": f"{text} Choose another place."})
 
 
-class HostTarget:
-    """A folder on a host; says, once, if owners are not kept there."""
-
-    def __init__(self, inner: SshTarget, found: Probe, user: str, sudo: bool) -> None:
-        self._inner = inner
-        self._user = user
-        self._own_uid = None if sudo or found.uid == 0 else found.uid
-
-    def existing(self, path: bytes) -> Entry | None:
-        """See Target."""
-        return self._inner.existing(path)
-
-    def size(self, path: bytes) -> int | None:
-        """Return what was sent of the file sent last."""
-        return self._inner.size(path)
-
-    def start_dir(self, path: bytes) -> None:
-        """See Target."""
-        self._inner.start_dir(path)
-
-    def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
-        """See Target."""
-        return self._inner.finish_dir(path, entry) + self._not_kept(path, entry)
-
-    def write_file(self, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
-        """See Target."""
-        return self._inner.write_file(path, entry, chunks) + self._not_kept(path, entry)
-
-    def make_link(self, path: bytes, first: bytes) -> None:
-        """See Target."""
-        self._inner.make_link(path, first)
-
-    def make_special(self, path: bytes, entry: Entry) -> list[Problem]:
-        """See Target."""
-        return self._inner.make_special(path, entry) + self._not_kept(path, entry)
-
-    def flush(self) -> None:
-        """See Target."""
-        self._inner.flush()
-
-    def _not_kept(self, path: bytes, entry: Entry) -> list[Problem]:
-        if self._own_uid in (None, entry.uid):
-            return []
-        text = (
-            f"its owner could not be set, nor those of others: {self._user} is not root there. Each thing "
-            f"that was somebody else's belongs to {self._user} now"
-        )
-        return [Problem(path, "incomplete", text, once="owners on a host")]
-
-
-def _look(settings: SshHostSettings, path: str) -> tuple[Probe, int | None]:
-    """Return what the host can do, and how much is free around a place. Raises SshError, Invalid."""
+def _look(settings: SshHostSettings, path: str) -> tuple[Probe, Place]:
+    """Return what the host can do, and what stands at a place. Raises SshError, SourceUnavailable."""
+    from sources.ssh import place
     from sources.ssh.host import SshHost
     from sources.ssh.probe import probe
 
     host = SshHost(settings)
     try:
-        found = probe(host)
-        if not found.gnu_tar:
-            text = f"A restore to {host.name} needs GNU tar there: install the package tar."
-            raise Invalid({"host_id": text})
-        words_ = [b"env", b"LC_ALL=C", b"sh", b"-c", _ROOM, b"sh"]
-        output = host.run([*words_, os.fsencode(os.path.dirname(path)), os.fsencode(path)])
+        known = probe(host)
+        return known, place.look(host, path, shell=known.shell)
     finally:
         host.close()
-    said = output.stdout.decode("utf-8", "replace").strip()
-    if output.code or not said.startswith("free"):
-        raise Invalid({"target_path": f"{path} cannot be used: {said or 'the host does not say why'}."})
-    free = said.removeprefix("free").strip()
-    return found, int(free) * 1024 if free.isdigit() else None

@@ -82,10 +82,9 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     target, host_name = _target(given, point)
     if limited:
         restore_rights.check(target, given.host_id)
-    if given.host_id is not None:
-        host_restoring.look(given.host_id, target, _needed_bytes(given))
+    chosen = _there(given, target)
     copy_id = points.best_copy(point, given.copy_id).id
-    chosen = {"copy_id": given.copy_id} if given.copy_id is not None else {}
+    chosen |= {"copy_id": given.copy_id} if given.copy_id is not None else {}
     chosen |= {"limited": True} if limited else {}
     with write() as session:
         if session.get(Copy, copy_id) is None:
@@ -118,8 +117,16 @@ def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     """Return the folder in plain form, and the name of its host, "" for this machine. Raises Invalid."""
     if given.host_id is None:
         return refuse_target(given.target_path, list(point.paths.get("paths", []))), ""
-    target = host_restoring.check(given.host_id, given.target_path, given.conflict)
+    target = host_restoring.check(given.host_id, given.target_path)
     return target, hosts.get(given.host_id).name
+
+
+def _there(given: RestoreInput, target: str) -> dict[str, Any]:
+    """Look at a place on a host; return how the job is to write there. Raises Invalid."""
+    if given.host_id is None:
+        return {}
+    seen = host_restoring.look(given.host_id, target, _needed_bytes(given))
+    return {"used": seen.used, "by_parts": seen.by_parts}
 
 
 def _needed_bytes(given: RestoreInput) -> int | None:
@@ -160,12 +167,12 @@ def release(job_id: int, config_id: str) -> list[int]:
 def half_done(job_id: int, *, killed: bool) -> str:
     """Say what it means for the data that a restore was cancelled, or that its process was killed."""
     row = of_job(job_id)
-    if row.host_id is None or row.database:
+    if row.host_id is None or row.database or row.job.parameters.get("by_parts"):
         return outcomes.half_done("restore")
-    left = "what was sent was removed"
-    if killed:
-        left = "what was sent may be left beside it, in a folder whose name goes on with .holdfast-"
-    return f"Nothing was restored to {row.target}: {left}. The backup was not changed."
+    text = (
+        f"Nothing was restored to {row.target}: what was sent is removed there. The backup was not changed."
+    )
+    return f"{text} If it was killed at the very end, all may be in place: look there." if killed else text
 
 
 def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> jobs.Page[Restore]:

@@ -79,6 +79,8 @@ class _Task:
     target_path: str
     place: str  # the same in words
     host_id: str | None
+    used: bool  # the folder on the host
+    whole: bool  # nothing shows on the host before all has arrived
     include: tuple[bytes, ...]
     conflict: Conflict
     limited: bool  # by somebody who is no admin
@@ -114,11 +116,11 @@ def perform_restore(attempt: Attempt) -> Outcome:
 def _restore_from(attempt: Attempt, task: _Task, found: Sources) -> _Done:
     """Restore from the best copy; go on with the next where that one breaks off, or is damaged.
 
-    What a host got is in its place then, and cannot be added to: see sources.ssh.target.
+    What a host got whole is in its place then, and is not added to.
     """
     run = _Run(attempt, task, found)
     done = run.read()
-    while done.missing.damaged and found.left and task.host_id is None:
+    while done.missing.damaged and found.left and not task.whole:
         number = words.count(done.missing.damaged, "thing")
         attempt.log.add(
             "warning", f"{number} could not be read on {done.source.name}; trying another storage."
@@ -151,7 +153,7 @@ class _Run:
         return _Done(source, replace(result, bytes=result.bytes + self.written), missing)
 
     def _use(self, source: RestoreSource, repo: Repository) -> tuple[RestoreResult, _Missing]:
-        if self.task.host_id is not None:  # what an earlier one gave was removed there
+        if self.task.whole:  # what an earlier one gave was removed there
             return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=False)
         if self.begun and self.attempt.progress is not None:
             self.written += self.attempt.progress.bytes_done
@@ -166,6 +168,8 @@ def _task(attempt: Attempt, row: Restore) -> _Task:
         _target(attempt, row, include),
         config_restores.place_of(include) if _is_in_place(attempt) else row.target,
         row.host_id,
+        bool(row.job.parameters.get("used")),
+        row.host_id is not None and not row.job.parameters.get("by_parts"),
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         _is_limited(attempt),
@@ -216,7 +220,7 @@ def _opened(task: _Task) -> AbstractContextManager[Target]:
     if task.host_id is None:
         rights = not task.limited
         return closing(LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights))
-    return host_restoring.opened(task.host_id, task.target_path)
+    return host_restoring.opened(task.host_id, task.target_path, used=task.used)
 
 
 def _with_totals(attempt: Attempt, task: _Task) -> Callable[[Progress], None]:
@@ -285,9 +289,11 @@ def _judge(result: RestoreResult, missing: _Missing, task: _Task) -> Outcome:
 
 
 def _meaning(result: RestoreResult, task: _Task) -> str:
-    if task.host_id is not None:
-        return "Every file was sent as the backup holds it, and the host has them all, each with its size."
     if not result.kept:
+        if task.host_id is not None:
+            return (
+                "Every file was sent as the backup holds it, and the host has them all, each with its size."
+            )
         return "Every file was written and checked against the backup."
     written = "missing or older" if task.conflict == "replace-if-older" else "missing"
     return f"What was {written} was written and checked. What was kept was not looked into."

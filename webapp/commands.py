@@ -162,7 +162,7 @@ def list_points(config_name: str | None, as_json: bool) -> None:
 @backup.command("restore")
 @click.argument("point")
 @click.option("--to", "target", metavar="DIR", help="The folder to restore into.")
-@click.option("--to-host", metavar="HOST", help="Restore to this host; --to is then a new folder there.")
+@click.option("--to-host", metavar="HOST", help="Restore to this host; --to is then a folder there.")
 @click.option("--to-database", metavar="NAME", help="The new database to restore a dump into.")
 @click.option("--database", "dumped", default="", metavar="NAME", help="Which database of the point.")
 @click.option("--server-of", metavar="CONFIG", help="Restore to this config's server, not the point's own.")
@@ -204,7 +204,7 @@ def restore(
     if (target is None) == (to_database is None) and not put_back:
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
     if to_host and (to_database or target is None):
-        raise click.UsageError("--to-host goes with --to DIR, the new folder there.")
+        raise click.UsageError("--to-host goes with --to DIR, the folder there.")
     found = find_point(point, config_name, "database" if to_database else "config" if put_back else None)
     if to_database is not None:
         given = {

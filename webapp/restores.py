@@ -136,7 +136,6 @@ def _form_page(
         machines=host_form.machines() if access.may("admin") else [],
         allowed=[] if access.may("admin") else restore_rights.folders(),
         seen=seen,
-        owners_warning=host_restoring.owners_warning(seen) if seen else "",
     )
     return page, status
 

@@ -58,7 +58,7 @@ class SshInPlaceTarget(SshTarget):
         if self.existing(path) is None:
             return super().finish_dir(path, entry)
         self._described.append((path, entry))
-        return []
+        return self._owner_lost(path, entry)
 
     def write_file(self, path: bytes, entry: Entry, chunks: object) -> list[Problem]:
         """Send a file. Raises TargetError, TargetFull."""

@@ -48,6 +48,7 @@ class SshTarget:
         self._linked: dict[bytes, int] = {}  # sizes of files that have several names
         self._afterwards: list[bytes] = []  # names to remove (-) or to give holes (+)
         self._sent_bytes = 0
+        self._own_uid: int | None = None  # of who may not give files to others
         self._started = self._done = False
 
     def _staging_name(self, name: bytes) -> bytes:
@@ -73,7 +74,7 @@ class SshTarget:
     def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
         """Send a directory's metadata, which tar sets when all is there."""
         self._send(tar_headers.header(tree_name(path), entry))
-        return []
+        return self._owner_lost(path, entry)
 
     def write_file(self, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
         """Send a file. One that does not come whole is removed at the end. Raises TargetError, TargetFull."""
@@ -96,7 +97,7 @@ class SshTarget:
         self._count(path, entry)
         if content.zeros and _may_have_holes(entry):
             self._afterwards.append(b"+" + name)
-        return []
+        return self._owner_lost(path, entry)
 
     def make_link(self, path: bytes, first: bytes) -> None:
         """Make `path` a hard link to `first`, which was written before."""
@@ -109,7 +110,7 @@ class SshTarget:
             self._send(tar_headers.header(tree_name(path), entry))
         except KeyError:
             return [Problem(path, "unsupported", f"a {entry.kind} cannot be restored over SSH")]
-        return []
+        return self._owner_lost(path, entry)
 
     def flush(self) -> None:
         """Wait until all is on the host's disk, and name the folder. Raises TargetError, TargetFull."""
@@ -154,6 +155,14 @@ class SshTarget:
         finally:
             self._host.close()
 
+    def _owner_lost(self, path: bytes, entry: Entry) -> list[Problem]:
+        """Return that the owner is not set, if it is not: tar says nothing of that."""
+        if self._own_uid in (None, entry.uid):
+            return []
+        user = self._host.settings.server.user
+        text = f"the owner is not restored: {user} is not root there, so what was others' is now {user}'s"
+        return [Problem(path, "incomplete", text, once="owner")]
+
     def _count(self, path: bytes, entry: Entry) -> None:
         self._sent.add(path[1:], entry.size)
         self._last = path, entry.size
@@ -194,10 +203,13 @@ class SshTarget:
 
     def _start(self) -> Process:
         try:
-            if not probe(self._host).gnu_tar:
+            known = probe(self._host)
+            if not known.gnu_tar:
                 raise TargetError(
                     f"a restore to {self._host.name} needs GNU tar there: install the package tar"
                 )
+            may_give = known.uid == 0 or self._host.settings.sudo
+            self._own_uid = None if may_give else known.uid
             process = self._host.start(self._command(self._start_script))
             if process.read(64) != b"ready\n":
                 output = process.output()

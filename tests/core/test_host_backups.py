@@ -33,7 +33,7 @@ from sources.ssh import patience
 from tests.core.hosting import make_host
 from tests.core.making import back_up, make_storage, make_tree, run
 from tests.ports import free_port
-from tests.servers.sshd import Sshd, stop_sshd
+from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 from tests.servers.tcp_wire import wire_to
 from tests.sources.ssh.busybox import start_busybox
 from tests.sources.trees import needs_root
@@ -91,17 +91,52 @@ def test_it_is_restored_to_the_host_into_a_new_folder(host: Host, tmp_path: Path
     assert f"to web1:{tmp_path}/there" in job.summary
     assert (Path(f"{tmp_path}/there{tree}") / "sub" / "1.txt").read_text() == "content 1\n" * 100
     assert restores.of_job(job.id).target == f"web1:{tmp_path}/there"
-    for place, field in (
-        (tmp_path / "there", "target_path"),
-        (tmp_path / "not" / "there", "target_path"),
-        (Path("/"), "target_path"),
-    ):
+    (tmp_path / "link").symlink_to(tmp_path)
+    for place in (tree / "sub" / "1.txt", tmp_path / "not" / "there", Path("/"), tmp_path / "link"):
         with pytest.raises(Invalid) as refused:
             restore_to(host, newest(config), place)
-        assert list(refused.value.fields) == [field], place
-    with pytest.raises(Invalid) as refused:
-        restore_to(host, newest(config), tmp_path / "other", conflict="replace")
-    assert list(refused.value.fields) == ["conflict"]
+        assert list(refused.value.fields) == ["target_path"], place
+
+
+def test_in_a_folder_that_is_in_use_the_rule_decides(host: Host, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    config = make_config(host, tree)
+    back_up(config.id)
+    there = tmp_path / "there"
+    restore_to(host, newest(config), there)
+    changed = Path(f"{there}{tree}") / "sub" / "1.txt"
+    changed.write_text("changed there")
+    (there / "other").write_text("not ours")
+    kept = ended(restore_to(host, newest(config), there), "warning")
+    assert "3 files that stood there already were kept" in kept.summary
+    assert changed.read_text() == "changed there"
+    ended(restore_to(host, newest(config), there, conflict="replace"))
+    assert changed.read_text() == "content 1\n" * 100
+    changed.write_text("changed there")
+    renamed = ended(restore_to(host, newest(config), there, conflict="rename"))
+    assert "beside those already there" in renamed.summary
+    assert changed.read_text() == "changed there"
+    assert (there / "other").read_text() == "not ours"
+    assert sorted(each.name for each in there.iterdir()) == ["other", tree.parts[1]]
+
+
+def test_over_sftp_alone_files_come_back_one_by_one(host: Host, sshd: Sshd, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    poor = make_host(sshd, "poor", private_key=sshd.sftp_only_key.read_text())
+    config = make_config(poor, tree)
+    ended(back_up(config.id))
+    wanted = {"point_id": newest(config).id, "target_path": str(tmp_path / "there"), "host_id": poor.id}
+    seen = restores.look(restores.validate(wanted))
+    assert seen.by_parts
+    assert not seen.used
+    assert "one by one" in seen.notes[0]
+    job = restore_to(poor, newest(config), tmp_path / "there")
+    assert job.status in ("completed", "warning"), job.summary
+    assert (Path(f"{tmp_path}/there{tree}") / "sub" / "1.txt").read_text() == "content 1\n" * 100
+    assert restores.look(restores.validate(wanted)).used
+    wanted["target_path"] = str(tmp_path / "not" / "there")
+    with pytest.raises(Invalid, match="no folder"):
+        restores.look(restores.validate(wanted))
 
 
 def test_a_preview_counts_on_the_host(host: Host, tmp_path: Path) -> None:
@@ -301,3 +336,26 @@ def test_a_cancelled_restore_to_a_host_says_that_nothing_is_left(host: Host, tmp
     ended(jobs.get(job.id), "cancelled")
     assert "Nothing was restored to web1:" in jobs.get(job.id).meaning
     assert not (tmp_path / "there").exists()
+
+
+def test_owners_that_the_login_cannot_set_are_told_once(
+    context: Flask, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The host says that we are somebody else than who owns the files."""
+    make_storage(tmp_path)
+    folder = tmp_path_factory.mktemp("somebody")
+    (folder / "tools").mkdir()
+    (folder / "tools" / "id").write_text("#!/bin/sh\necho 4321\n")
+    (folder / "tools" / "id").chmod(0o755)
+    server = start_sshd(folder, environment=f"PATH={folder}/tools:{os.environ['PATH']}")
+    try:
+        somebody = make_host(server, "somebody")
+        config = make_config(somebody, make_tree(tmp_path / "tree"))
+        back_up(config.id)
+        job = ended(restore_to(somebody, newest(config), tmp_path / "there"), "warning")
+    finally:
+        stop_sshd(server)
+    assert job.problems == 1
+    assert "sudo" in job.advice
+    (line,) = jobs.log_lines(job.id, problems_only=True).items
+    assert "the owner is not restored" in line.message

@@ -48,6 +48,6 @@ def test_a_host_is_added_confirmed_tested_and_restored_to(
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"web1:{tmp_path}/there" in done.stdout
     assert (Path(f"{tmp_path}/there{tree}") / "sub" / "1.txt").exists()
-    again = flask("backup", "restore", "latest", "--to-host", "web1", *to)
+    again = flask("backup", "restore", "latest", "--to-host", "web1", "--to", str(tmp_path / "not" / "there"))
     assert again.returncode == 1
-    assert "holds something already" in again.stderr
+    assert "there is no folder" in again.stderr

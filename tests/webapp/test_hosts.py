@@ -167,9 +167,9 @@ def test_a_point_is_restored_to_a_host(world: World, admin: Browser, sshd: Sshd,
     assert problems_of(looked.text) == []
     assert "are free" in looked.text
     assert not (tmp_path / "there").exists()
-    wrong = admin.post("/restores", {**data, "conflict": "replace"})
+    wrong = admin.post("/restores", {**data, "target_path": f"{tmp_path}/not/there"})
     assert wrong.status_code == 422
-    assert "new or empty" in wrong.text
+    assert "there is no folder" in wrong.text
     answer = admin.post("/restores", data)
     assert answer.status_code == 303, answer.text
     job_id = int(answer.headers["Location"].rpartition("/")[2])

@@ -34,8 +34,8 @@ class DatabaseWanted(BaseModel):
 
 
 class OfPoint(BaseModel):
-    """What is restored to where. Files go below `targetPath`, on the host `hostId` if one is named: to a new
-    or empty folder there; `database` restores a dump instead.
+    """What is restored to where. Files go below `targetPath`, on the host `hostId` if one is named, over SSH;
+    `database` restores a dump instead.
 
     `paths`: files and folders as they were backed up, `include`: the same by the tokens of a listing; with
     neither, everything. `copyId`: read this copy and no other.

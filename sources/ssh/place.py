@@ -1,0 +1,83 @@
+"""What stands at a place on a host that a restore is to go to; writes nothing."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import stat
+from dataclasses import dataclass
+
+from sources.ssh.host import SshHost
+from ssh.sftp import Sftp
+from ssh.sftp_channel import SftpStatus
+from ssh.sftp_wire import Attrs
+
+_SCRIPT = b"""
+if test -L "$1"; then echo "$1 is a link: name what it leads to"; exit 3; fi
+if test -e "$1"; then
+    test -d "$1" || { echo "$1 is a file"; exit 3; }
+    above=$1; kind=used
+    test -n "$(ls -A -- "$1")" || { kind=new; above=$2; }
+else
+    above=$2; kind=new
+    test -d "$2" || { echo "there is no folder $2, in which it would be made"; exit 3; }
+fi
+test -w "$above" || { echo "this user may not write in $above"; exit 3; }
+df -Pk -- "$above" | { read -r head; read -r disk total used free rest; echo "$kind $free"; }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A folder that is `used`: something is in it; or new or empty. `free_bytes` None: the host does not say.
+    `refused` says why nothing can be restored to it; "" if it can."""
+
+    used: bool = False
+    free_bytes: int | None = None
+    refused: str = ""
+
+
+def look(host: SshHost, path: str, *, shell: bool) -> Place:
+    """Look at a place. Raises SourceUnavailable, SshError."""
+    return _by_shell(host, path) if shell else _by_sftp(host, path)
+
+
+def _by_shell(host: SshHost, path: str) -> Place:
+    places = [os.fsencode(path), os.fsencode(posixpath.dirname(path))]
+    output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT, b"sh", *places])
+    said = output.stdout.decode("utf-8", "replace").strip()
+    kind, _, free = said.partition(" ")
+    if output.code or kind not in ("used", "new"):
+        return Place(refused=said or "the host does not say why")
+    return Place(kind == "used", int(free) * 1024 if free.isdigit() else None)
+
+
+def _by_sftp(host: SshHost, path: str) -> Place:
+    sftp = host.sftp()
+    try:
+        there, name = _lstat(sftp, path), os.fsencode(path)
+        if there is None:
+            return _new(sftp, posixpath.dirname(path))
+        if not stat.S_ISDIR(there.mode or 0):
+            return Place(refused=f"{path} is no folder")
+        for _, found in sftp.list_dirs([name]):
+            if isinstance(found, SftpStatus):
+                return Place(refused=f"{path} cannot be listed: {found}")
+            return Place(bool(found), sftp.free_bytes(name))
+        return Place(refused=f"{path} cannot be listed")
+    finally:
+        sftp.close()
+
+
+def _new(sftp: Sftp, above: str) -> Place:
+    there = _lstat(sftp, above)
+    if there is None:
+        return Place(refused=f"there is no folder {above}, in which it would be made")
+    return Place(free_bytes=sftp.free_bytes(os.fsencode(above)))
+
+
+def _lstat(sftp: Sftp, path: str) -> Attrs | None:
+    try:
+        return sftp.lstat(os.fsencode(path))
+    except SftpStatus:
+        return None
