@@ -244,7 +244,7 @@ def delete(config_id: str) -> ResponseReturnValue:
 
 def _fill(config: Config) -> str:
     """Begin to copy to destinations that are new, or want more now; say so."""
-    queued = copying.follow(config.id)
+    queued = copying.follow(config.id) if config.enabled else []
     tasks.enqueue(queued)
     names = [gap.storage.name for gap in copying.gaps(config) if gap.job and gap.job.id in queued]
     if not names:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, storages
+from core import configs, jobs, storages
 from core.storage_setup import create_local
+from tests.core.making import back_up, make_config
 from tests.webapp import world as making
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
@@ -96,6 +97,23 @@ def test_one_more_and_one_less_without_losing_what_was_typed(
     less = browser.post("/configs/destinations", form(world, **two(places), remove="1"), htmx=True).text
     assert "destinations.0.tier" in less
     assert "destinations.1.tier" not in less
+
+
+def test_a_new_destination_is_filled_at_once_and_that_is_said(
+    world: World, as_: As, places: tuple[str, str]
+) -> None:
+    browser = as_("admin")
+    with world.app.app_context():
+        config = make_config(world.tree / "letters", "To be copied")
+        back_up(config.id)
+        config_id = config.id
+    more = {**two(places), "destinations.1.when": "after", "config_id": config_id}
+    answer = browser.post(f"/configs/{config_id}", form(world, name="To be copied", **more))
+    assert answer.status_code == 303, answer.text
+    assert "Second disk is being filled now." in browser.get(answer.headers["Location"]).text
+    with world.app.app_context():
+        (job,) = jobs.list_jobs(kind="copy", config_id=config_id).items
+        assert (job.status, job.repository_id) == ("queued", places[1])
 
 
 def test_the_first_destination_cannot_be_removed(world: World, places: tuple[str, str]) -> None:
