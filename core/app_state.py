@@ -133,6 +133,8 @@ def _make_private(engine: Engine) -> None:
 def _prepare_master_key(connection: Connection, settings: Settings) -> None:
     """Load the master key and hold it against the one this database was sealed with."""
     known = _value(connection, "master_key_id")
+    if known is None:
+        migrations.begin_as_writer(connection)
     key_id = secrets.use_master_key(settings.secret_key or _key_from_file(settings, known))
     if known is None:
         _insert(connection, "master_key_id", key_id)

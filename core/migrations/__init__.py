@@ -18,7 +18,16 @@ def upgrade(connection: Connection) -> None:
         return
     from core.migrations import steps
 
+    begin_as_writer(connection)
     steps.upgrade(connection)
+
+
+def begin_as_writer(connection: Connection) -> None:
+    """Begin anew as the only writer: one that comes between our first look and our first change would make
+    SQLite refuse that change, at once and however long it may wait."""
+    if connection.dialect.name == "sqlite":
+        connection.exec_driver_sql("ROLLBACK")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def newest() -> str:

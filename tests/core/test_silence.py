@@ -10,7 +10,19 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, app_state, compliance, configs, housekeeping, jobs, nodes, pause, points, silence
+from core import (
+    alerts,
+    app_state,
+    compliance,
+    configs,
+    housekeeping,
+    jobs,
+    nodes,
+    opened,
+    pause,
+    points,
+    silence,
+)
 from core.db import db, utc_now, write
 from core.errors import Invalid
 from core.models import Alert, Config, Copy, Job, JobLog, Node, Point, ScheduledRun
@@ -169,6 +181,17 @@ def test_a_trash_that_is_not_emptied_is_told(config_id: str) -> None:
     watch(1, 0)
     assert watch(3, 2) == ["unkept"]
     assert "should have left the trash" in alerts.list_open()[0].what
+
+
+def test_a_repository_without_its_key_is_told(config_id: str, tmp_path: Path) -> None:
+    keys = tmp_path / "backups" / "repository" / "keys"
+    for path in keys.iterdir():
+        path.unlink()
+    opened.forget_all()
+    job = making.back_up(config_id)
+    assert job.status == "failed", job.summary
+    (alert,) = alerts.list_open(config_id=config_id)
+    assert (alert.kind, alert.severity) == ("failure", "error")
 
 
 # --- housekeeping -----------------------------------------------------------------------------------------
