@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core import nodes
+from core import nodes, outcomes
 from core.db import utc_now
 from core.models import Job
 from core.models.job import PENDING
@@ -63,7 +63,7 @@ def _hint(job: Job) -> str:
     if job.status != "queued":
         return ""
     if job.waiting_reason:
-        return job.waiting_reason
+        return outcomes.sentence(job.waiting_reason)
     if not nodes.worker_lives():
         return "No worker is running, so it does not start. Start Holdfast again, or look into its log."
     return "It starts as soon as a worker is free."
