@@ -165,6 +165,21 @@ def test_ctrl_c_stops_all_and_a_new_start_asks_nothing(holdfast: Installed, page
     assert "Shared files" in status.stdout
 
 
+def test_the_words_beside_a_form_never_stay_behind(holdfast: Installed, page: Page) -> None:
+    """A field is changed at the very moment when the words are renewed for the change before."""
+    page.goto(f"{holdfast.url}/configs/new")
+    page.evaluate(
+        """() => document.body.addEventListener("htmx:beforeSwap", (event) => {
+            if (event.detail.target.id !== "config-summary") return;
+            const paths = document.querySelector("[name=paths]");
+            paths.value = "/srv/changed-late";
+            paths.dispatchEvent(new Event("change", {bubbles: true}));
+        }, {once: true})"""
+    )
+    page.get_by_label("Folders and files").fill("/srv/changed-early")
+    expect(page.locator("#config-summary")).to_contain_text("/srv/changed-late")
+
+
 def test_a_second_copy_on_another_disk(holdfast: Installed, page: Page, home: Path, own_tree: Path) -> None:
     walk.add_disk(page, holdfast.url, "Second disk", home / "second")
     page.goto(f"{holdfast.url}/configs/new")
