@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -180,6 +181,23 @@ def check_new(data: ConfigInput, own_id: str | None) -> None:
     _require_free_name(db.session(), data.name, own_id)
     for place, each in enumerate(data.destinations):
         destinations.repository(db.session(), each.repository_id, f"destinations.{place}.repository_id")
+
+
+def duplicate(config_id: str, name: str | None = None) -> Config:
+    """Make a paused copy of a config; a stored password is copied, too. Raises NotFound, Invalid (`name`)."""
+    row = get(config_id)
+    password = config_source.password_of(row)
+    data = to_input(row).model_dump(mode="json")
+    data |= {"name": name or _free_name(row.name), "enabled": False}
+    if password:
+        data["source"]["password"] = password
+    return create(parse(data))
+
+
+def _free_name(name: str) -> str:
+    taken = {each.name.lower() for each in list_all()}
+    wanted = (f"{name[: LONGEST_NAME - 12]} copy{f' {number}' if number > 1 else ''}" for number in count(1))
+    return next(each for each in wanted if each.lower() not in taken)
 
 
 def set_enabled(config_id: str, enabled: bool) -> Config:

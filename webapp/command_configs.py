@@ -61,6 +61,16 @@ def put(file: TextIO) -> None:
     click.echo(made.id)
 
 
+@group.command("duplicate")
+@_WANTED
+@click.argument("name", required=False)
+def duplicate(wanted: str, name: str | None) -> None:
+    """Make a paused copy of a config, under NAME or the next free one. Prints its id."""
+    made = configs.duplicate(find(wanted).id, name)
+    click.echo(f"Made {made.name}, paused: change it, then resume it.", err=True)
+    click.echo(made.id)
+
+
 @group.command("delete")
 @_WANTED
 @click.option("--points", type=click.Choice(["keep", "trash"]), default="keep", show_default=True,

@@ -39,6 +39,7 @@ from webapp.command_group import Group, prepare
 from webapp.command_hosts import host
 from webapp.command_leftovers import leftovers
 from webapp.command_rights import restore_folders
+from webapp.command_transfer import export, import_
 from webapp.command_users import user as user
 
 backup = Group("backup", help="Back up, restore and look after backups.")
@@ -49,6 +50,8 @@ backup.add_command(leftovers)
 backup.add_command(command_configs.group)
 backup.add_command(command_audit.group)
 backup.add_command(restore_folders)
+backup.add_command(export)
+backup.add_command(import_)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="A source that is empty is meant to be.")

@@ -30,6 +30,14 @@ class Start(BaseModel):
     allow_empty: bool = False
 
 
+class Duplicate(BaseModel):
+    """What the copy is called."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    name: str | None = None
+
+
 class ById(BaseModel):
     """Which config."""
 
@@ -108,6 +116,16 @@ def delete_config(config_id: str, query: queries.DeleteConfigQuery) -> None:
     Its points stay and are listed under no config, unless `?points=trash` puts them into the trash.
     """
     _delete(config_id, query.points)
+
+
+@door.operation(
+    "POST", "/backup/configs/<config_id>/duplicate", "admin", body=Body(Duplicate, optional=True),
+    answer=ConfigOut, status=201,
+)  # fmt: skip
+def duplicate_config(config_id: str, body: Duplicate) -> Given:
+    """Make a paused copy of a config, with its password; without a name, under the next free one."""
+    made = configs.duplicate(config_id, body.name)
+    return Given(config(made), headers={"Location": url_for("api.get_config", config_id=made.id)})
 
 
 @door.operation(

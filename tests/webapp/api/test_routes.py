@@ -24,6 +24,7 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "replace_config": ("PUT", "/configs/{config_id}", "admin"),
     "patch_config": ("PATCH", "/configs/{config_id}", "admin"),
     "delete_config": ("DELETE", "/configs/{spare_config_id}", "admin"),
+    "duplicate_config": ("POST", "/configs/{config_id}/duplicate", "admin"),
     "list_backups": ("GET", "/configs/{config_id}/backup", "viewer"),
     "start_backup": ("POST", "/configs/{config_id}/backup", "operator"),
     "list_jobs": ("GET", "/jobs", "viewer"),
