@@ -159,14 +159,14 @@ def _old_jobs(before: datetime) -> Select[Any]:
 
 
 def _unneeded(model: type[Base], old: ColumnElement[bool]) -> Select[Any]:
-    """Name the rows that are old and that no row of any table refers to."""
+    """Name the rows that are old and that no row of any table refers to, but for what goes with them."""
     table = model.__table__
     needed = [
         exists().where(column == table.c.id)
         for other in Base.metadata.tables.values()
         for column in other.c
         for key in column.foreign_keys
-        if key.column.table is table
+        if key.column.table is table and key.ondelete != "CASCADE"
     ]
     return select(table.c.id).where(old, *(~each for each in needed))
 

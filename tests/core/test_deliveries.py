@@ -10,7 +10,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import alerts, channel_routing, channels, deliveries, mutes, users
+from core import alerts, channel_routing, channels, deliveries, housekeeping, mutes, users
 from core.channel_inputs import parse, parse_target
 from core.db import db, utc_now, write
 from core.models import Alert, Channel, Delivery
@@ -296,3 +296,12 @@ def test_mail_that_some_have_is_not_sent_to_them_again(context: Flask) -> None:
         deliveries.run(later(hours=2))
         assert [mail.rcpt_tos for mail in box.mails] == [["anna@example.org"]]
         assert "bert@example.org" in channels.get(channel.id).last_error
+
+
+def test_what_was_told_of_an_old_alert_goes_with_it(chat: Channel) -> None:
+    open_alert()
+    deliveries.run()
+    alerts.resolve("backup:1")
+    deliveries.run()
+    assert housekeeping.sweep(later(days=10_000))["alerts"] == 1
+    assert db.session.scalars(select(Delivery)).all() == []

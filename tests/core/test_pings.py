@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from core import attempts, heartbeat, interrupted, jobs, nodes, pings
+from core import attempts, heartbeat, housekeeping, interrupted, jobs, nodes, pings
 from core.db import db, utc_now, write
 from core.errors import Invalid
-from core.models import Config, Job, Ping, PingTarget
+from core.models import Alert, Config, Job, Ping, PingTarget
 from tests.core.making import back_up, make_config, make_storage, make_tree
 from tests.core.receivers import Receiver, http_receiver
 
@@ -103,6 +103,20 @@ def test_a_ping_that_is_too_late_is_given_up(config: Config, receiver: Receiver)
     assert paths(receiver)[-1] == "/s3cr3t"
     start = db.session.scalars(select(Ping).where(Ping.event == "start")).one()
     assert start.given_up_at is not None
+
+
+def test_pings_of_an_old_job_go_with_it(config: Config, tmp_path: Path) -> None:
+    """Two that failed: the newest of each end stays."""
+    shutil.rmtree(tmp_path / "tree")
+    first = back_up(config.id).id
+    back_up(config.id)
+    pings.run()
+    with write() as session:
+        session.execute(delete(Alert))
+    housekeeping.sweep(utc_now() + timedelta(days=10_000))
+    left = set(db.session.scalars(select(Ping.job_id)))
+    assert left
+    assert first not in left
 
 
 def test_addresses_stay_and_are_forgotten_one_by_one(config: Config) -> None:
