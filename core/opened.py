@@ -54,7 +54,12 @@ def get(record: RepositoryRecord) -> Opened:
         failed_at, failure = _failures.get(record.id, (asked_at, None))
         if failure is not None and failed_at > asked_at:
             raise Unreachable(failure.message, failure.advice)
-        return _opened.get(record.id) or _open(record)
+        known = _opened.get(record.id)
+        if known is not None and record.storage.unreachable_since is not None:
+            known = _opened.pop(record.id)  # it answered once; whether it does now, a look tells sooner
+            _look(record)
+            _opened[record.id] = known
+        return known or _open(record)
 
 
 def reload(record: RepositoryRecord, stale: Opened) -> Opened:
@@ -76,11 +81,12 @@ def forget_all() -> None:
 
 
 def _open(record: RepositoryRecord) -> Opened:
+    _look(record)
     try:
         # Quick: somebody waits, or has another copy.
         repo = storages.open_repository(record, patience=providers.QUICK)
     except Unreachable as error:
-        _failures[record.id] = time.monotonic(), Unreachable(error.message, error.advice)
+        _note_failure(record, error)
         raise
     _failures.pop(record.id, None)
     try:
@@ -90,6 +96,19 @@ def _open(record: RepositoryRecord) -> Opened:
         raise
     _opened[record.id] = Opened(repo)
     return _opened[record.id]
+
+
+def _look(record: RepositoryRecord) -> None:
+    """Raise Unreachable if its storage does not answer within what a page waits for."""
+    try:
+        storages.open_adapter(record.storage, providers.AT_A_PAGE).close()
+    except Unreachable as error:
+        _note_failure(record, error)
+        raise
+
+
+def _note_failure(record: RepositoryRecord, error: Unreachable) -> None:
+    _failures[record.id] = time.monotonic(), Unreachable(error.message, error.advice)
 
 
 def _mutex_of(record: RepositoryRecord) -> threading.Lock:

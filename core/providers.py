@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from storage_adapters.sftp import SftpSettings
 
 # For whoever has other copies to try: one more try, not a minute of them.
-QUICK = Patience(RetryPolicy(attempts=2, first_wait_s=0.2), connect_s=5, answer_s=15)
+QUICK = Patience(RetryPolicy(attempts=2, first_wait_s=0.2), connect_s=5, answer_s=10)
 # For whoever waits at a page, where a browser, or a proxy before us, gives up sooner or later.
 A_GLANCE = Patience(RetryPolicy(attempts=1), in_all_s=5)  # at a folder: a sleeping disk wakes up in that time
 AT_A_PAGE = Patience(RetryPolicy(attempts=2, first_wait_s=0.2), connect_s=4, answer_s=6, in_all_s=12)

@@ -170,6 +170,22 @@ def test_browsing_goes_on_with_another_copy(two: Config, tmp_path: Path) -> None
         browse.list_dir(point, path, choices[1].copy.id)
 
 
+def test_what_was_opened_before_its_storage_went_away_gives_way_to_another_copy(
+    two: Config, tmp_path: Path
+) -> None:
+    point = points.latest(two.id)
+    assert point is not None
+    path = os.fsencode(tmp_path / "tree" / "sub")
+    assert browse.copy_in_use(point).repository.storage.name == "Local disk"
+    storages.mark_unreachable(point.copies[0].repository.storage_id, "it was looked at meanwhile")
+    pull(tmp_path, "backups")
+    assert {row.name for row in browse.list_dir(points.get(point.id), path)} == {"0.txt", "1.txt", "2.txt"}
+    (tmp_path / "backups-away").rename(tmp_path / "backups")
+    first = next(copy.id for copy in points.get(point.id).copies if copy.repository.storage.name != "second")
+    assert browse.list_dir(points.get(point.id), path, first)
+    assert storages.list_all()[0].unreachable_since is None
+
+
 def test_a_warning_of_failover_does_not_say_that_things_were_left_out(two: Config, tmp_path: Path) -> None:
     pull(tmp_path, "backups")
     job = back_up(two.id)

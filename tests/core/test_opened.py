@@ -15,6 +15,8 @@ from core.errors import Unreachable
 class Record:
     """A row that tells when somebody has asked for its repository."""
 
+    storage = None
+
     def __init__(self) -> None:
         self.asked = threading.Event()
 
@@ -51,7 +53,7 @@ def test_all_who_wait_for_a_storage_that_does_not_answer_are_told_at_once(
             opened.get(record)
         told.append(caught.value.message)
 
-    monkeypatch.setattr(storages, "open_repository", answer_nothing)
+    monkeypatch.setattr(storages, "open_adapter", answer_nothing)
     records = [Record() for _ in range(4)]
     threads = [threading.Thread(target=ask, args=(record,)) for record in records]
     for thread in threads:
