@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -16,6 +17,7 @@ from sources.postgres.server import Server, Session
 
 _DEFAULTS = DumpOptions()
 _EXAMPLES = 5
+_AT_ONCE = 4
 # Since version 14 one role may read all tables of all databases, also those made later.
 _READ_ALL_SINCE = 140000
 
@@ -72,7 +74,9 @@ def check_rights(
         may_read_passwords = catalog.may_read_passwords(session)
         version = catalog.version_num(session)
     names = [each.name for each in found] if databases is None else list(databases)
-    findings = [finding for name in names for finding in _in_database(server, name, version, options)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:  # a login takes a while, and there may be hundreds
+        each = pool.map(lambda name: _in_database(server, name, version, options), names)
+        findings = [finding for found_there in each for finding in found_there]
     if not may_read_passwords:
         text = "the passwords of roles may not be read: roles are stored without them"
         remedy = f"GRANT SELECT ON pg_catalog.pg_authid TO {quoted(server.user)};"
