@@ -53,12 +53,12 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What differs, by path; `same` and `not_looked_at` are counts. `folder`: where it looked."""
+    """What differs, by path; `same` is a count. `folder`: where it looked; `complete`: at all of it."""
 
     folder: bytes
     differences: list[Difference]
     same: int
-    not_looked_at: int
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,17 +123,18 @@ def diff(point: Point, path: bytes, copy_id: int | None = None, *, reveal: bool 
 
 
 def _compare(repo: Repository, found: Iterator[tuple[bytes, Node]], folder: bytes) -> Comparison:
-    differences, same, left, end = list[Difference](), 0, 0, time.monotonic() + LONGEST_S
+    differences, same, complete, end = list[Difference](), 0, True, time.monotonic() + LONGEST_S
     for path, node in found:
         if node.type not in ("file", "symlink") or path.startswith(_OWN_FOLDER + b"/"):
             continue
         if time.monotonic() > end:
-            left += 1
-        elif (difference := _difference(repo, path, node)) is not None:
+            complete = False
+            break
+        if (difference := _difference(repo, path, node)) is not None:
             differences.append(difference)
         else:
             same += 1
-    return Comparison(folder, sorted(differences, key=lambda each: each.path), same, left)
+    return Comparison(folder, sorted(differences, key=lambda each: each.path), same, complete)
 
 
 def _difference(repo: Repository, path: bytes, node: Node) -> Difference | None:

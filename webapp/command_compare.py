@@ -43,7 +43,7 @@ def compare(point: str, path: str | None, reveal: bool, as_json: bool) -> None:
         click.echo(json.dumps(_document(result), indent=2))
     else:
         _list(result)
-    sys.exit(_DIFFERS if result.differences or result.not_looked_at else 0)
+    sys.exit(_DIFFERS if result.differences or not result.complete else 0)
 
 
 @click.command("environment")
@@ -85,10 +85,8 @@ def _list(result: Comparison) -> None:
         note = f" ({each.note})" if each.note else ""
         click.echo(f"{_WORDS[each.verdict]:>20}  {each.name}{note}")
     click.echo(f"{len(result.differences):,} differ, {result.same:,} are as they were.", err=True)
-    if result.not_looked_at:
-        click.echo(
-            f"{result.not_looked_at:,} were not looked at: it took too long. Name a folder as well.", err=True
-        )
+    if not result.complete:
+        click.echo("Not all was looked at: it took too long. Name a folder as well.", err=True)
 
 
 def _document(result: Comparison) -> dict[str, object]:
@@ -96,7 +94,7 @@ def _document(result: Comparison) -> dict[str, object]:
         "folder": printable(result.folder),
         "differences": [_row(each) for each in result.differences],
         "same": result.same,
-        "not_looked_at": result.not_looked_at,
+        "complete": result.complete,
     }
 
 

@@ -64,7 +64,7 @@ def carry_out(job: Job) -> Job:
 
 def test_without_changes_nothing_differs(point: Point) -> None:
     found = config_compare.compare(point)
-    assert (found.differences, found.same, found.not_looked_at) == ([], 5, 0)
+    assert (found.differences, found.same, found.complete) == ([], 5, True)
 
 
 def test_each_way_to_differ_is_named(point: Point, etc: Path) -> None:
@@ -204,4 +204,4 @@ def test_while_a_backup_runs_and_for_other_types_it_is_refused(
 def test_comparing_ends_in_time_and_says_what_was_left(point: Point, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config_compare, "LONGEST_S", -1.0)
     found = config_compare.compare(point)
-    assert (found.same, found.not_looked_at) == (0, 5)
+    assert (found.same, found.complete) == (0, False)
