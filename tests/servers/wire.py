@@ -104,8 +104,7 @@ class Wire:
         self.sent = 0
         self.received = 0
         self._mutex = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
@@ -151,85 +150,98 @@ def wire_to(upstream: str) -> Iterator[Wire]:
         wire.close()
 
 
-def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+class _Server(ThreadingHTTPServer):
+    """A server that knows its wire."""
 
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except (ConnectionError, TimeoutError):
-                return  # the client hung up, or we did
+    def __init__(self, wire: Wire) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.daemon_threads = True
+        self.wire = wire
 
-        def log_message(self, *arguments: object) -> None:
+
+class _Handler(BaseHTTPRequestHandler):
+    """Passes one client's requests on, with what the plan has for each."""
+
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except (ConnectionError, TimeoutError):
+            return  # the client hung up, or we did
+
+    def log_message(self, *arguments: object) -> None:
+        return
+
+    def _pass_on(self) -> None:
+        wire = self.server.wire
+        size = int(self.headers.get("Content-Length") or 0)
+        fault = wire.begin(self.command, self.path, size)
+        if isinstance(fault, CutRequest):
+            self.rfile.read(min(fault.after, size))
+            self._hang_up()
             return
+        body = self.rfile.read(size)
+        if isinstance(fault, Reply):
+            self._answer(fault.status, [("Content-Type", fault.content_type), *fault.headers], fault.body)
+            return
+        if isinstance(fault, Delay):
+            time.sleep(fault.seconds)
+        status, headers, answer = self._ask(flip(body) if isinstance(fault, FlipRequest) else body)
+        wire.count_reply(len(answer))
+        self._pass_back(fault, status, headers, answer)
 
-        def _pass_on(self) -> None:
-            size = int(self.headers.get("Content-Length") or 0)
-            fault = wire.begin(self.command, self.path, size)
-            if isinstance(fault, CutRequest):
-                self.rfile.read(min(fault.after, size))
-                self._hang_up()
-                return
-            body = self.rfile.read(size)
-            if isinstance(fault, Reply):
-                self._answer(fault.status, [("Content-Type", fault.content_type), *fault.headers], fault.body)
-                return
-            if isinstance(fault, FlipRequest):
-                body = flip(body)
-            if isinstance(fault, Delay):
-                time.sleep(fault.seconds)
-            status, headers, answer = self._ask(body)
-            wire.count_reply(len(answer))
-            if isinstance(fault, FlipReply):
-                answer = flip(answer)
-            if isinstance(fault, Truncate):
-                answer = answer[: fault.to]
-            if isinstance(fault, CutReply) and fault.after is None:
-                self._hang_up()
-                return
-            self._answer(status, headers, answer, fault.after if isinstance(fault, CutReply) else None)
+    def _pass_back(
+        self, fault: Fault | None, status: int, headers: list[tuple[str, str]], answer: bytes
+    ) -> None:
+        if isinstance(fault, CutReply) and fault.after is None:
+            self._hang_up()
+            return
+        if isinstance(fault, FlipReply):
+            answer = flip(answer)
+        if isinstance(fault, Truncate):
+            answer = answer[: fault.to]
+        self._answer(status, headers, answer, fault.after if isinstance(fault, CutReply) else None)
 
-        def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            server = http.client.HTTPConnection(wire.upstream, timeout=60)
-            try:
-                server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
-                for name, value in self.headers.items():
-                    server.putheader(name, value)  # the host too: it is signed
-                server.endheaders(body or None)
-                reply = server.getresponse()
-                return reply.status, reply.getheaders(), reply.read()
-            finally:
-                server.close()
+    def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+        server = http.client.HTTPConnection(self.server.wire.upstream, timeout=60)
+        try:
+            server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
+            for name, value in self.headers.items():
+                server.putheader(name, value)  # the host too: it is signed
+            server.endheaders(body or None)
+            reply = server.getresponse()
+            return reply.status, reply.getheaders(), reply.read()
+        finally:
+            server.close()
 
-        def _answer(
-            self, status: int, headers: list[tuple[str, str]], body: bytes, cut: int | None = None
-        ) -> None:
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "transfer-encoding", "connection"):
-                    self.send_header(name, value)
-            size = len(body)
-            if self.command == "HEAD":
-                size = int(dict(headers).get("Content-Length", "0"))
-            self.send_header("Content-Length", str(size))
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body[:cut])
-            if cut is not None:
-                self.wfile.flush()
-                self._hang_up()
+    def _answer(
+        self, status: int, headers: list[tuple[str, str]], body: bytes, cut: int | None = None
+    ) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                self.send_header(name, value)
+        size = len(body)
+        if self.command == "HEAD":
+            size = int(dict(headers).get("Content-Length", "0"))
+        self.send_header("Content-Length", str(size))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[:cut])
+        if cut is not None:
+            self.wfile.flush()
+            self._hang_up()
 
-        def _hang_up(self) -> None:
-            """End the connection hard, so that the other side sees a reset."""
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+    def _hang_up(self) -> None:
+        """End the connection hard, so that the other side sees a reset."""
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
-        do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass_on  # noqa: N815
-
-    return Handler
+    do_GET = do_PUT = do_HEAD = do_DELETE = do_POST = _pass_on  # noqa: N815
 
 
 def flip(data: bytes) -> bytes:

@@ -61,8 +61,17 @@ def copy(source: Source, target: Target, path: bytes = b"/", chunk: int = 1 << 2
     return problems
 
 
-def differences(one: Path, other: Path) -> str:
-    """Return what rsync would change in `other` to make it equal to `one`, "" if nothing."""
-    compare = ["-aAXn", "--delete", "--checksum", "--modify-window=-1", "--itemize-changes"]
+def differences(one: Path, other: Path, *, links: bool = False) -> str:
+    """Return what rsync would change in `other` to make it equal to `one`, "" if nothing.
+
+    `links`: hard links count, too.
+    """
+    compare = [
+        "-aHAXn" if links else "-aAXn",
+        "--delete",
+        "--checksum",
+        "--modify-window=-1",
+        "--itemize-changes",
+    ]
     command = ["rsync", *compare, f"{one}/", f"{other}/"]
     return subprocess.run(command, check=True, capture_output=True, text=True, errors="replace").stdout
