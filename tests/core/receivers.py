@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -11,10 +12,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
-
-from tests.ports import free_port
 
 
 class Receiver(ThreadingHTTPServer):
@@ -125,14 +123,32 @@ class _Authenticator:
 @contextmanager
 def mail_server(*, login: bool = False) -> Iterator[Mailbox]:
     """Run a mail server that knows no encryption (it stands on this machine)."""
-    mailbox = Mailbox()
-    options: dict[str, Any] = {}
-    if login:
-        options = {"authenticator": _Authenticator(), "auth_required": True, "auth_require_tls": False}
-    mailbox.port = free_port()
-    controller = Controller(mailbox, hostname="127.0.0.1", port=mailbox.port, **options)
-    controller.start()
+    mailbox, loop, ready = Mailbox(), asyncio.new_event_loop(), threading.Event()
+    thread = threading.Thread(target=_serve_mail, args=(mailbox, loop, ready, login))
+    thread.start()
     try:
+        assert ready.wait(60)
         yield mailbox
     finally:
-        controller.stop()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+def _serve_mail(
+    mailbox: Mailbox, loop: asyncio.AbstractEventLoop, ready: threading.Event, login: bool
+) -> None:
+    options: dict[str, Any] = {"hostname": "localhost", "loop": loop}
+    if login:
+        options |= {"authenticator": _Authenticator(), "auth_required": True, "auth_require_tls": False}
+    asyncio.set_event_loop(loop)
+    server = loop.run_until_complete(loop.create_server(lambda: SMTP(mailbox, **options), "127.0.0.1", 0))
+    mailbox.port = server.sockets[0].getsockname()[1]
+    ready.set()
+    loop.run_forever()
+    server.close()
+    left = asyncio.all_tasks(loop)
+    for task in left:
+        task.cancel()
+    loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+    loop.run_until_complete(server.wait_closed())
