@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -103,6 +104,8 @@ def reason(error: OSError) -> str:
     """Return the system's words about a connection; never those of the receiver."""
     if isinstance(error, TimeoutError):
         return f"no answer within {TIMEOUT_S:.0f} seconds"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({error.verify_message})"
     return error.strerror or type(error).__name__
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
@@ -120,11 +123,34 @@ class _Authenticator:
         return AuthResult(success=good, handled=False)
 
 
+def make_certificate(folder: Path) -> Path:
+    """Write a self-signed certificate of 127.0.0.1, with its key, into one file; return that."""
+    key, certificate = folder / "key.pem", folder / "both.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
+    command += ["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    certificate.write_bytes(certificate.read_bytes() + key.read_bytes())
+    return certificate
+
+
 @contextmanager
-def mail_server(*, login: bool = False) -> Iterator[Mailbox]:
-    """Run a mail server that knows no encryption (it stands on this machine)."""
+def mail_server(
+    *, login: bool = False, security: str = "none", certificate: Path | None = None
+) -> Iterator[Mailbox]:
+    """Run a mail server; with a certificate it speaks TLS, from the start or after STARTTLS."""
     mailbox, loop, ready = Mailbox(), asyncio.new_event_loop(), threading.Event()
-    thread = threading.Thread(target=_serve_mail, args=(mailbox, loop, ready, login))
+    options: dict[str, Any] = {"hostname": "localhost", "loop": loop}
+    if login:
+        options |= {"authenticator": _Authenticator(), "auth_required": True}
+        options["auth_require_tls"] = security == "starttls"
+    context = None
+    if certificate is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+    if security == "starttls":
+        options |= {"tls_context": context, "require_starttls": True}
+    wrapped = context if security == "tls" else None
+    thread = threading.Thread(target=_serve_mail, args=(mailbox, loop, ready, options, wrapped))
     thread.start()
     try:
         assert ready.wait(60)
@@ -136,13 +162,16 @@ def mail_server(*, login: bool = False) -> Iterator[Mailbox]:
 
 
 def _serve_mail(
-    mailbox: Mailbox, loop: asyncio.AbstractEventLoop, ready: threading.Event, login: bool
+    mailbox: Mailbox,
+    loop: asyncio.AbstractEventLoop,
+    ready: threading.Event,
+    options: dict[str, Any],
+    wrapped: ssl.SSLContext | None,
 ) -> None:
-    options: dict[str, Any] = {"hostname": "localhost", "loop": loop}
-    if login:
-        options |= {"authenticator": _Authenticator(), "auth_required": True, "auth_require_tls": False}
     asyncio.set_event_loop(loop)
-    server = loop.run_until_complete(loop.create_server(lambda: SMTP(mailbox, **options), "127.0.0.1", 0))
+    server = loop.run_until_complete(
+        loop.create_server(lambda: SMTP(mailbox, **options), "127.0.0.1", 0, ssl=wrapped)
+    )
     mailbox.port = server.sockets[0].getsockname()[1]
     ready.set()
     loop.run_forever()

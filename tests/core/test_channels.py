@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
@@ -17,7 +18,7 @@ from core.errors import HoldfastError, Invalid
 from core.models import Channel
 from core.outgoing import ReceiverGone, SendFailed
 from core.settings import load
-from tests.core.receivers import Mailbox, Receiver, http_receiver, mail_server
+from tests.core.receivers import Mailbox, Receiver, http_receiver, mail_server, make_certificate
 
 
 @pytest.fixture
@@ -105,6 +106,22 @@ def test_a_mail_server_without_starttls_is_not_talked_to_in_the_open(
     with pytest.raises(SendFailed, match="lacks what was asked for"):
         channels.test(channel.id)
     assert mailbox.mails == []
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+@pytest.mark.filterwarnings("ignore:Requiring AUTH while not requiring TLS")
+def test_mail_goes_encrypted_to_a_server_whose_certificate_is_trusted_only(
+    context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, security: str
+) -> None:
+    certificate = make_certificate(tmp_path)
+    with mail_server(login=True, security=security, certificate=certificate) as box:
+        channel = create(mail(box, security=security, user="backup", password="pa55 word"), "email")
+        with pytest.raises(ReceiverGone, match="its certificate is not trusted"):
+            channels.test(channel.id)
+        assert box.mails == []
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        channels.test(channel.id)
+        assert len(box.mails) == 1
 
 
 def test_apprise_sends_and_keeps_to_the_rules(context: Flask, receiver: Receiver) -> None:
