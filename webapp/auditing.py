@@ -69,7 +69,7 @@ def _note(response: Response) -> Response:
     audit.record(
         Deed(
             actor=_actor(), door=_door(), action=request.endpoint or "", result=_result(response.status_code),
-            target=g.get("audit_target", ""), address=request.remote_addr or "",
+            target=g.audit_target if "audit_target" in g else _target(), address=request.remote_addr or "",
             detail=f"{request.method} {request.path}: {response.status_code}",
         )
     )  # fmt: skip

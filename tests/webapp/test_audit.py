@@ -90,7 +90,9 @@ def test_every_download_is_noted(world: World, as_: As) -> None:
 def test_what_is_refused_is_noted(world: World, as_: As, new: New) -> None:
     as_("operator").post(f"/configs/{world.config_id}/pause")
     as_("operator").get(address(world, "points.file"))
-    assert [(entry.actor, entry.result) for entry in new()] == [("otto", "refused")] * 2
+    found = new()
+    assert [(entry.actor, entry.result) for entry in found] == [("otto", "refused")] * 2
+    assert found[0].target == "config Letters & <more>"
 
 
 def test_what_was_not_even_tried_is_not(world: World, as_: As, new: New) -> None:
