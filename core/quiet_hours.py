@@ -30,7 +30,7 @@ class Window:
 
     def __str__(self) -> str:
         every = len(self.days) == len(_DAYS)
-        days = "" if every else ",".join(_DAYS[day] for day in sorted(self.days)) + " "
+        days = "" if every else f"{_names(self.days)} "
         end = self.end if self.end == _MINUTES else self.end % _MINUTES
         return f"{days}{_clock(self.start)}-{_clock(end)}"
 
@@ -93,6 +93,21 @@ def _around(windows: Sequence[Window], zone: str, moment: datetime) -> tuple[dat
 
 def _at(day: date, minutes: int, tz: ZoneInfo) -> datetime:
     return first_moment_of(datetime.combine(day, time()) + timedelta(minutes=minutes), tz).astimezone(UTC)
+
+
+def _names(days: frozenset[int]) -> str:
+    """Say days of a week: Mon-Fri, Sat,Sun."""
+    runs: list[list[int]] = []
+    for day in sorted(days):
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    said = [
+        f"{_DAYS[run[0]]}-{_DAYS[run[-1]]}" if len(run) > 2 else ",".join(_DAYS[day] for day in run)
+        for run in runs
+    ]
+    return ",".join(said)
 
 
 def _days(text: str) -> frozenset[int]:

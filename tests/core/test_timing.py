@@ -306,7 +306,7 @@ def test_what_a_config_says_is_kept_and_shown_again(tree: Path) -> None:
     }  # fmt: skip
     config = configs.get(daily(tree, **given))
     shown = configs.to_input(config)
-    assert shown.blackouts == ["Mon,Tue,Wed,Thu,Fri 08:00-18:00"]
+    assert shown.blackouts == ["Mon-Fri 08:00-18:00"]
     assert (shown.spread, shown.retries.count, shown.retries.delay_s) == (1800, 2, 300)
     assert (shown.max_duration, shown.objectives.rpo, shown.objectives.rto) == (21600, 93600, None)
     assert configs.parse(shown.model_dump()).timing() == shown.timing()
