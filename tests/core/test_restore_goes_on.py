@@ -12,7 +12,6 @@ import pytest
 from core import alerts, browse, configs, points, restores
 from core.errors import Unreachable
 from core.models import Config, Job, Point
-from storage_adapters.errors import TransientStorageError
 from storage_adapters.local import LocalAdapter
 from tests.core.making import back_up, make_storage, make_tree, run
 from tests.core.test_copying import add_disk, copy_jobs, first, make_config
@@ -80,7 +79,7 @@ def restored(target: Path, tmp_path: Path) -> Path:
     return target / str(tmp_path / "tree").lstrip("/")
 
 
-@pytest.mark.parametrize("conflict", ["keep", "replace", "replace-if-older", "rename"])
+@pytest.mark.parametrize("conflict", ["keep", "replace", "rename"])
 def test_it_goes_on_from_the_next_copy(
     two: Config, tmp_path: Path, dying: Callable[[str, int], None], conflict: str
 ) -> None:
@@ -95,7 +94,7 @@ def test_it_goes_on_from_the_next_copy(
     found = contents(restored(target, tmp_path))
     told = "Begun from Local disk, which could not be read to the end; finished from second."
     assert (job.status, told in job.summary) == ("completed", True), job.summary
-    kept = 1 if conflict in ("keep", "replace-if-older") else 0
+    kept = int(conflict == "keep")
     assert job.counts["files"] == FILES + 4 - kept
     assert (job.counts["kept"], job.counts["renamed"]) == (kept, int(conflict == "rename"))
     if conflict != "replace":
@@ -185,16 +184,19 @@ def test_a_download_of_a_chosen_copy_breaks_off(
         b"".join(browse.stream_folder(point, os.fsencode(tmp_path / "tree"), "tar", chosen))
 
 
-def test_a_short_fault_that_retries_outlive_changes_nothing(
-    two: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_helper_processes_take_part_on_both_sides_of_the_change(
+    tmp_path: Path, dying: Callable[[str, int], None]
 ) -> None:
-    faults = [TransientStorageError("the connection broke")] * 2
-    true_get = LocalAdapter.get
-
-    def get(self: LocalAdapter, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        if "/data/" in key and faults:
-            raise faults.pop()
-        return true_get(self, key, offset, length)
-
-    monkeypatch.setattr(LocalAdapter, "get", get)
-    assert "Read from Local disk." in restore(two, tmp_path / "out").summary
+    make_storage(tmp_path)
+    config = make_config(tmp_path, [first(), {"repository_id": add_disk(tmp_path, "second"), "tier": "hot"}])
+    for number in range(1300):
+        (tmp_path / "tree" / f"f{number:04}").write_bytes(os.urandom(16_000))
+    back_up(config.id)
+    run(copy_jobs()[0])
+    before = contents(tmp_path / "tree")
+    dying("backups", 2)
+    job = restore(configs.get(config.id), tmp_path / "out")
+    assert (tmp_path / "backups-away").is_dir(), "it did not die"
+    assert (job.status, "finished from second" in job.summary) == ("completed", True), job.summary
+    assert (job.counts["files"], job.counts["kept"]) == (1303, 0)
+    assert contents(restored(tmp_path / "out", tmp_path)) == before
