@@ -307,7 +307,10 @@ def _kept(result: RestoreResult, task: _Task) -> str:
 
 
 def _done(result: RestoreResult, task: _Task) -> str:
-    text = f"Restored {words.count(result.files, 'file')} ({words.size(result.bytes)}) to {task.place}"
+    what = f"{words.count(result.files, 'file')} ({words.size(result.bytes)})"
+    if result.others and not result.files:
+        what = words.count(result.others, "link or special file")
+    text = f"Restored {what} to {task.place}"
     if result.kept:
         text += f"; {_kept(result, task)}"
     if result.renamed:

@@ -11,8 +11,11 @@ from sources.config_bundle.secret_values import masked
 MOST_LINES = 20_000  # of either text; comparing more takes long
 _MOST_SHOWN = 2_000
 _AROUND = 3
+# Between the lines that both texts begin and end with: what takes half a second at the worst.
+_MOST_COMPARED = 2_000 * 2_000
 
 Sign = Literal["+", "-", " ", "@"]
+Opcode = tuple[str, int, int, int, int]  # as difflib has it
 
 
 class Line(NamedTuple):
@@ -40,7 +43,7 @@ def _unified(
     left: Sequence[str], right: Sequence[str], left_shown: Sequence[str], right_shown: Sequence[str]
 ) -> list[Line]:
     lines: list[Line] = []
-    for group in difflib.SequenceMatcher(None, left, right).get_grouped_opcodes(_AROUND):
+    for group in _groups(left, right):
         lines.append(Line("@", f"line {group[0][3] + 1}"))
         for tag, first, last, new_first, new_last in group:
             if tag == "equal":
@@ -49,6 +52,34 @@ def _unified(
             lines += [Line("-", printed(text)) for text in left_shown[first:last]]
             lines += [Line("+", printed(text)) for text in right_shown[new_first:new_last]]
     return lines
+
+
+def _groups(left: Sequence[str], right: Sequence[str]) -> list[list[Opcode]]:
+    """Return what leads from one text to the other, as difflib groups it.
+
+    Where too much lies between what both begin and end with, all of that counts as replaced.
+    """
+    start = _common(left, right)
+    end = _common(left[start:][::-1], right[start:][::-1])
+    last, new_last = len(left) - end, len(right) - end
+    if (last - start) * (new_last - start) <= _MOST_COMPARED:
+        return list(difflib.SequenceMatcher(None, left, right).get_grouped_opcodes(_AROUND))
+    before, after = max(0, start - _AROUND), min(end, _AROUND)
+    return [
+        [
+            ("equal", before, start, before, start),
+            ("replace", start, last, start, new_last),
+            ("equal", last, last + after, new_last, new_last + after),
+        ]
+    ]
+
+
+def _common(left: Sequence[str], right: Sequence[str]) -> int:
+    """Return how many lines two texts begin with alike."""
+    return next(
+        (number for number, (one, other) in enumerate(zip(left, right, strict=False)) if one != other),
+        min(len(left), len(right)),
+    )
 
 
 def _lines(text: str) -> list[str]:

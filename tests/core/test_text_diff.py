@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
+import pytest
+
 from core import text_diff
 from core.text_diff import Line, diff_lines
 
@@ -47,3 +51,22 @@ def test_long_texts_are_cut_and_it_is_said() -> None:
     lines, more, _ = diff_lines("/etc/x", "", text, reveal=False)
     assert more
     assert len(lines) <= 2_000
+
+
+def test_texts_that_share_little_are_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(text_diff, "_MOST_COMPARED", 4)
+    old, new = "a\nb\n1\n2\n3\nz\n", "a\nb\n3\n2\n1\nz\n"
+    lines, more, _ = diff_lines("/etc/x", old, new, reveal=False)
+    assert [f"{line.sign}{line.text}" for line in lines] == [
+        "@line 1", " a", " b", "-1", "-2", "-3", "+3", "+2", "+1", " z",
+    ]  # fmt: skip
+    assert not more
+
+
+def test_the_worst_of_texts_take_no_longer_than_a_page_may() -> None:
+    old = "".join(f"{number}\n" for number in range(20_000))
+    new = "".join(f"{number * 7919 % 20_011}\n" for number in range(20_000))
+    begun = time.process_time()
+    _, more, _ = diff_lines("/etc/x", old, new, reveal=False)
+    assert more
+    assert time.process_time() - begun < 5
