@@ -5,13 +5,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
 from repository.files import pack_key
 from repository.index import Location
+from repository.read_pool import ReadPool
 from repository.repository import Repository
 from storage_adapters.base import is_far, parallel_calls
 from storage_adapters.errors import ObjectNotFound, ObjectTruncated
@@ -94,7 +95,7 @@ class DataPacks:
         self._pieces: list[_Piece] = []  # that were asked for, the one used last at the end
         self._ahead: list[_Piece] = []  # that nobody asked for yet
         self._mutex = threading.Lock()  # for `users`
-        self._pool = ThreadPoolExecutor(parallel_calls(repo.storage), "fetch")
+        self._pool = ReadPool(parallel_calls(repo.storage))
 
     def want(self, blobs: Iterable[bytes]) -> None:
         """Tell of data blobs that will be asked for: the more are known, the fewer requests there are."""
@@ -112,7 +113,8 @@ class DataPacks:
         start, end = first.offset, last.offset + last.length
         piece = self._piece(_part(first), start, end) if self._far else None
         if piece is None:
-            return partial(self._read, first.pack, start, end)
+            read = partial(self._read, first.pack, start, end)
+            return partial(self._read_alone, read) if self._far else read
         piece.unread -= sum(location.length for _, location in group)
         with self._mutex:
             piece.users += 1
@@ -120,8 +122,8 @@ class DataPacks:
         return partial(self._take, piece, start, end)
 
     def close(self) -> None:
-        """Stop reading."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        """Stop reading. Who waits for a read then gets an error, soon also where the storage hangs."""
+        self._pool.stop()
 
     def _want(self, location: Location) -> None:
         part, start, end = _part(location), location.offset, location.offset + location.length
@@ -178,7 +180,7 @@ class DataPacks:
             self._next.popleft()  # asked for already, or better read bit by bit
 
     def _begin(self, part: Part, demand: _Demand) -> _Piece:
-        content = self._pool.submit(self._read, part[0], demand.start, demand.end)
+        content = self._pool.submit(partial(self._read, part[0], demand.start, demand.end))
         return _Piece(part, demand.start, demand.end, content, demand.size)
 
     def _make_room(self, size: int) -> bool:
@@ -202,6 +204,9 @@ class DataPacks:
         finally:
             with self._mutex:
                 piece.users -= 1
+
+    def _read_alone(self, read: Callable[[], bytes]) -> bytes:
+        return self._pool.submit(read).result()
 
     def _read(self, pack: bytes, start: int, end: int) -> bytes:
         with suppress(ObjectNotFound, ObjectTruncated):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -20,6 +21,7 @@ BATCH_BYTES = 16 * 1024 * 1024
 BATCH_ITEMS = 512
 RANGE_BYTES = 8 * 1024 * 1024
 ZEROS_BYTES = 64 * 1024
+_TICK_S = 0.5
 GAP_BYTES = 16 * 1024  # reading over a small hole is cheaper than another request
 
 Mark = TypeVar("Mark")
@@ -33,9 +35,11 @@ class _Read:
         self._future = future
         self._outcomes: dict[bytes, Outcome] | None = None
 
-    def outcomes(self) -> dict[bytes, Outcome]:
-        """Wait until it is done; return what became of each blob."""
+    def outcomes(self, wait: Callable[[], None]) -> dict[bytes, Outcome]:
+        """Wait until it is done, calling `wait` now and then; return what became of each blob."""
         if self._outcomes is None:
+            while not wait_for([self._future], _TICK_S).done:
+                wait()
             self._outcomes = self._future.result()
         return self._outcomes
 
@@ -48,13 +52,13 @@ class _Pending:
     read: _Read | None
     zeros: int = 0
 
-    def content(self, repo: Repository) -> bytes:
+    def content(self, repo: Repository, wait: Callable[[], None]) -> bytes:
         """Return it. Raises Damaged or BlobNotFound."""
         if self.zeros:
             return bytes(self.zeros)
         if self.read is None:
             return repo.load_blob("data", self.blob)  # raises: it is in no index
-        outcome = self.read.outcomes()[self.blob]
+        outcome = self.read.outcomes(wait)[self.blob]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
@@ -77,10 +81,13 @@ class Prefetch(Generic[Mark]):
         repo: Repository,
         items: Iterator[tuple[Mark, Sequence[bytes]]],
         packs: DataPacks | None = None,
+        wait: Callable[[], None] = lambda: None,
     ) -> None:
+        """Take the items; `wait` is called now and then while a read takes long, and may raise."""
         self._repo = repo
         self._items = items
         self._packs = packs or DataPacks(repo)
+        self._wait = wait
         self._rest: Iterator[bytes] = iter(())  # blobs of the last item that are in no batch yet
         self._pool = ThreadPoolExecutor(READERS, "fetch")
         self._zeros: dict[bytes, int] = {}  # blobs of nothing but zeros that were met, with their length
@@ -100,7 +107,7 @@ class Prefetch(Generic[Mark]):
         for _ in range(count):
             item = self._next(may_advance=False)
             assert isinstance(item, _Pending), "a mark is followed by its blobs"
-            content = item.content(self._repo)
+            content = item.content(self._repo, self._wait)
             if _is_zeros(content):
                 self._zeros[item.blob] = len(content)
             yield content

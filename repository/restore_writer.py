@@ -72,7 +72,7 @@ class RestoreWriter:
         """Do everything, each folder before what is in it. Raises TargetFull, WorkerFailed."""
         steps: Iterator[_Step] = in_batches(actions) if self._crew else actions
         reuse_large_blocks()
-        self._stream = Prefetch(self._repo, self._with_blobs(steps), self._packs)
+        self._stream = Prefetch(self._repo, self._with_blobs(steps), self._packs, self._wait)
         with rare_collections():
             for step in self._stream:
                 self._tell(step.path)

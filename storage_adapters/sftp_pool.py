@@ -26,6 +26,7 @@ class SftpPool:
         self._room = threading.BoundedSemaphore(MOST_CONNECTIONS)
         self._lock = threading.Lock()
         self._idle: list[Sftp] = []
+        self._closed = False
 
     @contextmanager
     def lend(self) -> Iterator[Sftp]:
@@ -46,8 +47,9 @@ class SftpPool:
                 self._give_back(session, usable=usable)
 
     def close(self) -> None:
-        """End the sessions that are not lent."""
+        """End the sessions that are not lent, now, and those that are when they come back."""
         with self._lock:
+            self._closed = True
             idle, self._idle = self._idle, []
         for session in idle:
             session.close()
@@ -63,11 +65,11 @@ class SftpPool:
             session.close()
 
     def _give_back(self, session: Sftp, *, usable: bool) -> None:
-        if usable and not session.broken:
-            with self._lock:
+        with self._lock:
+            if usable and not session.broken and not self._closed:
                 self._idle.append(session)
-        else:
-            session.close()
+                return
+        session.close()
 
     def _connect(self) -> Sftp:
         try:

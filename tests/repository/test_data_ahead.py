@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from repository import data_packs, locks, prefetch
+from repository import data_packs, locks, prefetch, restore_crew
 from repository.data_packs import DataPacks, Take
 from repository.entries import Problem
 from repository.errors import Cancelled
@@ -19,7 +19,7 @@ from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.restore import RestoreOptions, restore
 from sources.local_target import LocalTarget
-from storage_adapters.errors import StorageUnavailable
+from storage_adapters.errors import StorageError, StorageUnavailable
 from storage_adapters.memory import MemoryAdapter
 from tests.repository.engine import latest, make_backup, new_repo
 from tests.repository.test_data_packs import BLOB, Far, place, read_all, save
@@ -234,3 +234,51 @@ def test_cancelling_a_slow_restore_begins_no_more_reads(repo: Repository, far: F
     assert [path.name for path in (tmp_path / "out" / "tree").iterdir()] == ["0"]
     assert len(begun) <= 2 + AHEAD
     assert set(threading.enumerate()) <= before
+
+
+@pytest.mark.usefixtures("tree")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_cancelling_does_not_wait_for_a_storage_that_hangs(
+    repo: Repository, far: Far, tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(restore_crew, "START_FILES", 1)
+    keys = [key_of(repo, number) for number in range(FILES)]
+    hangs, goes_on = threading.Event(), threading.Event()
+
+    def hang(key: str) -> None:
+        if key in keys:
+            hangs.set()
+            goes_on.wait(60)
+
+    def cancel(progress: Progress) -> None:
+        if hangs.is_set():
+            raise Cancelled("asked to stop")
+
+    far.fail = hang
+    began = time.monotonic()
+    options, target = RestoreOptions(workers=workers), LocalTarget(str(tmp_path / "out"))
+    with pytest.raises(Cancelled):
+        restore(repo, latest(repo), target, options, cancel)
+    took_s = time.monotonic() - began
+    goes_on.set()
+    assert took_s < 30
+    assert list((tmp_path / "out").rglob(".holdfast-*")) == []
+
+
+def test_who_waits_for_a_read_is_told_that_it_was_given_up(repo: Repository, far: Far) -> None:
+    blobs = [save(repo, 3) for _ in range(FILES)]
+    goes_on = threading.Event()
+
+    def hang(key: str) -> None:
+        goes_on.wait(60)
+
+    far.fail = hang
+    packs = DataPacks(repo)
+    packs.want([blob for each in blobs for blob in each])
+    take = ask(repo, packs, blobs[0][0])
+    packs.close()
+    with pytest.raises(StorageError, match="given up"):
+        take()
+    with pytest.raises(StorageError, match="given up"):
+        ask(repo, packs, blobs[7][0])()
+    goes_on.set()
