@@ -112,7 +112,7 @@ def delete(host_id: str) -> None:
 def uses(host_id: str) -> Uses:
     """Return what depends on a host. Raises NotFound."""
     get(host_id)
-    using = [config for config in _live_configs() if config.source.get("host_id") == host_id]
+    using = _configs_of(host_id)
     behind = db.session.scalars(select(Host).where(Host.jump_id == host_id).order_by(Host.name)).all()
     to_it = Job.id.in_(select(Restore.job_id).where(Restore.host_id == host_id))
     of_it = Job.config_id.in_([config.id for config in using]) & (Job.kind == "backup")
@@ -154,10 +154,9 @@ def _get(session: Session, host_id: str) -> Host:
     return host
 
 
-def _live_configs() -> Sequence[Config]:
-    return db.session.scalars(
-        select(Config).where(Config.deleted_at.is_(None)).order_by(func.lower(Config.name))
-    ).all()
+def _configs_of(host_id: str) -> Sequence[Config]:
+    of_host = Config.deleted_at.is_(None) & (Config.source["host_id"].as_string() == host_id)
+    return db.session.scalars(select(Config).where(of_host).order_by(func.lower(Config.name))).all()
 
 
 def _check(session: Session, data: HostInput, own: Host | None) -> None:

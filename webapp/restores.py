@@ -44,7 +44,8 @@ def new() -> ResponseReturnValue:
             return answers.see_other(
                 url_for("compare.show", point_id=point.id, copy=_point_id(given["copy_id"]) or None)
             )
-    form = forms.Form({**given, "conflict": "keep", "host_id": host_pages.host_of(point)})
+    host_id = host_pages.host_of(point) if access.may("admin") else ""
+    form = forms.Form({**given, "conflict": "keep", "host_id": host_id})
     return _form_page(form, chosen, 200)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from core import (
     host_inputs,
     host_limits,
     host_source,
+    host_test,
     hosts,
     job_kinds,
     jobs,
@@ -338,23 +341,46 @@ def test_a_cancelled_restore_to_a_host_says_that_nothing_is_left(host: Host, tmp
     assert not (tmp_path / "there").exists()
 
 
+@contextmanager
+def host_with(folder: Path, name: str, script: str) -> Iterator[Sshd]:
+    """A server on which one program is another one."""
+    (folder / "tools").mkdir()
+    (folder / "tools" / name).write_text(f"#!/bin/sh\n{script}\n")
+    (folder / "tools" / name).chmod(0o755)
+    server = start_sshd(folder, environment=f"PATH={folder}/tools:{os.environ['PATH']}")
+    try:
+        yield server
+    finally:
+        stop_sshd(server)
+
+
+def test_sudo_that_asks_for_a_password_fails_the_job(
+    context: Flask, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    make_storage(tmp_path)
+    script = "echo 'sudo: a password is required' >&2; exit 1"
+    with host_with(tmp_path_factory.mktemp("no-sudo"), "sudo", script) as server:
+        host = make_host(server, "strict", sudo="yes")
+        config = make_config(host, make_tree(tmp_path / "tree"))
+        job = ended(back_up(config.id), "failed")
+        tested = host_test.test(host.id)
+    assert "a password is required" in job.summary
+    assert "sudo without a password" in job.advice
+    assert "sudo" in hosts.get(host.id).trouble
+    assert tested.failed is not None
+    assert tested.failed.name == "Become root"
+
+
 def test_owners_that_the_login_cannot_set_are_told_once(
     context: Flask, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """The host says that we are somebody else than who owns the files."""
     make_storage(tmp_path)
-    folder = tmp_path_factory.mktemp("somebody")
-    (folder / "tools").mkdir()
-    (folder / "tools" / "id").write_text("#!/bin/sh\necho 4321\n")
-    (folder / "tools" / "id").chmod(0o755)
-    server = start_sshd(folder, environment=f"PATH={folder}/tools:{os.environ['PATH']}")
-    try:
+    with host_with(tmp_path_factory.mktemp("somebody"), "id", "echo 4321") as server:
         somebody = make_host(server, "somebody")
         config = make_config(somebody, make_tree(tmp_path / "tree"))
         back_up(config.id)
         job = ended(restore_to(somebody, newest(config), tmp_path / "there"), "warning")
-    finally:
-        stop_sshd(server)
     assert job.problems == 1
     assert "sudo" in job.advice
     (line,) = jobs.log_lines(job.id, problems_only=True).items
