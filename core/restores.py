@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
 
-from core import host_restoring, hosts, jobs, outcomes, points, restore_rights
+from core import host_put_back, host_restoring, hosts, jobs, outcomes, points, restore_rights
 from core.db import db, write
 from core.errors import Invalid, NotFound
 from core.models import Copy, Job, Point, Restore
@@ -28,7 +28,7 @@ CONFLICTS: Mapping[Conflict, str] = {
 
 class RestoreInput(BaseModel):
     """What is restored to where. `include`: path tokens as browsing shows them; none for all. `host_id`: to
-    this host; None: to this machine.
+    this host; None: to this machine. `put_back`: to where it was on that host; `target_path` follows from it.
 
     `copy_id`: read this copy, and no other; None: the best one that answers.
     """
@@ -39,6 +39,7 @@ class RestoreInput(BaseModel):
     include: list[str] = Field(default_factory=list)
     target_path: str
     host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
+    put_back: Annotated[bool, BeforeValidator(lambda value: value or False)] = False
     conflict: Conflict = "keep"
     copy_id: Annotated[int | None, BeforeValidator(blank_is_none)] = None
 
@@ -66,8 +67,11 @@ class RestoreInput(BaseModel):
 
 def validate(values: Mapping[str, Any]) -> RestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
+    given = dict(values)
+    if given.get("put_back"):
+        given["target_path"] = host_put_back.folder_of([path_from_token(each) for each in given["include"]])
     try:
-        return RestoreInput.model_validate(dict(values))
+        return RestoreInput.model_validate(given)
     except ValidationError as error:
         raise Invalid(_sentences(error)) from error
 
@@ -75,8 +79,9 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
 def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = False) -> Job:
     """Make a queued restore; the caller enqueues it. Raises NotFound, Invalid by field.
 
-    A place on a host is looked at first. `limited`: by somebody who is no admin, see core.restore_rights;
-    raises Refused where that allows nothing.
+    A place on a host is looked at first. To put files back there, a safety backup is made, too: see
+    `safety_job_of`; raises Conflict if the config is being backed up. `limited`: by somebody who is no admin,
+    see core.restore_rights; raises Refused where that allows nothing.
     """
     point = points.get(given.point_id)
     target, host_name = _target(given, point)
@@ -89,6 +94,9 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     with write() as session:
         if session.get(Copy, copy_id) is None:
             raise NotFound(f"Point {given.point_id} is gone.")
+        if given.put_back:
+            safety = jobs.add_backup(session, str(point.config_id), trigger)
+            chosen |= {"safety_job": safety.id, "put_back": True}
         job = jobs.add_job(
             session, kind="restore", trigger=trigger, config_id=point.config_id, parameters=chosen
         )
@@ -115,10 +123,12 @@ def look(given: RestoreInput) -> host_restoring.Look:
 
 def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     """Return the folder in plain form, and the name of its host, "" for this machine. Raises Invalid."""
-    if given.host_id is None:
+    if given.host_id is None and not given.put_back:
         return refuse_target(given.target_path, list(point.paths.get("paths", []))), ""
-    target = host_restoring.check(given.host_id, given.target_path)
-    return target, hosts.get(given.host_id).name
+    if given.put_back:
+        host_put_back.check(point, given.host_id)
+    target = host_restoring.check(given.host_id or "", given.target_path)
+    return target, hosts.get(given.host_id or "").name
 
 
 def _there(given: RestoreInput, target: str) -> dict[str, Any]:

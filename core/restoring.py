@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from core import (
     attempts,
     config_restores,
     host_limits,
+    host_put_back,
     host_restoring,
     host_trouble,
     restore_rights,
@@ -81,6 +83,7 @@ class _Task:
     host_id: str | None
     used: bool  # the folder on the host
     whole: bool  # nothing shows on the host before all has arrived
+    strip: bytes  # the folder of the tree whose content goes to the target
     include: tuple[bytes, ...]
     conflict: Conflict
     limited: bool  # by somebody who is no admin
@@ -170,6 +173,7 @@ def _task(attempt: Attempt, row: Restore) -> _Task:
         row.host_id,
         bool(row.job.parameters.get("used")),
         row.host_id is not None and not row.job.parameters.get("by_parts"),
+        os.fsencode(row.target_path) if row.job.parameters.get("put_back") else b"/",
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         _is_limited(attempt),
@@ -182,6 +186,8 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if _is_in_place(attempt):
         config_restores.require_safety(attempt, include)
         return "/"
+    if row.job.parameters.get("put_back"):
+        host_put_back.require_safety(attempt, str(row.host_id), include)
     if row.host_id is None:
         refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
     if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
@@ -211,7 +217,9 @@ def _restore(
         content = missing.note(problem)
         attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
-    options = RestoreOptions(include=task.include or None, conflict=task.conflict, resumed=resumed)
+    options = RestoreOptions(
+        include=task.include or None, conflict=task.conflict, resumed=resumed, strip=task.strip
+    )
     with _opened(task) as target:
         return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), missing
 

@@ -203,11 +203,12 @@ def restore(
 ) -> None:
     """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder, a dump in
     it into a new database, or chosen files of a configuration in their places."""
-    put_back = in_place and target is None and to_database is None
-    if (target is None) == (to_database is None) and not put_back:
+    on_host = bool(to_host) and in_place and target is None
+    put_back = in_place and target is None and to_database is None and not on_host
+    if (target is None) == (to_database is None) and not (put_back or on_host):
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
-    if to_host and (to_database or target is None):
-        raise click.UsageError("--to-host goes with --to DIR, the folder there.")
+    if to_host and (to_database or (target is None and not on_host)):
+        raise click.UsageError("--to-host goes with --to DIR, the folder there, or with --in-place.")
     found = find_point(point, config_name, "database" if to_database else "config" if put_back else None)
     if to_database is not None:
         given = {
@@ -222,7 +223,8 @@ def restore(
         _make_safety_dump(job, max_wait, quiet=as_json)
     else:
         host_id = hosts.find(to_host).id if to_host else None
-        job = restores.create(_files_wanted(found, str(target), host_id, include, conflict), "command")
+        job = restores.create(_files_wanted(found, target, host_id, include, conflict), "command")
+        _make_safety_dump(job, max_wait, quiet=as_json)
     _answer([job.id], max_wait, as_json)
 
 
@@ -239,13 +241,14 @@ def _make_safety_dump(job: Job, max_wait: int, *, quiet: bool) -> None:
 
 
 def _files_wanted(
-    point: Point, target: str, host_id: str | None, include: Sequence[str], conflict: str
+    point: Point, target: str | None, host_id: str | None, include: Sequence[str], conflict: str
 ) -> restores.RestoreInput:
     given = {
         "point_id": point.id,
         "include": _tokens(include),
-        "target_path": target if host_id else os.path.abspath(target),
+        "target_path": target if host_id else os.path.abspath(str(target)),
         "host_id": host_id,
+        "put_back": target is None,
         "conflict": conflict,
     }
     return restores.validate(given)

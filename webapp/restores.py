@@ -56,9 +56,10 @@ def create() -> ResponseReturnValue:
     form = forms.sent()
     try:
         job = restores.create(_wanted(form), limited=not access.may("admin"))
-    except Invalid as error:
-        return _form_page(form.refuse(error), form.values("path"), 422)
-    tasks.enqueue([job.id])
+    except (Invalid, Conflict) as error:
+        return _form_page(form.refuse(error, "put_back"), form.values("path"), 422)
+    safety_id = restores.safety_job_of(job)
+    tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
     return answers.see_other(url_for("jobs.show", job_id=job.id))
 
 
@@ -78,7 +79,7 @@ def look() -> ResponseReturnValue:
 
 def _wanted(form: forms.Form) -> restores.RestoreInput:
     """Return what a form asks for. Raises Invalid."""
-    names = ("point_id", "target_path", "host_id", "conflict", "copy_id")
+    names = ("point_id", "target_path", "host_id", "put_back", "conflict", "copy_id")
     chosen = form.values("path")
     if bool(chosen) == bool(form.value("all")):
         raise Invalid({"path": "Choose either everything or some files and folders."})
@@ -137,6 +138,7 @@ def _form_page(
         machines=host_form.machines() if access.may("admin") else [],
         allowed=[] if access.may("admin") else restore_rights.folders(),
         seen=seen,
+        origin=host_pages.host_of(point) if chosen and access.may("admin") else "",
     )
     return page, status
 

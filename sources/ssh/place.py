@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import posixpath
 import stat
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sources.ssh.host import SshHost
@@ -40,6 +41,18 @@ class Place:
 def look(host: SshHost, path: str, *, shell: bool) -> Place:
     """Look at a place. Raises SourceUnavailable, SshError."""
     return _by_shell(host, path) if shell else _by_sftp(host, path)
+
+
+def standing(host: SshHost, paths: Sequence[bytes], *, shell: bool) -> list[bytes]:
+    """Return those of these paths at which something stands. Raises SourceUnavailable, SshError."""
+    if not shell:
+        sftp = host.sftp()
+        try:
+            return [path for path in paths if _lstat(sftp, os.fsdecode(path)) is not None]
+        finally:
+            sftp.close()
+    script = rb'for f; do if test -e "$f" || test -L "$f"; then printf "%s\0" "$f"; fi; done'
+    return host.run([b"env", b"LC_ALL=C", b"sh", b"-c", script, b"sh", *paths]).stdout.split(b"\0")[:-1]
 
 
 def _by_shell(host: SshHost, path: str) -> Place:

@@ -123,6 +123,47 @@ def test_in_a_folder_that_is_in_use_the_rule_decides(host: Host, tmp_path: Path)
     assert sorted(each.name for each in there.iterdir()) == ["other", tree.parts[1]]
 
 
+def test_chosen_files_are_put_back_after_a_safety_backup(host: Host, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    config = make_config(host, tree)
+    back_up(config.id)
+    point, file = newest(config), tree / "sub" / "1.txt"
+    file.write_text("broken")
+    (tree / "sub" / "new.txt").write_text("new")
+    given = {
+        "point_id": point.id, "host_id": host.id, "put_back": "yes", "conflict": "replace",
+        "include": [restores_token(file)],
+    }  # fmt: skip
+    queued = restores.create(restores.validate(given))
+    early = run(queued)
+    assert (early.status, early.phase) == ("queued", "waiting")
+    assert file.read_text() == "broken"
+    safety = restores.safety_job_of(early)
+    assert safety is not None
+    ended(run(jobs.get(safety)))
+    jobs.hasten(queued.id)
+    job = ended(run(jobs.get(queued.id)))
+    assert f"to web1:{tree}/sub" in job.summary
+    assert file.read_text() == "content 1\n" * 100
+    assert sorted(each.name for each in (tree / "sub").iterdir()) == ["0.txt", "1.txt", "2.txt", "new.txt"]
+    assert newest(config).files == 4, "the safety backup has what stood there"
+    data = configs.to_input(configs.get(config.id)).model_dump()
+    configs.update(config.id, configs.parse({**data, "source": {**data["source"], "exclude": ["1.txt"]}}))
+    queued = restores.create(restores.validate(given))
+    ended(run(jobs.get(restores.safety_job_of(queued) or 0)))
+    refused_job = ended(run(jobs.get(queued.id)), "failed")
+    assert "does not hold" in refused_job.summary
+    for wrong in (
+        {"include": []},
+        {"include": [restores_token(Path("/"))]},
+        {"include": [restores_token(Path("/etc")), restores_token(Path("/srv/x"))]},
+        {"host_id": None},
+    ):
+        with pytest.raises(Invalid) as refused:
+            restores.create(restores.validate({**given, **wrong}))
+        assert list(refused.value.fields) == ["put_back"], wrong
+
+
 def test_over_sftp_alone_files_come_back_one_by_one(host: Host, sshd: Sshd, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree")
     poor = make_host(sshd, "poor", private_key=sshd.sftp_only_key.read_text())

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from core import hosts, restores
+from core import configs, hosts, points, restores
 from core.host_login import authorized_line
+from core.tokens import token_from_path
 from tests.core.hosting import host_form
-from tests.core.making import run
+from tests.core.making import back_up, run
 from tests.servers.sshd import Sshd
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
@@ -180,3 +181,28 @@ def test_a_point_is_restored_to_a_host(world: World, admin: Browser, sshd: Sshd,
     page = admin.get(f"/jobs/{job_id}").text
     assert f"target:{tmp_path}/there" in page
     assert problems_of(admin.get("/restores").text) == []
+
+
+def test_a_file_is_put_back_where_it_was(world: World, admin: Browser, sshd: Sshd, tmp_path: Path) -> None:
+    host_id = confirmed(admin, sshd, "origin").rpartition("/")[2]
+    (tmp_path / "tree").mkdir()
+    (tmp_path / "tree" / "a.txt").write_text("a\n")
+    with world.app.app_context():
+        source = {"paths": [str(tmp_path / "tree")], "host_id": host_id}
+        config_id = configs.create(configs.ConfigInput(name="Origin", source=source)).id
+        back_up(config_id)
+        found = points.latest(config_id)
+        assert found is not None
+        point_id = found.id
+        token = token_from_path(str(tmp_path / "tree" / "a.txt").encode())
+    chosen = {"point_id": point_id, "path": token}
+    page = admin.post("/restores/new", chosen).text
+    assert problems_of(page) == []
+    assert "Put them back where they were on origin" in page
+    data = {**chosen, "host_id": host_id, "conflict": "replace", "put_back": "yes", "target_path": ""}
+    answer = admin.post("/restores", data)
+    assert answer.status_code == 303, answer.text
+    again = admin.post("/restores", data)
+    assert again.status_code == 422
+    assert problems_of(again.text) == []
+    assert "is being backed up already" in again.text.replace("&#39;", "'")
