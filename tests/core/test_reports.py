@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from core import alerts, audit, clock, compliance_report, job_export, jobs, reports
-from core.db import db, utc_now, write
+from core.db import db, write
 from core.errors import NotFound
 from core.models import Job, Report, ScheduledRun, Storage
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
@@ -166,8 +166,9 @@ def test_the_compliance_report_names_what_is_open(storage: Path, tmp_path: Path)
 
 
 def test_today_is_told_so_far(storage: Path, tmp_path: Path) -> None:
-    back_up(make_config(make_tree(tmp_path / "tree"), "Wiki").id)
-    document = reports.preview()
-    assert document["day"] == str(utc_now().date())
+    ended_at = back_up(make_config(make_tree(tmp_path / "tree"), "Wiki").id).ended_at
+    assert ended_at is not None
+    document = reports.preview(ended_at)
+    assert document["day"] == str(ended_at.date())
     assert document["runs"]["completed"] == 1
     assert json.loads(reports.as_json(document)) == document
