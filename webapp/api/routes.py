@@ -9,6 +9,7 @@ from webapp.api import hosts as hosts
 from webapp.api import jobs as jobs
 from webapp.api import openapi as openapi
 from webapp.api import points as points
+from webapp.api import reports as reports
 from webapp.api import restores as restores
 from webapp.api import stats as stats
 from webapp.api import storages as storages

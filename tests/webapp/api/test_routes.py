@@ -48,6 +48,8 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "replace_storage": ("PUT", "/storages/{storage_id}", "admin"),
     "delete_storage": ("DELETE", "/storages/{storage_id}", "admin"),
     "test_storage": ("POST", "/storages/{storage_id}/test", "operator"),
+    "list_reports": ("GET", "/reports", "viewer"),
+    "get_report": ("GET", "/reports/2026-01-01", "viewer"),
     "list_alerts": ("GET", "/alerts", "viewer"),
     "get_alert": ("GET", "/alerts/{alert_id}", "viewer"),
     "acknowledge_alert": ("POST", "/alerts/{alert_id}/acknowledge", "operator"),

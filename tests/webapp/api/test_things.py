@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from core import configs, job_deletion, jobs, pins, points, recovery, storages, trash
 from core.db import db, utc_now, write
-from core.models import Copy, Point, Storage
+from core.models import Copy, Point, Report, Storage
 from tests.core.making import back_up, make_config
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.world import World
@@ -466,3 +467,12 @@ def test_numbers_over_all(admin: Caller) -> None:
     assert week["days"] == 7
     assert week["bad"] >= 1
     assert week["rate"] == pytest.approx(week["good"] / (week["good"] + week["bad"] + week["missed"]))
+
+
+def test_reports_are_found_by_their_day(world: World, admin: Caller) -> None:
+    with world.app.app_context(), write() as session:
+        session.add(Report(day=date(2026, 1, 1), document={"jobs_ended": 3}))
+    assert [each["day"] for each in admin.get("/reports")["items"]] == ["2026-01-01"]
+    assert admin.get("/reports/2026-01-01")["document"] == {"jobsEnded": 3}
+    admin.get("/reports/2026-01-02", 404)
+    admin.get("/reports/yesterday", 404)
