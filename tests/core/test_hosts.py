@@ -4,16 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flask import Flask
 
-from core import configs, host_confirm, host_inputs, host_login, host_source, host_test, hosts
+from core import (
+    configs,
+    host_confirm,
+    host_inputs,
+    host_login,
+    host_source,
+    host_test,
+    hosts,
+    storages,
+    transfer,
+)
 from core.db import db
 from core.errors import Invalid, NotFound, Refused, Unreachable
 from core.models import Host
 from tests.core.hosting import host_form, make_host
-from tests.core.making import make_storage
+from tests.core.making import back_up, make_storage
 from tests.ports import free_port
 from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 
@@ -179,8 +190,8 @@ def test_a_change_keeps_the_secret_and_the_confirmed_key(context: Flask, sshd: S
     assert hosts.get(host.id).credentials_sealed != sealed
 
 
-def test_a_host_in_use_is_not_deleted(context: Flask, sshd: Sshd, tmp_path: object) -> None:
-    make_storage(tmp_path)  # type: ignore[arg-type]
+def test_a_host_in_use_is_not_deleted(context: Flask, sshd: Sshd, tmp_path: Path) -> None:
+    make_storage(tmp_path)
     host = make_host(sshd)
     config = configs.create(
         configs.ConfigInput(name="Remote", source={"paths": ["/srv"], "host_id": host.id})
@@ -195,9 +206,36 @@ def test_a_host_in_use_is_not_deleted(context: Flask, sshd: Sshd, tmp_path: obje
     assert "deleted" in hosts.name_of(host.id)
 
 
-def test_a_config_of_a_host_that_cannot_be_used_yet_is_refused(context: Flask, sshd: Sshd) -> None:
+def test_a_config_may_be_made_for_a_host_that_is_not_confirmed_and_says_what_is_missing(
+    context: Flask, sshd: Sshd, tmp_path: Path
+) -> None:
+    make_storage(tmp_path)
     host = hosts.create(host_inputs.parse(host_form(sshd)))
-    for host_id, said in ((host.id, "not confirmed"), ("gone", "no host")):
-        with pytest.raises(Invalid) as refused:
-            configs.create(configs.ConfigInput(name="x", source={"paths": ["/srv"], "host_id": host_id}))
-        assert said in refused.value.fields["host_id"]
+    data = configs.ConfigInput(name="x", source={"paths": ["/srv"], "host_id": host.id})
+    with pytest.raises(Invalid) as refused:
+        configs.preview(data)
+    assert "not confirmed" in refused.value.fields["host_id"]
+    config = configs.create(data)
+    job = back_up(config.id)
+    assert (job.status, job.summary) == (
+        "failed",
+        "The host key of web1 is not confirmed yet, so nothing is sent to it.",
+    )
+    assert "compare the fingerprint" in job.advice
+    with pytest.raises(Invalid) as refused:
+        configs.create(configs.ConfigInput(name="y", source={"paths": ["/srv"], "host_id": "gone"}))
+    assert "no host" in refused.value.fields["host_id"]
+
+
+def test_a_host_and_its_config_come_with_one_import(context: Flask, tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    coming = {
+        "name": "Imported", "type": "files", "cron": "",
+        "source": {"host": "web1", "paths": ["/srv"]},
+        "destinations": [{"storage": storages.list_all()[0].name}],
+    }  # fmt: skip
+    host = {"name": "web1", "address": "web1.lan", "user": "backup"}
+    transfer.apply(transfer.plan({"holdfast": 1, "hosts": [host], "configs": [coming]}))
+    (config,) = configs.list_all()
+    assert config.source["host_id"] == hosts.find("web1").id
+    assert hosts.state_of(hosts.find("web1")) == "unconfirmed"
