@@ -143,6 +143,8 @@ def not_reached(data: StorageInput, error: StorageError) -> Invalid | Unreachabl
     if isinstance(error, NoBucket):
         return Invalid({"bucket": sentence(text)})
     place, advice = providers.where(data), providers.advice(data.provider)
+    if text.startswith("it did not answer"):
+        return Unreachable(words.ended(f"{place} {text.removeprefix('it ')}"), advice)
     if isinstance(error, StorageUnreachable):
         return Unreachable(words.ended(f"{place} does not answer: {text}"), advice)
     return Unreachable(words.ended(f"{place} cannot be used: {text}"), advice)
