@@ -108,23 +108,19 @@ def _files() -> dict[str, int]:
     """Return the size of the database, the queues and the cache, as far as they lie in the data folder."""
     folder = app_state.settings().data_dir
     sizes = {"database": 0, "queues": 0, "cache": 0}
-    for path, _, names in os.walk(folder):
-        for name in names:
-            sort = _sort_of(os.path.relpath(path, folder), name)
-            if sort:
-                try:
-                    sizes[sort] += os.lstat(os.path.join(path, name)).st_size
-                except FileNotFoundError:
-                    continue  # caches come and go
+    for name in os.listdir(folder):  # not below: somebody may keep backups there
+        if ".db" in name:
+            sizes["queues" if name.startswith(("queue.", "tick.")) else "database"] += _size_of(folder, name)
+    for path, _, names in os.walk(os.path.join(folder, "cache")):
+        sizes["cache"] += sum(_size_of(path, name) for name in names)
     return sizes
 
 
-def _sort_of(path: str, name: str) -> str:
-    if path.split(os.sep)[0] == "cache":
-        return "cache"
-    if name.startswith(("queue.db", "tick.db")):
-        return "queues"
-    return "database" if ".db" in name else ""
+def _size_of(folder: str, name: str) -> int:
+    try:
+        return os.lstat(os.path.join(folder, name)).st_size
+    except FileNotFoundError:
+        return 0  # caches come and go
 
 
 def _remove(model: type[Base], old: Select[Any]) -> int:
