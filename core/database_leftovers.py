@@ -37,6 +37,11 @@ class Left:
     is_taken: bool
     job_id: int | None
 
+    @property
+    def may_be_used(self) -> bool:
+        """Tell whether it is known to be whole: not one whose restore was killed, maybe in the middle."""
+        return self.kind == "before" or self.job_id is not None
+
 
 def list_left(config: Config) -> list[Left]:
     """Return what restores left on a config's server, by name. Raises Refused if it does not answer."""
@@ -66,6 +71,11 @@ def put_in_place(config: Config, name: str) -> str:
     """
     left = _find(config, name)
     _refuse_while_restoring(left)
+    if not left.may_be_used:
+        raise Refused(
+            f"How the restore into {left.name} ended is not known: it may hold a part of the rows only.",
+            "Drop it, and restore again.",
+        )
     with _refusing():
         kept = swap.put_in_place(_server(config), left.name, left.meant_for, utc_now())
     _note(left.name, "put in place")

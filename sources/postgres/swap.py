@@ -50,13 +50,14 @@ def mark(server: Server, name: str) -> None:
 def put_in_place(server: Server, restored: str, name: str, now: datetime) -> str:
     """Give `restored` the name `name`; return the name the one before is kept under, "" if none was.
 
-    Both renames are one transaction. Sessions in the old database are ended. Raises RestoreFailed.
+    Both renames are one transaction. Sessions in both databases are ended. Raises RestoreFailed.
     """
     place = maintenance(server, name, restored)
     with _session(place) as session:
         for _ in range(_TIMES):
             kept = _free_name(session, name, now) if catalog.exists(session, name) else ""
             try:
+                _end_sessions(session, restored)  # somebody may have looked into it
                 with _without_sessions(place, name), session.transaction():
                     if kept:
                         _rename(session, name, kept)

@@ -9,7 +9,7 @@ import pytest
 from core import database_leftovers, jobs, restores
 from core.db import write
 from core.errors import Conflict, Invalid, NotFound, Refused
-from core.models import Config, Job
+from core.models import Config, Job, Restore
 from tests.core.making import back_up, run
 from tests.core.test_databases import (
     config,
@@ -74,15 +74,31 @@ def test_what_no_restore_left_is_not_touched(postgres: Cluster, shop: str, confi
     assert rows(postgres, shop) == 500
 
 
-def test_a_restore_that_never_got_its_name_can_be_taken_as_it_is(
+def test_a_restore_whose_statements_failed_can_be_taken_as_it_is(
     postgres: Cluster, shop: str, config: Config
 ) -> None:
-    wanted = f"{shop}_new"
-    left = postgres.create(f"{wanted}_restoring_0123abcd")
-    found = {each.name: each for each in database_leftovers.list_left(config)}
-    assert (found[left].kind, found[left].meant_for, found[left].is_taken) == ("restoring", wanted, False)
-    assert database_leftovers.put_in_place(config, left) == ""
-    assert postgres.ask("SELECT 1", wanted) == [(1,)]
+    back_up(config.id)
+    wanted, left = f"{shop}_new", f"{shop}_new_restoring_0123abcd"
+    job = restore(latest(config), wanted)
+    postgres.run(f"ALTER DATABASE {wanted} RENAME TO {left}")
+    row = restores.of_job(job.id)
+    with write() as session:
+        document = {**row.database, "result": {**row.database["result"], "database": left}}
+        session.get_one(Restore, row.id).database = document
+    found = {each.name: each for each in database_leftovers.list_left(config)}[left]
+    assert (found.kind, found.meant_for, found.is_taken, found.job_id) == ("restoring", wanted, False, job.id)
+    with postgres.socket.connect(left):  # who looks into it is put out
+        assert database_leftovers.put_in_place(config, left) == ""
+    assert rows(postgres, wanted) == 500
+
+
+def test_a_restore_that_was_killed_is_never_taken(postgres: Cluster, shop: str, config: Config) -> None:
+    left = postgres.create(f"{shop}_new_restoring_0123abcd")
+    found = {each.name: each for each in database_leftovers.list_left(config)}[left]
+    assert not found.may_be_used
+    with pytest.raises(Refused, match="a part of the rows only"):
+        database_leftovers.put_in_place(config, left)
+    database_leftovers.drop(config, left, left)
 
 
 def test_while_a_restore_runs_its_database_is_left_alone(
