@@ -11,6 +11,7 @@ from sources.ssh import target_scripts as scripts
 from sources.ssh.host import SshHostSettings
 from sources.ssh.standing import Standing
 from sources.ssh.target import SshTarget, require_no_complaints, tree_name
+from ssh.errors import SshError
 
 
 class SshInPlaceTarget(SshTarget):
@@ -87,15 +88,22 @@ class SshInPlaceTarget(SshTarget):
         self._require_all()
         deepest_first = sorted(self._entered, key=lambda path: path.count(b"/"), reverse=True)
         names = b"".join(tree_name(path) + b"\0" for path in deepest_first if path != b"/")
-        output = self._host.run(self._command(scripts.MOVE), names + b".\0")
         try:
-            require_no_complaints(scripts.own(output.stderr), output.code, self._host.name, "mv")
+            self._run(scripts.MOVE, names + b".\0", "mv")
         finally:
             self._describe_folders()
 
     def _describe_folders(self) -> None:
         members = [tar_headers.header(tree_name(path), entry) for path, entry in self._described]
         if members:
-            data = b"".join(members) + tar_headers.END
-            output = self._host.run(self._command(scripts.DESCRIBE), data)
-            require_no_complaints(scripts.own(output.stderr), output.code, self._host.name)
+            self._run(scripts.DESCRIBE, b"".join(members) + tar_headers.END, "tar")
+
+    def _run(self, script: bytes, stdin: bytes, program: str) -> None:
+        try:
+            output = self._host.run(self._command(script), stdin)
+        except SshError as error:
+            raise TargetError(
+                f"{error}. Each file is the old one or the whole new one, but not all new ones may be in "
+                "their place: restore once more"
+            ) from error
+        require_no_complaints(scripts.own(output.stderr), output.code, self._host.name, program)

@@ -22,6 +22,7 @@ from sources.ssh.unpacked import unpacked
 from sources.ssh.worker import Workers
 
 _DEVICES_A_QUESTION = 200
+_MOST_PRUNED = 200  # it only saves the host work, and a command line has an end
 _LONGEST_ROW = 1024 * 1024
 _COMPLAINT = re.compile(rb"(?:find: |stat: can't stat )('?)(.*)\1: ([^':]+)\Z", re.DOTALL)
 
@@ -137,7 +138,11 @@ def _whole_paths(rules: Rules) -> list[bytes]:
     patterns = PatternList(rules.exclude).patterns
     if any(pattern.negated for pattern in patterns):
         return []
-    plain = [each for each in patterns if each.anchored and each.parts and all(map(is_literal, each.parts))]
+    plain = [
+        each
+        for each in patterns[:_MOST_PRUNED]
+        if each.anchored and each.parts and all(map(is_literal, each.parts))
+    ]
     return [b"/" + b"/".join(each.parts) for each in plain]
 
 

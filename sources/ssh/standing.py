@@ -26,10 +26,7 @@ Folder = dict[bytes, Row]
 
 
 class Standing:
-    """Entries at and below `root` on the host, which must have GNU's find. Names of owners are left out.
-
-    Folders on another file system count as there, but cannot be entered: nothing can be moved there.
-    """
+    """Entries at and below `root` on the host, which must have GNU's find. Names of owners are left out."""
 
     def __init__(self, host: SshHost, root: bytes) -> None:
         self._host = host
@@ -58,12 +55,6 @@ class Standing:
             raise TargetError(
                 f"cannot restore {shown}: a file or a link stands where a folder must go; move it away, or "
                 "restore elsewhere"
-            )
-        top = self.find(b"/")
-        if top is not None and there.device_id != top.device_id:
-            raise TargetError(
-                f"cannot restore {shown}: it is on another file system than {os.fsdecode(self._root)}; "
-                "restore to it by itself"
             )
 
     def is_same(self, path: bytes, wanted: Entry, chunks: Sequence[tuple[int, bytes]]) -> bool:
@@ -139,9 +130,7 @@ class Standing:
         self._asked += 1
         place = self._place(key or b"/")
         levels = _LEVELS if self._asked > _FEW else b"1"
-        text = self._workers.run(
-            [b"find", b"-H", place, b"-maxdepth", levels, b"-xdev", b"-printf", GNU.format]
-        ).stdout
+        text = self._workers.run([b"find", b"-H", place, b"-maxdepth", levels, b"-printf", GNU.format]).stdout
         fields = text.split(b"\0")[:-1]
         for at in range(0, len(fields) - FIELDS + 1, FIELDS):
             facts, path, target = fields[at : at + FIELDS]

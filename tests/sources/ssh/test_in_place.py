@@ -184,6 +184,37 @@ def test_a_link_that_comes_meanwhile_is_not_followed(
 
 
 @needs_root
+def test_folders_on_other_file_systems_get_whole_files_too(
+    opened: Callable[..., SshInPlaceTarget], tmp_path: Path
+) -> None:
+    """One that is full keeps its old files; all else is put in its place."""
+    tree = tmp_path / "tree"
+    for name in ("mounted/sub/file", "full/file", "file"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_bytes(os.urandom(500_000))
+    repo, expected = back_up(tree), (tree / "mounted/sub/file").read_bytes()
+    for name, size in (("mounted", "2m"), ("full", "100k")):
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", tree / name], check=True)
+    try:
+        (tree / "full" / "file").write_text("old")
+        (tree / "file").write_text("old")
+        (tree / "mounted" / "sub").mkdir()
+        (tree / "mounted" / "sub" / "file").write_text("old")
+        there = opened(tree)
+        with pytest.raises(TargetError, match="No space left|no space left"):
+            put_back(repo, there, tree)
+        there.close()
+        assert (tree / "mounted" / "sub" / "file").read_bytes() == expected
+        assert (tree / "full" / "file").read_text() == "old"
+        assert (tree / "file").stat().st_size == 500_000
+        names = {each.name for each in tree.rglob("*")}
+        assert names == {"mounted", "sub", "full", "file"}
+    finally:
+        for name in ("mounted", "full"):
+            subprocess.run(["umount", "--lazy", tree / name], check=True)
+
+
+@needs_root
 def test_a_full_disk_changes_nothing(opened: Callable[..., SshInPlaceTarget], tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
