@@ -138,12 +138,8 @@ def _whole_paths(rules: Rules) -> list[bytes]:
     patterns = PatternList(rules.exclude).patterns
     if any(pattern.negated for pattern in patterns):
         return []
-    plain = [
-        each
-        for each in patterns[:_MOST_PRUNED]
-        if each.anchored and each.parts and all(map(is_literal, each.parts))
-    ]
-    return [b"/" + b"/".join(each.parts) for each in plain]
+    plain = [each for each in patterns if each.anchored and each.parts and all(map(is_literal, each.parts))]
+    return [b"/" + b"/".join(each.parts) for each in plain[:_MOST_PRUNED]]
 
 
 def _glob_escaped(path: bytes) -> bytes:
