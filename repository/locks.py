@@ -15,6 +15,7 @@ from typing import Any
 from repository.errors import Damaged, Locked, LockLost
 from repository.files import FileStore, list_files, local_identity
 from repository.gotext import UTC_ZONE, format_time
+from repository.in_time import ends_within
 from repository.lockfile import LockInfo, is_stale
 from repository.repository import Repository
 from storage_adapters.errors import ObjectNotFound, StorageError
@@ -22,6 +23,7 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 SETTLE_S = 0.2  # between writing our lock and looking for others once more
 REFRESH_S = 5 * 60.0
 RETRY_S = 60.0  # after a refresh that failed
+RELEASE_S = 120.0  # retries are over by then: a storage that hangs is not waited for any longer at the end
 EXPIRES_S = 22.5 * 60  # others may remove a lock after 30 minutes; stop well before
 
 logger = logging.getLogger(__name__)
@@ -110,15 +112,16 @@ class Lock:
                 raise LockLost(self._lost) from error
 
     def release(self) -> None:
-        """Stop refreshing and remove the lock file. Again is fine."""
+        """Stop refreshing and remove the lock file, if the storage answers in time. Again is fine."""
         if self._end.is_set():
             return
         self._end.set()
-        if self._thread.ident is not None:
-            self._thread.join()
-        self._remove()
-        _hangup.restore()
-        atexit.unregister(self.release)
+        try:
+            if not ends_within(RELEASE_S, self._finish, "lock"):
+                logger.warning("the storage does not answer; the lock %s may be left behind", self.id.hex())
+        finally:
+            _hangup.restore()
+            atexit.unregister(self.release)
 
     def _replace(self) -> None:
         old, late = self.id, self._age() > EXPIRES_S
@@ -184,7 +187,10 @@ class Lock:
                 logger.warning("the lock could not be refreshed, trying again: %s", error)
                 wait = RETRY_S
 
-    def _remove(self) -> None:
+    def _finish(self) -> None:
+        """End the refreshing and remove the lock file."""
+        if self._thread.ident is not None:
+            self._thread.join()
         if not self.id:
             return
         try:

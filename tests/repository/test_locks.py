@@ -374,3 +374,31 @@ def test_a_signal_in_the_middle_of_a_backup_removes_the_lock(
     )
     assert repo.files.list("locks") == []
     assert len(repo.list_snapshots()) == 1
+
+
+def test_a_storage_that_hangs_is_not_waited_for_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    goes_on = threading.Event()
+
+    class Hanging(MemoryAdapter):
+        def delete(self, key: str) -> None:
+            if key.startswith("locks/"):
+                goes_on.wait(60)
+            super().delete(key)
+
+    monkeypatch.setattr(locks, "RELEASE_S", 0.1)
+    repo = new_repo(Hanging())
+    lock = lock_repository(repo)
+    lock.release()
+    assert f"the lock {lock.id.hex()} may be left behind" in caplog.text
+    goes_on.set()
+
+
+def test_what_a_release_meets_reaches_the_caller() -> None:
+    class Broken(MemoryAdapter):
+        def delete(self, key: str) -> None:
+            raise ZeroDivisionError(key)
+
+    with pytest.raises(ZeroDivisionError, match="locks/"):
+        lock_repository(new_repo(Broken())).release()
