@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from ssh import host_keys
 from tests.conftest import need_program
 from tests.core.receivers import http_receiver
-from tests.e2e import walk, walk_alerts, walk_database, walk_host
+from tests.e2e import walk, walk_alerts, walk_database, walk_host, walk_retention
 from tests.e2e.installed import Installed, copy_project
 from tests.servers.postgres import Cluster, postgres
 from tests.servers.sshd import start_sshd, stop_sshd
@@ -251,6 +251,29 @@ def test_alerts_reach_a_channel_and_are_acknowledged(holdfast: Installed, page: 
         walk_alerts.back_up_again(page, holdfast.url, "Post", "Completed")
         receiver.wait_for("alert.resolved")
     assert receiver.events == ["test", "alert.opened", "alert.resolved"]
+
+
+def test_points_are_pinned_thrown_away_and_had_back(holdfast: Installed, page: Page, home: Path) -> None:
+    """A rule is changed with its preview in sight; what it removes comes back; then all is paused."""
+    diary = home / "diary"
+    diary.mkdir()
+    for name in ("Monday", "Tuesday"):
+        (diary / name).write_text(f"Dear diary, it is {name}\n")
+    page.goto(f"{holdfast.url}/configs/new")
+    walk.first_config(page, "Diary", [str(diary)])
+    walk.watch_job(page)
+    for _ in range(2):
+        walk_alerts.back_up_again(page, holdfast.url, "Diary", "Completed")
+    walk_retention.keep_only(page, holdfast.url, "Diary", 1, "2 points of 3 would go to the trash")
+    expect(page.locator("#removal")).to_contain_text("The brake holds")
+    walk_retention.pin_oldest(page, "before the move")
+    walk_retention.open_config(page, holdfast.url, "Diary")
+    expect(page.locator("#points-table")).to_contain_text("pinned by anna: before the move")
+    walk_retention.move_to_trash(page)
+    walk_retention.take_out(page, holdfast.url)
+    walk_retention.open_config(page, holdfast.url, "Diary")
+    expect(page.locator("#points-table")).to_contain_text("pinned by anna: taken out of the trash")
+    walk_retention.pause_and_resume(page, holdfast.url, "a new disk")
 
 
 def test_a_taken_port_is_named(holdfast: Installed) -> None:
