@@ -26,7 +26,7 @@ def text(found: Results, command: str, minutes: float, remarks: list[str]) -> st
     """Return the report of one part as Markdown, without its heading."""
     parts = [
         f"Measured by `{command}` in {minutes:.1f} minutes. Seconds, CPU seconds, and memory (PSS of all "
-        "processes, sampled) are medians; ratios are to restic.",
+        "processes, sampled) are medians; ratios are to restic, over SSH to rsync.",
         machine(),
         *remarks,
         _table(found),
