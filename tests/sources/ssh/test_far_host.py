@@ -6,7 +6,7 @@ import os
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import pytest
 
 from repository import locks
 from repository.backup import BackupOptions, BackupResult, backup
-from repository.entries import Problem, SourceUnavailable, TargetError
+from repository.entries import OpenFile, Problem, SourceUnavailable, TargetError
 from repository.locks import lock_repository
 from repository.progress import Progress
 from repository.repository import Repository
@@ -55,16 +55,28 @@ def settings(far: FarHost) -> Iterator[SshHostSettings]:
     far.bring_link_up()
 
 
+class WatchedSource(SshSource):
+    """Calls `at_file` with the number of each file before it hands it out."""
+
+    at_file: Callable[[int], None] = staticmethod(lambda number: None)
+
+    def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
+        for number, file in enumerate(super().open_files(paths)):
+            self.at_file(number)
+            yield file
+
+
 def back_up(
     repo: Repository,
     settings: SshHostSettings,
     tree: Path,
-    progress: Callable[[Progress], None] = lambda progress: None,
+    at_file: Callable[[int], None] = lambda number: None,
 ) -> BackupResult:
-    source, problems = SshSource(settings, [str(tree)]), list[Problem]()
+    source, problems = WatchedSource(settings, [str(tree)]), list[Problem]()
+    source.at_file = at_file
     try:
         with lock_repository(repo) as lock:
-            result = backup(repo, source, BackupOptions(workers=0), lock, progress, problems.append)
+            result = backup(repo, source, BackupOptions(workers=0), lock, report=problems.append)
     finally:
         source.close()
     assert problems == []
@@ -106,8 +118,8 @@ def test_a_link_that_is_down_for_a_moment_costs_nothing(
     tree, repo = large_tree(tmp_path / "tree"), new_repo()
     timers: list[threading.Timer] = []
 
-    def pull(progress: Progress) -> None:
-        if not timers and progress.bytes_done > 4_000_000:
+    def pull(number: int) -> None:
+        if number == 1:
             far.take_link_down()
             timers.append(threading.Timer(0.5, far.bring_link_up))
             timers[0].start()
@@ -122,8 +134,8 @@ def test_a_link_that_stays_down_ends_the_backup_in_time_and_the_next_goes_on(
 ) -> None:
     tree, repo, pulled = large_tree(tmp_path / "tree"), new_repo(), []
 
-    def pull(progress: Progress) -> None:
-        if not pulled and progress.bytes_done > 4_000_000:
+    def pull(number: int) -> None:
+        if number == 1:
             far.take_link_down()
             pulled.append(time.monotonic())
 
