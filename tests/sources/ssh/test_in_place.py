@@ -22,6 +22,7 @@ from tests.servers.sshd import Sshd
 from tests.servers.tcp_wire import wire_to
 from tests.sources.nasty import make_nasty_tree
 from tests.sources.trees import differences, needs_root
+from tests.waiting import wait_for
 
 FILE = Entry(b"file", "file", 0o644, 0, size=5)
 DAY_NS = 24 * 3600 * 10**9
@@ -255,10 +256,3 @@ def test_after_a_cut_the_host_clears_up_by_itself(
     assert (tmp_path / "file").read_text() == "old"
     with pytest.raises(TargetError, match="the host does so itself"):
         there.close()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 20
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)

@@ -20,6 +20,7 @@ from tests.servers.sshd import Sshd
 from tests.servers.tcp_wire import wire_to
 from tests.sources.nasty import make_nasty_tree
 from tests.sources.trees import copy, differences, needs_root
+from tests.waiting import wait_for
 
 FILE = Entry(b"file", "file", 0o644, 0, size=5)
 
@@ -57,7 +58,7 @@ def test_it_is_not_there_before_it_is_whole(sshd: Sshd, tmp_path: Path) -> None:
     assert copy(LocalSource([str(tmp_path / "tree")]), there) == []
     assert not (tmp_path / "there").exists()
     there.close()
-    assert [each.name for each in tmp_path.iterdir()] == ["tree"], "without flush, nothing is left"
+    wait_for(lambda: [each.name for each in tmp_path.iterdir()] == ["tree"])  # without flush, nothing is left
 
 
 def test_a_folder_that_holds_something_is_refused(sshd: Sshd, tmp_path: Path) -> None:
