@@ -5,11 +5,17 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from core import browse, host_login, host_trouble, hosts, jobs, points
+from core import browse, host_login, host_trouble, hosts, jobs, points, restores
 from core.attempts import Attempt, WaitingForJob
-from core.errors import Invalid, NotFound, Refused
+from core.errors import Invalid, Refused
 from core.models import Point
 from core.tokens import printable
+from repository import lookup as engine
+from repository.errors import PathNotFound
+from repository.repository import Repository
+from repository.snapshot import Snapshot
+
+_AT_ONCE = 500  # paths on one command line: 128 KiB is little where they are long
 
 
 def folder_of(paths: Sequence[bytes]) -> str:
@@ -48,7 +54,9 @@ def require_safety(attempt: Attempt, host_id: str, paths: Sequence[bytes]) -> No
             f"The safety backup was not made: job {safety.id} is {safety.status}.",
             "Nothing was touched. Mend what that job names, or restore into a folder.",
         )
-    left_out = [path for path in paths if not _holds(made, path)]
+    check(restores.of_job(attempt.job_id).point, host_id)  # again: its config may read another host by now
+    held = _things(made, paths)
+    left_out = sorted(_things(restores.of_job(attempt.job_id).point, paths) - held)
     with host_trouble.told(host_id):
         unsafe = _standing(host_id, left_out) if left_out else []
     if unsafe:
@@ -59,12 +67,24 @@ def require_safety(attempt: Attempt, host_id: str, paths: Sequence[bytes]) -> No
     attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
 
 
-def _holds(point: Point, path: bytes) -> bool:
-    try:
-        browse.find(point, path)
-    except NotFound:
-        return False
-    return True
+def _things(point: Point, paths: Sequence[bytes]) -> set[bytes]:
+    """Return the path of each thing in a point that a restore of these paths may write over.
+
+    Not folders: what was in the way of one of those is no file of the point, and stops the restore.
+    """
+
+    def look(repo: Repository, snapshot: Snapshot) -> set[bytes]:
+        found = set()
+        for path in paths:
+            try:
+                node = engine.find_node(repo, snapshot, path)
+            except PathNotFound:
+                continue
+            below = engine.walk(repo, node, path) if node.type == "dir" else [(path, node)]
+            found |= {each for each, one in below if one.type != "dir"}
+        return found
+
+    return browse.look(point, look)
 
 
 def _standing(host_id: str, paths: Sequence[bytes]) -> list[bytes]:
@@ -75,6 +95,9 @@ def _standing(host_id: str, paths: Sequence[bytes]) -> list[bytes]:
 
     host = SshHost(host_login.settings_of(hosts.get(host_id)))
     try:
-        return place.standing(host, paths, shell=probe(host).shell)
+        shell, standing = probe(host).shell, []
+        for start in range(0, len(paths), _AT_ONCE):
+            standing += place.standing(host, paths[start : start + _AT_ONCE], shell=shell)
+        return standing
     finally:
         host.close()

@@ -121,7 +121,8 @@ def _restore_from(attempt: Attempt, task: _Task, found: Sources) -> _Done:
 
     What a host got whole is in its place then, and is not added to.
     """
-    run = _Run(attempt, task, found)
+    # An earlier attempt may have written a part, and waited for a lock or been killed then.
+    run = _Run(attempt, task, found, begun=attempt.number > 1)
     done = run.read()
     while done.missing.damaged and found.left and not task.whole:
         number = words.count(done.missing.damaged, "thing")
@@ -188,11 +189,13 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
         return "/"
     if row.job.parameters.get("put_back"):
         host_put_back.require_safety(attempt, str(row.host_id), include)
+    # The real path: what is looked at here is what is opened, in each thread and helper process.
+    path = os.path.realpath(row.target_path) if row.host_id is None else row.target_path
     if row.host_id is None:
-        refuse_target(row.target_path, list(row.point.paths.get("paths", [])))
+        refuse_target(path, list(row.point.paths.get("paths", [])))
     if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
-        restore_rights.check(row.target_path, row.host_id)
-    return row.target_path
+        restore_rights.check(path, row.host_id)
+    return path
 
 
 def _is_limited(attempt: Attempt) -> bool:
@@ -227,7 +230,9 @@ def _restore(
 def _opened(task: _Task) -> AbstractContextManager[Target]:
     if task.host_id is None:
         rights = not task.limited
-        return closing(LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights))
+        return closing(
+            LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True)
+        )
     return host_restoring.opened(task.host_id, task.target_path, used=task.used)
 
 

@@ -219,7 +219,8 @@ class Planner:
 
     def _is_new(self, there: Entry | None, entry: Entry) -> bool:
         """Tell whether a folder is to be described: not there, half made, or of this very restore."""
-        if there is None or (there.kind == "dir" and there.mode == HALF_MADE):
+        # A new folder in one with the setgid bit has that, too.
+        if there is None or (there.kind == "dir" and there.mode & ~0o2000 == HALF_MADE):
             return True
         as_left = there.mode == entry.mode and abs(there.mtime_ns - entry.mtime_ns) <= _COARSEST_NS
         return self._written is not None and there.kind == "dir" and as_left

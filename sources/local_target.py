@@ -44,9 +44,11 @@ class LocalTarget:
         xattrs: bool = True,
         sparse: bool = True,
         fsync: bool = False,
+        pinned: bool = False,
     ) -> None:
         self._root = os.path.abspath(os.fsencode(root))
-        self._dirs = TargetDirs(self._root)
+        self._pinned = pinned
+        self._dirs = TargetDirs(self._root, pinned=pinned)
         self._writer = MetadataWriter(owner, setuid, xattrs)
         self._temps = TempNames()
         self._devices = devices
@@ -57,7 +59,7 @@ class LocalTarget:
     def __reduce__(self) -> tuple[object, ...]:
         writer = self._writer
         flags = (writer.owner, writer.setuid, self._devices, writer.xattrs, self._sparse, self._fsync)
-        return _rebuild, (self._root, *flags)
+        return _rebuild, (self._root, *flags, self._pinned)
 
     @property
     def splittable(self) -> bool:
@@ -251,10 +253,24 @@ class LocalTarget:
 
 
 def _rebuild(
-    root: bytes, owner: bool, setuid: bool, devices: bool, xattrs: bool, sparse: bool, fsync: bool
+    root: bytes,
+    owner: bool,
+    setuid: bool,
+    devices: bool,
+    xattrs: bool,
+    sparse: bool,
+    fsync: bool,
+    pinned: bool,
 ) -> LocalTarget:
     return LocalTarget(
-        root, owner=owner, setuid=setuid, devices=devices, xattrs=xattrs, sparse=sparse, fsync=fsync
+        root,
+        owner=owner,
+        setuid=setuid,
+        devices=devices,
+        xattrs=xattrs,
+        sparse=sparse,
+        fsync=fsync,
+        pinned=pinned,
     )
 
 

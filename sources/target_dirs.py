@@ -22,10 +22,15 @@ _IN_THE_WAY = {
 
 
 class TargetDirs:
-    """Open folders below one root; each thread has its own. The root is made when it is first needed."""
+    """Open folders below one root; each thread has its own. The root is made when it is first needed.
 
-    def __init__(self, root: bytes) -> None:
+    `pinned`: the root is a real path that was looked at; one that leads elsewhere by now, by a link that
+    came since, is refused.
+    """
+
+    def __init__(self, root: bytes, *, pinned: bool = False) -> None:
         self._root = root
+        self._pinned = pinned
         self._here = threading.local()
 
     def exists(self) -> bool:
@@ -70,10 +75,17 @@ class TargetDirs:
 
     def _open_root(self) -> int:
         try:
-            return os.open(self._root, _ROOT_FLAGS)
+            fd = os.open(self._root, _ROOT_FLAGS)
         except FileNotFoundError:
             os.makedirs(self._root, 0o700, exist_ok=True)
-            return os.open(self._root, _ROOT_FLAGS)
+            fd = os.open(self._root, _ROOT_FLAGS)
+        if self._pinned and os.readlink(b"/proc/self/fd/%d" % fd) != self._root:
+            os.close(fd)
+            raise TargetError(
+                f"{os.fsdecode(self._root)} leads elsewhere than when it was looked at: a link stands in its "
+                "way now; nothing more was written there"
+            )
+        return fd
 
 
 def split(path: bytes) -> list[bytes]:

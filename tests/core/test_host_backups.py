@@ -153,6 +153,14 @@ def test_chosen_files_are_put_back_after_a_safety_backup(host: Host, tmp_path: P
     ended(run(jobs.get(restores.safety_job_of(queued) or 0)))
     refused_job = ended(run(jobs.get(queued.id)), "failed")
     assert "does not hold" in refused_job.summary
+    file.write_text("in no backup now")
+    queued = restores.create(restores.validate({**given, "include": [restores_token(tree / "sub")]}))
+    ended(run(jobs.get(restores.safety_job_of(queued) or 0)))
+    folder_job = ended(run(jobs.get(queued.id)), "failed")
+    assert f"does not hold {file}" in folder_job.summary, (
+        "the folder is in the safety backup, this file is not"
+    )
+    assert file.read_text() == "in no backup now"
     for wrong in (
         {"include": []},
         {"include": [restores_token(Path("/"))]},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -552,3 +553,19 @@ def test_a_new_file_gets_the_owner_of_the_entry_whatever_the_folder_hands_down(
     target.write_file(b"/d/f", file_entry(1), [b"x"])
     found = os.stat(root / "d" / "f")
     assert (found.st_uid, found.st_gid) == (UID, GID)
+
+
+def test_a_root_that_leads_elsewhere_since_it_was_looked_at_is_refused(tmp_path: Path) -> None:
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    root.mkdir()
+    elsewhere.mkdir()
+    looked_at = LocalTarget(str(root), pinned=True)
+    again = pickle.loads(pickle.dumps(looked_at))  # as a helper process gets it
+    looked_at.write_file(b"/first", file_entry(5), [b"hello"])
+    root.rename(tmp_path / "moved")
+    root.symlink_to(elsewhere)
+    with pytest.raises(TargetError, match="leads elsewhere"):
+        again.write_file(b"/second", file_entry(5), [b"hello"])
+    assert list(elsewhere.iterdir()) == []
+    looked_at.close()
+    again.close()
