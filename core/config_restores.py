@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
-from core import browse, jobs, points, restores
+from core import browse, jobs, points, restores, safety_backup
 from core.attempts import Attempt, WaitingForJob
 from core.config_compare import require_comparable
 from core.db import write
@@ -100,6 +100,7 @@ def require_safety(attempt: Attempt, paths: Sequence[bytes]) -> int:
         raise WaitingForJob(
             f"its safety backup, job {safety.id}, is {safety.status}; nothing is touched before that is done"
         )
+    safety_backup.refuse_old(safety)
     made = points.of_job(safety.id)
     if made is None:
         raise Refused(

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from core import browse, host_login, host_trouble, hosts, jobs, points, restores
+from core import browse, host_login, host_trouble, hosts, jobs, points, safety_backup
 from core.attempts import Attempt, WaitingForJob
 from core.errors import Invalid, Refused
-from core.models import Point
+from core.models import Point, Restore
 from core.tokens import printable
 from repository import lookup as engine
 from repository.errors import PathNotFound
@@ -40,7 +40,7 @@ def check(point: Point, host_id: str | None) -> None:
         raise Invalid({"put_back": f"{text} Restore them into a folder instead."})
 
 
-def require_safety(attempt: Attempt, host_id: str, paths: Sequence[bytes]) -> None:
+def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> None:
     """Go on once the safety backup is made and holds what stands there. Raises WaitingForJob, Refused, and
     what the host is to blame for."""
     safety = jobs.get(int(jobs.get(attempt.job_id).parameters["safety_job"]))
@@ -48,15 +48,16 @@ def require_safety(attempt: Attempt, host_id: str, paths: Sequence[bytes]) -> No
         raise WaitingForJob(
             f"its safety backup, job {safety.id}, is {safety.status}; nothing is touched before that is done"
         )
+    safety_backup.refuse_old(safety)
     made = points.of_job(safety.id)
     if made is None:
         raise Refused(
             f"The safety backup was not made: job {safety.id} is {safety.status}.",
             "Nothing was touched. Mend what that job names, or restore into a folder.",
         )
-    check(restores.of_job(attempt.job_id).point, host_id)  # again: its config may read another host by now
-    held = _things(made, paths)
-    left_out = sorted(_things(restores.of_job(attempt.job_id).point, paths) - held)
+    check(row.point, row.host_id)  # again: its config may read another host by now
+    left_out = sorted(_things(row.point, paths) - _things(made, paths))
+    host_id = str(row.host_id)
     with host_trouble.told(host_id):
         unsafe = _standing(host_id, left_out) if left_out else []
     if unsafe:

@@ -188,7 +188,7 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
         config_restores.require_safety(attempt, include)
         return "/"
     if row.job.parameters.get("put_back"):
-        host_put_back.require_safety(attempt, str(row.host_id), include)
+        host_put_back.require_safety(attempt, row, include)
     # The real path: what is looked at here is what is opened, in each thread and helper process.
     path = os.path.realpath(row.target_path) if row.host_id is None else row.target_path
     if row.host_id is None:

@@ -7,6 +7,7 @@ import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from core import (
     jobs,
     points,
     restores,
+    safety_backup,
 )
 from core.db import write
 from core.errors import Invalid
@@ -123,7 +125,9 @@ def test_in_a_folder_that_is_in_use_the_rule_decides(host: Host, tmp_path: Path)
     assert sorted(each.name for each in there.iterdir()) == ["other", tree.parts[1]]
 
 
-def test_chosen_files_are_put_back_after_a_safety_backup(host: Host, tmp_path: Path) -> None:
+def test_chosen_files_are_put_back_after_a_safety_backup(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tree = make_tree(tmp_path / "tree")
     config = make_config(host, tree)
     back_up(config.id)
@@ -161,6 +165,10 @@ def test_chosen_files_are_put_back_after_a_safety_backup(host: Host, tmp_path: P
         "the folder is in the safety backup, this file is not"
     )
     assert file.read_text() == "in no backup now"
+    monkeypatch.setattr(safety_backup, "GOOD_FOR", timedelta(seconds=-1))
+    jobs_later = restores.create(restores.validate(given))
+    ended(run(jobs.get(restores.safety_job_of(jobs_later) or 0)))
+    assert "too old" in ended(run(jobs.get(jobs_later.id)), "failed").summary
     for wrong in (
         {"include": []},
         {"include": [restores_token(Path("/"))]},
