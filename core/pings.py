@@ -111,7 +111,8 @@ def _wanted(session: Session, now: datetime) -> list[tuple[str, int, str]]:
     """Return config, job and event of what no ping was made for yet."""
     query = select(Job, PingTarget.since).join(PingTarget, PingTarget.config_id == Job.config_id)
     fresh = or_(Job.ended_at > now - END_FOR, Job.status == "running")
-    rows = session.execute(query.where(Job.kind == "backup", Job.created_at >= PingTarget.since, fresh)).all()
+    query = query.where(Job.kind == "backup", Job.created_at >= PingTarget.since, fresh).order_by(Job.id)
+    rows = session.execute(query).all()
     if not rows:
         return []
     made = select(Ping.job_id, Ping.event).where(Ping.job_id.in_([job.id for job, _ in rows]))
@@ -144,7 +145,8 @@ def _send(ping_id: int, now: datetime) -> int:
         ping = session.get(Ping, ping_id)
         if ping is None or ping.sent_at or (now < ping.due_at <= now + 2 * END_FOR):
             return 0
-        if now - ping.created_at > (START_FOR if ping.event == "start" else END_FOR):
+        late = now - ping.created_at > (START_FOR if ping.event == "start" else END_FOR)
+        if late or _is_outdated(session, ping):
             ping.given_up_at = now
             return 0
         ping.due_at, ping.attempts = now + LEASE, ping.attempts + 1
@@ -159,6 +161,12 @@ def _send(ping_id: int, now: datetime) -> int:
         return 0
     _note(ping_id, config_id, now, "")
     return int(url is not None)
+
+
+def _is_outdated(session: Session, ping: Ping) -> bool:
+    """Tell whether a later end was told: what comes after it would be taken for what is true now."""
+    later = select(Ping.id).where(Ping.config_id == ping.config_id, Ping.id > ping.id, Ping.event != "start")
+    return session.scalar(later.where(Ping.sent_at.is_not(None)).limit(1)) is not None
 
 
 def _note(ping_id: int, config_id: str, now: datetime, error: str) -> None:

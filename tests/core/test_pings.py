@@ -105,6 +105,23 @@ def test_a_ping_that_is_too_late_is_given_up(config: Config, receiver: Receiver)
     assert start.given_up_at is not None
 
 
+def test_a_success_that_comes_after_a_newer_failure_is_given_up(
+    config: Config, receiver: Receiver, tmp_path: Path
+) -> None:
+    receiver.status = 500
+    back_up(config.id)
+    now = utc_now()
+    pings.run(now)
+    shutil.rmtree(tmp_path / "tree")
+    back_up(config.id)
+    receiver.status = 200
+    assert pings.run(now + timedelta(seconds=30)) == 2, "those of the first wait still"
+    assert pings.run(now + timedelta(minutes=5)) == 0
+    assert paths(receiver)[-1] == "/s3cr3t/fail"
+    success = db.session.scalars(select(Ping).where(Ping.event == "success")).one()
+    assert success.given_up_at is not None
+
+
 def test_pings_of_an_old_job_go_with_it(config: Config, tmp_path: Path) -> None:
     """Two that failed: the newest of each end stays."""
     shutil.rmtree(tmp_path / "tree")
