@@ -79,13 +79,19 @@ def _of(
     if alert.resolved_at is not None:
         if channel.tell_resolved and _was_told(told) and not any(each.event == "resolved" for each in told):
             yield _Wanted(channel.id, alert.id, alert.news, "resolved")
-    elif mutes.muted_by(alert, muted) is not None:
         return
-    elif not this:
-        if (alert.news_at or alert.opened_at) >= channel.since and channels.wants(channel, alert):
-            yield _Wanted(channel.id, alert.id, alert.news, "opened")
+    if mutes.muted_by(alert, muted) is not None:
+        return
+    number = max((each.number for each in this), default=-1) + 1
+    if not _was_told(this):
+        if _is_to_be_told(channel, alert) and not (this and alert.acknowledged_at):
+            yield _Wanted(channel.id, alert.id, alert.news, "opened", number)
     elif _is_time_again(channel, alert, this, now):
-        yield _Wanted(channel.id, alert.id, alert.news, "repeated", max(each.number for each in this) + 1)
+        yield _Wanted(channel.id, alert.id, alert.news, "repeated", number)
+
+
+def _is_to_be_told(channel: Channel, alert: Alert) -> bool:
+    return (alert.news_at or alert.opened_at) >= channel.since and channels.wants(channel, alert)
 
 
 def _was_told(told: Sequence[Delivery]) -> bool:

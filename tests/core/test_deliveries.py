@@ -209,6 +209,26 @@ def test_news_that_is_old_is_given_up(context: Flask) -> None:
     assert row.given_up_at is not None
 
 
+def test_what_is_open_still_is_told_once_the_receiver_is_back_after_days(
+    chat: Channel, receiver: Receiver
+) -> None:
+    receiver.status = 503
+    seen = open_alert("backup:2").id
+    open_alert("backup:1")
+    now = utc_now()
+    deliveries.run(now)
+    alerts.acknowledge(seen, users.create("Anna", "correct horse battery", "admin"))
+    deliveries.run(now + deliveries.OLD + timedelta(hours=1))
+    assert db.session.scalars(select(Delivery.given_up_at).where(Delivery.alert_id == seen)).one()
+    receiver.status = 200
+    receiver.got.clear()
+    for hours in range(3, 6):
+        deliveries.run(now + deliveries.OLD + timedelta(hours=hours))
+    told = [message["alert"]["what"] for _, message in receiver.got]
+    assert len(told) == 1
+    assert db.session.scalars(select(Delivery).where(Delivery.alert_id == seen)).one().sent_at is None
+
+
 def test_severity_and_config_decide_who_is_told(context: Flask, receiver: Receiver, tmp_path: Path) -> None:
     make_storage(tmp_path)
     wiki = make_config(make_tree(tmp_path / "wiki"), "Wiki")
