@@ -277,11 +277,13 @@ def restore(row: Restore) -> RestoreOut:
 
 
 def storage(row: Storage, *, full: bool) -> StorageOut:
-    """Return a storage as it is given, without its secrets; `full`: with where it is."""
+    """Return a storage as it is given, without its secrets; `full`: with where it is, as reasons tell, too."""
     return StorageOut.model_validate(
         {name: getattr(row, name) for name in StorageOut.model_fields if hasattr(row, name)}
         | {
             "settings": dict(row.settings) if full else {},
+            "unreachable_reason": row.unreachable_reason if full else "",
+            "test_result": row.test_result if full else "",
             "has_credentials": bool(row.credentials_sealed),
             "repository_ids": [each.id for each in row.repositories],
             "quota": write_size(row.quota_bytes),

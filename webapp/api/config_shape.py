@@ -19,6 +19,7 @@ from core.destinations import DestinationInput
 from core.models import Config
 from core.retention_rules import RetentionRule
 from core.storage_inputs import write_size
+from webapp import access
 from webapp.api.answers import Out
 
 # Fields of core that go by another name here.
@@ -172,7 +173,8 @@ def _place(row: Config) -> dict[str, Any] | None:
     if not row.destinations:
         return None
     storage = row.destinations[0].repository.storage
-    place = {name: storage.settings[name] for name in _PLACE if storage.settings.get(name)}
+    full = access.may("admin")  # as with storages: where they are is for admins
+    place = {name: storage.settings[name] for name in _PLACE if full and storage.settings.get(name)}
     if storage.quota_bytes:
         place["max_size"] = write_size(storage.quota_bytes)
     return {"id": storage.id, "name": storage.name, "provider": storage.provider, "config": place}

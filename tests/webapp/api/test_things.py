@@ -55,6 +55,16 @@ def test_the_short_shape_finds_its_storage(world: World, made: Any) -> None:
     assert made["state"] == "New"
 
 
+def test_where_a_storage_is_only_admins_are_told(world: World, made: Any, caller: Call) -> None:
+    with world.app.app_context(), write() as session:
+        session.get_one(Storage, world.storage_id).test_result = f"Written to {world.folder}."
+    for path in (f"/configs/{made['id']}", f"/storages/{world.storage_id}"):
+        assert str(world.folder / "backups") in str(caller("admin").get(path)), path
+    found = caller("viewer").get(f"/configs/{made['id']}")["storage"]
+    assert (found["id"], found["config"]) == (world.storage_id, {})
+    assert str(world.folder) not in str(caller("viewer").get(f"/storages/{world.storage_id}"))
+
+
 def test_it_makes_a_storage_that_is_not_there(world: World, admin: Caller, tmp_path: Path) -> None:
     place = {"provider": "local", "config": {"path": str(tmp_path / "nas"), "maxSize": "100GB"}}
     found = admin.send("POST", "/configs", short(world, "With its storage", storage=place), 201)
