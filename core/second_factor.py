@@ -87,6 +87,7 @@ def check(user_id: int, code: str, address: str) -> None:
         if not is_on(user) or not (_takes(user, code) or _takes_recovery(user, code)):
             raise LoginFailed("This code is not right, or was used already.", "Take the next one.")
         users.forget_attempts(session, f"code:{user.name.lower()}")
+        users.forget_last_attempt(session, f"address:{users.network(address)}")
 
 
 def codes_left(user: User) -> int:
@@ -98,8 +99,10 @@ def _takes(user: User, code: str) -> bool:
     """Tell whether it is a code of about now that was not taken yet, and remember that it was."""
     typed, now = "".join(code.split()), int(time.time()) // _STEP_S
     codes = pyotp.TOTP(_secret(user))
+    # A step that is still to come was noted under a clock that was ahead: it must not lock anybody out.
+    last = user.totp_step if user.totp_step <= now + max(_STEPS_OFF) else 0
     for step in (now + off for off in _STEPS_OFF):
-        if step > user.totp_step and hmac.compare_digest(codes.generate_otp(step).encode(), typed.encode()):
+        if step > last and hmac.compare_digest(codes.generate_otp(step).encode(), typed.encode()):
             user.totp_step = step
             return True
     return False

@@ -9,13 +9,13 @@ from typing import get_args
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerifyMismatchError
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from core import words
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, NotFound, Refused
-from core.models import LoginFailure, LoginSession, User
+from core.models import ApiToken, LoginFailure, LoginSession, User
 from core.roles import Role as Role
 
 SHORTEST_PASSWORD = 12
@@ -88,12 +88,12 @@ def authenticate(name: str, password: str, address: str) -> User:
 
 
 def set_password(user_id: int, password: str) -> None:
-    """Give a user a new password and end all their logins. Raises Invalid, NotFound."""
+    """Give a user a new password, end their logins, revoke their API tokens. Raises Invalid, NotFound."""
     hashed = check_and_hash(get(user_id).name, password)
     with write() as session:
         user = _get(session, user_id)
         user.password_hash = hashed
-        _end_logins(session, user)
+        _end_ways_in(session, user)
         session.execute(delete(LoginFailure).where(LoginFailure.key == f"user:{user.name.lower()}"))
 
 
@@ -109,12 +109,12 @@ def set_role(user_id: int, role: Role) -> None:
 
 
 def disable(user_id: int) -> None:
-    """Keep a user from logging in and end all their logins. Refused for the last admin."""
+    """Keep a user from logging in, end their logins, revoke their API tokens. Refused for the last admin."""
     with write() as session:
         user = _get(session, user_id)
         _refuse_last_admin(session, user)
         user.disabled_at = user.disabled_at or utc_now()
-        _end_logins(session, user)
+        _end_ways_in(session, user)
 
 
 def enable(user_id: int) -> None:
@@ -200,6 +200,12 @@ def forget_attempts(session: Session, key: str) -> None:
     session.execute(delete(LoginFailure).where(LoginFailure.key == key))
 
 
+def forget_last_attempt(session: Session, key: str) -> None:
+    """Forget the newest that was counted for a key: that one was right, those before were not."""
+    newest = select(func.max(LoginFailure.id)).where(LoginFailure.key == key).scalar_subquery()
+    session.execute(delete(LoginFailure).where(LoginFailure.id == newest))
+
+
 def note_attempt(session: Session, keys: Sequence[str]) -> None:
     """Count one attempt for each key as failed. Raises TooManyAttempts, and then counts nothing."""
     now = utc_now()
@@ -230,16 +236,18 @@ def _welcome(session: Session, user_id: int, password: str, hashed: str, keys: S
     if user.password_hash != hashed or user.disabled_at is not None:
         raise LoginFailed("The user was changed meanwhile.", "Try again.")
     forget_attempts(session, keys[0])
-    newest = select(func.max(LoginFailure.id)).where(LoginFailure.key == keys[1]).scalar_subquery()
-    session.execute(delete(LoginFailure).where(LoginFailure.id == newest))
+    forget_last_attempt(session, keys[1])
     if _hasher.check_needs_rehash(hashed):
         user.password_hash = _hasher.hash(password)
     user.last_login_at = utc_now()
     return user
 
 
-def _end_logins(session: Session, user: User) -> None:
+def _end_ways_in(session: Session, user: User) -> None:
+    """End logins and revoke tokens: whoever had the old password may have made one."""
     session.execute(delete(LoginSession).where(LoginSession.user_id == user.id))
+    tokens = update(ApiToken).where(ApiToken.user_id == user.id, ApiToken.revoked_at.is_(None))
+    session.execute(tokens.values(revoked_at=utc_now()))
 
 
 def _refuse_last_admin(session: Session, user: User) -> None:

@@ -46,16 +46,16 @@ def list_all() -> None:
 @click.argument("name")
 @_PASSWORD_FILE
 def passwd(name: str, password_file: TextIO | None) -> None:
-    """Give a user a new password; all their logins end."""
+    """Give a user a new password; all their logins end, and their API tokens are revoked."""
     found = users.find(name)
     users.set_password(found.id, _password(password_file))
-    click.echo(f"Changed the password of {name}. All logins of {name} were ended.")
+    click.echo(f"Changed the password of {name}. All logins of {name} were ended, and API tokens revoked.")
 
 
 @user.command("disable")
 @click.argument("name")
 def disable(name: str) -> None:
-    """Keep a user from logging in; all their logins end."""
+    """Keep a user from logging in; all their logins end, and their API tokens are revoked."""
     users.disable(users.find(name).id)
     click.echo(f"Disabled {name}.")
 

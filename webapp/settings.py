@@ -34,7 +34,7 @@ def index() -> ResponseReturnValue:
 @blueprint.post("/password")
 @access.allow("viewer")
 def password() -> ResponseReturnValue:
-    """Change one's own password; all other logins end."""
+    """Change one's own password; all other logins end, and API tokens are revoked."""
     form, me = forms.sent(), access.user()
     name, user_id = me.name, me.id
     try:
@@ -49,7 +49,8 @@ def password() -> ResponseReturnValue:
     except HoldfastError as error:
         form.errors["new_password"] = str(error)
         return _page(form=form, status=422)
-    answer = answers.see_other(url_for("settings.index"))
+    told = "Your password is changed. Your other logins have ended, and your API tokens are revoked."
+    answer = answers.see_other(url_for("settings.index"), told)
     return _stay_logged_in(answer, user_id)
 
 
@@ -98,14 +99,16 @@ def set_role(user_id: int) -> ResponseReturnValue:
 @blueprint.post("/users/<int:user_id>/password")
 @access.allow("admin")
 def set_password(user_id: int) -> ResponseReturnValue:
-    """Give a user a new password; their logins end."""
+    """Give a user a new password; their logins end, and their API tokens are revoked."""
     form, found = forms.sent(), users.get(user_id)
     try:
         users.set_password(user_id, form.value("password"))
     except HoldfastError as error:
         page = render_template("settings/user.html", found=found, form=form.refuse(error), roles=ROLES)
         return page, 422
-    return _back("The password is changed, and all logins of that user have ended.")
+    return _back(
+        "The password is changed. All logins of that user have ended, and their API tokens are revoked."
+    )
 
 
 @blueprint.post("/users/<int:user_id>/reset-totp")
@@ -121,7 +124,7 @@ def reset_totp(user_id: int) -> ResponseReturnValue:
 def disable(user_id: int) -> ResponseReturnValue:
     """Keep a user out."""
     users.disable(user_id)
-    return _back("The user is disabled, and their logins have ended.")
+    return _back("The user is disabled. Their logins have ended, and their API tokens are revoked.")
 
 
 @blueprint.post("/users/<int:user_id>/enable")

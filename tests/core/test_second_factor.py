@@ -10,7 +10,7 @@ from sqlalchemy import select
 from core import second_factor, users
 from core.db import db
 from core.errors import Conflict, Invalid
-from core.models import User
+from core.models import LoginFailure, User
 from core.users import LoginFailed, TooManyAttempts
 
 PASSWORD = "correct horse battery"
@@ -95,6 +95,24 @@ def test_nonsense_is_refused(anna: User, clock: list[float], typed: str) -> None
     turn_on(anna, clock)
     with pytest.raises(LoginFailed):
         second_factor.check(anna.id, typed, "10.0.0.7")
+
+
+def test_a_clock_that_was_ahead_locks_nobody_out(anna: User, clock: list[float]) -> None:
+    clock[0] += 86_400
+    turn_on(anna, clock)
+    clock[0] -= 86_400
+    now = code(users.get(anna.id), clock[0])
+    second_factor.check(anna.id, now, "")
+    with pytest.raises(LoginFailed):
+        second_factor.check(anna.id, now, "")
+
+
+def test_right_codes_leave_nothing_counted_against_the_address(anna: User, clock: list[float]) -> None:
+    turn_on(anna, clock)
+    with pytest.raises(LoginFailed):
+        second_factor.check(anna.id, "nonsense", "10.0.0.7")
+    second_factor.check(anna.id, code(users.get(anna.id), clock[0]), "10.0.0.7")
+    assert db.session.scalars(select(LoginFailure.key)).all() == ["address:10.0.0.7"]
 
 
 def test_guessing_has_to_wait(anna: User, clock: list[float]) -> None:

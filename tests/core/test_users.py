@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from argon2 import PasswordHasher
 from flask import Flask
 from sqlalchemy import select
 
-from core import users
+from core import api_tokens, users
 from core.db import db, utc_now
 from core.errors import Conflict, Invalid, NotFound
 from core.models import LoginFailure, User
@@ -225,6 +226,19 @@ def test_a_new_password_replaces_the_old_one(anna: User) -> None:
     assert users.authenticate("Anna", "another long password", "").id == anna.id
     with pytest.raises(Invalid):
         users.set_password(anna.id, "short")
+
+
+@pytest.mark.parametrize("change", [lambda id_: users.set_password(id_, PASSWORD + "2"), users.disable])
+def test_tokens_end_with_the_password_and_with_the_user(anna: User, change: Callable[[int], None]) -> None:
+    bert = users.create("Bert", PASSWORD, "viewer")
+    (_, his), (_, hers) = (
+        api_tokens.create(api_tokens.TokenInput(name="nightly"), owner) for owner in (bert, anna)
+    )
+    assert api_tokens.resume(his, "") is not None
+    change(bert.id)
+    users.enable(bert.id)
+    assert api_tokens.resume(his, "") is None
+    assert api_tokens.resume(hers, "") is not None
 
 
 def test_who_does_not_exist_is_not_found(context: Flask) -> None:
