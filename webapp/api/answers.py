@@ -277,7 +277,7 @@ def restore(row: Restore) -> RestoreOut:
 
 
 def storage(row: Storage, *, full: bool) -> StorageOut:
-    """Return a storage as it is given, without its secrets; `full`: with where it is, as reasons tell, too."""
+    """Return a storage as it is given, without its secrets; `full`: with where it is, and reasons."""
     return StorageOut.model_validate(
         {name: getattr(row, name) for name in StorageOut.model_fields if hasattr(row, name)}
         | {
