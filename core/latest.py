@@ -43,7 +43,7 @@ def of(configs: Iterable[Config], now: datetime) -> dict[str, Latest]:
     """Return what is known of each config, by its id. What is dated after `now` does not count."""
     ids = [config.id for config in configs]
     point, pending = good_points(ids, now), _pending(ids)
-    ended, good_at = _newest(Job, ids, _ended(OUTCOMES)), _ended_well(ids)
+    ended, good_at = _newest(Job, ids, _ended(OUTCOMES, now)), _ended_well(ids, now)
     noted = _newest(ScheduledRun, ids, _noted(now))
     return {
         each: Latest(point.get(each), pending.get(each), ended.get(each), good_at.get(each), noted.get(each))
@@ -79,15 +79,19 @@ def _points(now: datetime) -> Select[int]:
     return query.order_by(point.taken_at.desc(), point.id.desc())
 
 
-def _ended(statuses: Sequence[str]) -> Select[int]:
+def _ended(statuses: Sequence[str], now: datetime) -> Select[int]:
     job = aliased(Job)
-    query = select(job.id).where(job.config_id == Config.id, job.kind == "backup", job.status.in_(statuses))
+    query = select(job.id).where(
+        job.config_id == Config.id, job.kind == "backup", job.status.in_(statuses), job.ended_at <= now
+    )
     return query.order_by(job.ended_at.desc(), job.id.desc())
 
 
-def _ended_well(ids: Sequence[str]) -> dict[str, datetime | None]:
+def _ended_well(ids: Sequence[str], now: datetime) -> dict[str, datetime | None]:
     job = aliased(Job)
-    query = select(job.ended_at).where(job.config_id == Config.id, job.kind == "backup", job.status.in_(GOOD))
+    query = select(job.ended_at).where(
+        job.config_id == Config.id, job.kind == "backup", job.status.in_(GOOD), job.ended_at <= now
+    )
     newest = query.order_by(job.ended_at.desc()).limit(1).correlate(Config).scalar_subquery()
     rows = db.session.execute(select(Config.id, newest).where(Config.id.in_(ids)))
     return {str(config_id): ended_at for config_id, ended_at in rows}
