@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, select
 from sqlalchemy.orm import aliased
 
-from core import app_state, input_sentences, instance, points
+from core import app_state, clock, input_sentences, instance, points
 from core.db import Base, db, utc_now, write
 from core.errors import Invalid
 from core.models import Alert, Copy, Job, JobLog, LoginFailure, Point, ScheduledRun
@@ -67,7 +67,9 @@ def change(given: dict[str, Any]) -> Ages:
 
 
 def sweep_daily(now: datetime) -> None:
-    """Sweep, unless that was done within a day."""
+    """Sweep, unless that was done within a day, or the clock is not to be trusted."""
+    if clock.jump() is not None:
+        return
     at = (instance.get(_DONE) or {}).get("at")
     # One in the future was under a wrong clock.
     if at is None or not -points.CLOCK_SLACK < now - datetime.fromisoformat(at) < DAILY:
