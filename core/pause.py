@@ -41,9 +41,9 @@ class Pause:
 
 
 def active(now: datetime | None = None) -> Pause | None:
-    """Return the pause that holds now."""
+    """Return the pause that holds now; one without end does, whatever the clock says since when."""
     now = now or utc_now()
-    return next((each for each in remembered() if each.holds(now)), None)
+    return next((each for each in remembered() if each.until is None or each.holds(now)), None)
 
 
 def remembered() -> list[Pause]:
@@ -65,7 +65,7 @@ def begin(until: datetime | None, by: str, note: str = "") -> Pause:
     if len(text) > LONGEST_NOTE or not text.isprintable():
         raise Invalid({"note": f"A note has at most {LONGEST_NOTE} visible characters."})
     before = active(now)
-    made = Pause(before.since if before else now, until, by, text)
+    made = Pause(min(before.since, now) if before else now, until, by, text)
     _keep([made, *(each for each in remembered() if each != before)])
     return made
 

@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from core import alerts, fire_times, jobs, pause, points, run_times
+from core import alerts, clock, fire_times, jobs, pause, points, run_times
 from core.db import db, write
 from core.errors import Conflict, NotFound
 from core.models import Config, ScheduledRun
@@ -164,12 +164,17 @@ def _resolve_missed() -> None:
 
 
 def _forget_what_the_clock_made_up(now: datetime) -> None:
-    """Forget runs noted for times to come: the clock was ahead, and they would block the real ones."""
+    """Forget runs noted for times to come: the clock was ahead, and they would block the real ones.
+
+    Not while the clock itself may be behind: then all that was noted would seem to be to come.
+    """
     ahead = now + CLOCK_SLACK
     if db.session.scalar(select(ScheduledRun.id).where(ScheduledRun.due_at > ahead).limit(1)) is None and (
         db.session.scalar(select(Config.id).where(Config.scheduled_since > ahead).limit(1)) is None
     ):
         return
+    trusted = clock.jump() is None
     with write() as session:
-        session.execute(delete(ScheduledRun).where(ScheduledRun.due_at > ahead))
+        if trusted:
+            session.execute(delete(ScheduledRun).where(ScheduledRun.due_at > ahead))
         session.execute(update(Config).where(Config.scheduled_since > ahead).values(scheduled_since=now))
