@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from core import alerts, points, words
+from core import alerts, points, retention, words
 from core.db import db, utc_now, write
 from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord
 from core.readback import Limits, read_back, reject, rejected
@@ -45,11 +45,14 @@ def reconcile(repo: Repository, record: RepositoryRecord, own_job: int | None = 
     """
     record_id, adopted = record.id, record.adopted
     # Rows before the listing: a copy made in between is in both.
-    known = {copy.snapshot_id: copy.id for copy in _copies(db.session(), record_id)}
+    rows = list(_copies(db.session(), record_id))
+    known = {copy.snapshot_id: copy.id for copy in rows}
+    forgotten = {copy.id for copy in rows if copy.forgotten_at is not None}
     found = Findings()
     found.stored = dict(repo.list_snapshots(lambda snapshot_id, error: found.damaged.append(snapshot_id)))
     present = {snapshot_id.hex() for snapshot_id in (*found.stored, *found.damaged)}
-    found.lost = _note_lost(record_id, {known[name] for name in known if name not in present}, found.stored)
+    missing = {known[name] for name in known if name not in present}
+    found.lost = _note_lost(record_id, missing, forgotten, found.stored)
     strays = {key: value for key, value in found.stored.items() if key.hex() not in known}
     db.session.rollback()  # what follows may be slow: keep no old view of the database open
     found.adopted = _adopt(repo, record_id, _takeable(record_id, strays, every=adopted), own_job)
@@ -76,21 +79,29 @@ def _copies(session: Session, record_id: str) -> Iterable[Copy]:
     return session.scalars(select(Copy).where(Copy.repository_id == record_id))
 
 
-def _note_lost(record_id: str, missing: set[int], stored: Mapping[bytes, Snapshot]) -> list[int]:
+def _note_lost(
+    record_id: str, missing: set[int], forgotten: set[int], stored: Mapping[bytes, Snapshot]
+) -> list[int]:
+    """Note which copies are missing, and which are there again; return those that got lost.
+
+    `forgotten` were so before the listing: what another job forgets meanwhile is not back.
+    """
     moved = {original.hex(): key.hex() for key, each in stored.items() if (original := each.original)}
     present = {snapshot_id.hex() for snapshot_id in stored}
-    lost = []
+    now, lost = utc_now(), []
     with write() as session:
         for copy in _copies(session, record_id):
             new_id = moved.get(copy.snapshot_id)
             if copy.id not in missing:
-                copy.lost_at = None if copy.snapshot_id in present else copy.lost_at
+                if copy.snapshot_id in present:
+                    copy.lost_at = None
+                    copy.forgotten_at = None if copy.id in forgotten else copy.forgotten_at
             elif new_id is not None and points.is_there(copy) and not _is_known(session, record_id, new_id):
                 copy.snapshot_id = new_id  # `restic tag` or `rewrite` stored it anew
-            elif copy.trashed_at is not None:
-                copy.forgotten_at = copy.forgotten_at or utc_now()
-            elif copy.lost_at is None:
-                copy.lost_at = utc_now()
+            elif copy.trashed_at is not None and copy.trashed_at <= now - retention.TRASH_FOR:
+                copy.forgotten_at = copy.forgotten_at or now  # it was due
+            elif points.is_there(copy):
+                copy.lost_at = now
                 lost.append(copy.id)
     _tell_lost(lost)
     return lost
