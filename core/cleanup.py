@@ -150,7 +150,8 @@ def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: int,
         _tell_brake(subject, config, place, len(leaving), len(decisions))
         return
     alerts.resolve(subject)
-    done.trashed += trash.throw_in(repository_id, {each.point.id: each.reason for each in leaving})
+    reasons = {each.point.id: each.reason for each in leaving}
+    done.trashed += trash.throw_in(repository_id, reasons, config_id)
     for decision in leaving:
         when = words.moment(decision.point.taken_at, config.timezone)
         attempt.log.add("info", f"{config.name}: the point of {when} is trashed{place}: {decision.reason}.")

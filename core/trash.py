@@ -12,7 +12,7 @@ from core import alerts, lock_holders, points, retention, storages, words
 from core.attempts import Attempt
 from core.db import db, utc_now, write
 from core.dead_locks import remove_dead_locks
-from core.models import Copy, Point
+from core.models import Config, Copy, Point
 from repository.forget import forget
 from repository.locks import lock_repository
 from repository.progress import Progress
@@ -27,18 +27,30 @@ _BY_HAND = "removed by "
 _log = logging.getLogger(__name__)
 
 
-def throw_in(repository_id: str, reasons: dict[int, str]) -> int:
-    """Put the live copies of points on a repository into the trash; `reasons` by point. Return how many."""
+def throw_in(repository_id: str, reasons: dict[int, str], config_id: str | None = None) -> int:
+    """Put the live copies of points on a repository into the trash; `reasons` by point. Return how many.
+
+    With `config_id`, only those that its rule lets go even now: a job on its other destination may have
+    trashed the copies meanwhile that were to stay.
+    """
     if not reasons:
         return 0
     now, number = utc_now(), 0
     with write() as session:
-        there = select(Copy).where(Copy.point_id.in_(reasons), Copy.repository_id == repository_id)
+        leaving = set(reasons) if config_id is None else reasons.keys() & _leaving(config_id, repository_id)
+        there = select(Copy).where(Copy.point_id.in_(leaving), Copy.repository_id == repository_id)
         for copy in session.scalars(there):
             if points.is_live(copy) and copy.point.pinned_at is None:  # pinned since it was decided
                 copy.trashed_at, copy.trash_reason = now, reasons[copy.point_id]
                 number += 1
     return number
+
+
+def _leaving(config_id: str, repository_id: str) -> set[int]:
+    config = db.session.get_one(Config, config_id)
+    destination = next((each for each in config.destinations if each.repository_id == repository_id), None)
+    decisions = retention.plan(config, destination=destination) if destination else []
+    return {each.point.id for each in decisions if not each.keep}
 
 
 def by_hand(name: str) -> str:

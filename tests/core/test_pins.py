@@ -177,3 +177,12 @@ def test_no_other_hand_removes_what_is_pinned(config_id: str) -> None:
     assert job_deletion.trash_all_of(config_id) == 4
     assert good(config_id) == [first.id]
     assert not points.is_good(points.get(second.id))
+
+
+def test_what_the_rule_keeps_by_now_is_not_thrown_in(config_id: str) -> None:
+    points_now = good(config_id)
+    repository_id = points.get(points_now[0]).copies[0].repository_id
+    reasons = dict.fromkeys(points_now, "decided before another job trashed the others")
+    leaving = [each for each in retention.plan(db.session.get_one(Config, config_id)) if not each.keep]
+    assert trash.throw_in(repository_id, reasons, config_id) == len(leaving) > 0
+    assert trash.throw_in(repository_id, reasons, config_id) == 0
