@@ -8,9 +8,24 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from core import alerts, app_state, cleanup, jobs, nodes, points, retention
-from core.db import utc_now, write
-from core.models import Copy, Job, Node, Point
+from core import (
+    alerts,
+    app_state,
+    cleanup,
+    clock,
+    housekeeping,
+    jobs,
+    latest,
+    nodes,
+    pause,
+    points,
+    retention,
+    schedules,
+    storages,
+)
+from core.db import db, utc_now, write
+from core.models import Config, Copy, Job, Node, Point, ScheduledRun
+from core.reconcile import reconcile
 from core.retention import Rule
 from repository import locks
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
@@ -30,6 +45,20 @@ def config_id(tmp_path: Path, context: object, monkeypatch: pytest.MonkeyPatch) 
     return config_id
 
 
+def clock_ahead(by: timedelta) -> None:
+    """Let the clock seem to have been set by so much."""
+    now = clock.read()
+    clock.accept(clock.Reading(now.wall - by, now.since_boot_s, now.boot_id))
+
+
+def look() -> None:
+    """Hold the rows against what is really there."""
+    record = storages.list_repositories()[0]
+    repo = storages.open_repository(record)
+    reconcile(repo, record)
+    repo.close()
+
+
 def clean(config_id: str | None) -> None:
     """Run retention once."""
     assert run(jobs.create_retention("manual", config_id)).status == "completed"
@@ -47,14 +76,14 @@ def test_a_point_from_the_future_puts_no_other_into_the_trash(config_id: str) ->
 def test_it_is_not_the_last_good_one_nor_the_last_full_read_nor_a_parent(config_id: str) -> None:
     assert points.latest(config_id) is None
     back_up(config_id)
-    latest = points.latest(config_id)
-    assert latest is not None
-    assert latest.taken_at <= utc_now()
-    assert latest.full_read
+    found = points.latest(config_id)
+    assert found is not None
+    assert found.taken_at <= utc_now()
+    assert found.full_read
     back_up(config_id)
     newest = points.latest(config_id)
     assert newest is not None
-    assert newest.parent_snapshot == latest.copies[0].snapshot_id
+    assert newest.parent_snapshot == found.copies[0].snapshot_id
 
 
 def test_its_alert_is_resolved_when_its_time_has_come(config_id: str) -> None:
@@ -124,3 +153,65 @@ def test_a_worker_does_not_live_by_a_time_to_come(context: object, seconds: int,
     with write() as session:
         session.get_one(Node, app_state.node_id()).worker_seen_at = utc_now() + timedelta(seconds=seconds)
     assert nodes.worker_lives() is lives
+
+
+def test_a_backup_that_ended_in_the_future_does_not_hide_what_ended_since(config_id: str) -> None:
+    back_up(config_id)
+    ahead = jobs.create_backup(config_id, "manual").id
+    with write() as session:
+        job = session.get_one(Job, ahead)
+        job.status, job.ended_at = "completed", utc_now() + timedelta(days=300)
+    known = latest.of([db.session.get_one(Config, config_id)], utc_now())[config_id]
+    assert known.ended is not None
+    assert known.ended.id < ahead
+    assert known.good_at is not None
+    assert known.good_at <= utc_now()
+
+
+def test_no_record_is_swept_while_the_clock_is_not_trusted(context: object) -> None:
+    clock_ahead(timedelta(days=3))
+    housekeeping.sweep_daily(utc_now())
+    assert housekeeping.state().swept_at is None
+    clock.accept()
+    housekeeping.sweep_daily(utc_now())
+    assert housekeeping.state().swept_at is not None
+
+
+def test_a_clock_in_the_past_forgets_no_run(config_id: str) -> None:
+    due_at = utc_now() + timedelta(days=20)
+    with write() as session:
+        session.add(ScheduledRun(config_id=config_id, due_at=due_at))
+    clock_ahead(-timedelta(days=30))
+    schedules.tick(utc_now())
+    assert db.session.scalars(select(ScheduledRun.due_at)).all() == [due_at]
+    clock.accept()
+    schedules.tick(utc_now())
+    assert db.session.scalars(select(ScheduledRun.due_at)).all() == []
+
+
+def test_a_pause_without_end_holds_under_a_clock_in_the_past(context: object) -> None:
+    made = pause.begin(None, "anna")
+    past = utc_now() - timedelta(days=30)
+    assert pause.active(past) == made
+    pause.end()
+    assert pause.active(past) is None
+    assert pause.active() is None
+
+
+def test_a_listing_that_lacks_what_is_in_the_trash_loses_nothing_for_good(
+    config_id: str, tmp_path: Path
+) -> None:
+    back_up(config_id)
+    snapshots = tmp_path / "backups" / "repository" / "snapshots"
+    oldest = points.list_for(config_id)[-1].copies[0]
+    copy_id, name = oldest.id, oldest.snapshot_id
+    for trashed, forgotten in ((timedelta(days=1), False), (retention.TRASH_FOR, True)):
+        with write() as session:
+            session.get_one(Copy, copy_id).trashed_at = utc_now() - trashed
+        (snapshots / name).rename(snapshots.parent / "away")
+        look()
+        copy = db.session.get_one(Copy, copy_id)
+        assert ((copy.forgotten_at is not None), (copy.lost_at is not None)) == (forgotten, not forgotten)
+        (snapshots.parent / "away").rename(snapshots / name)
+        look()
+        assert points.is_in_trash(db.session.get_one(Copy, copy_id))
