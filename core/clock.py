@@ -11,6 +11,8 @@ from core.db import utc_now
 from core.errors import Refused
 
 JUMP = timedelta(hours=24)
+# So long after a start of the machine a clock that went on by more may still be set right.
+SETTLES_S = 3600.0
 _KEY = "clock_reference"
 
 
@@ -32,7 +34,7 @@ def jump(now: Reading | None = None) -> timedelta | None:
     """Return by how much the clock was set since it was last trusted, if by more than 24 h; else None.
 
     Until somebody accepts the new time, or the clock is set back, the answer stays the same. Over a
-    restart of the machine only a clock that went back can be noticed.
+    restart of the machine only a clock that went back can be noticed; see is_settling.
     """
     now = now or read()
     noted = instance.get(_KEY)
@@ -42,8 +44,17 @@ def jump(now: Reading | None = None) -> timedelta | None:
     moved = _moved(noted, now)
     if abs(moved) > JUMP:
         return moved
-    accept(now)
+    if not is_settling(now):
+        accept(now)
     return None
+
+
+def is_settling(now: Reading | None = None) -> bool:
+    """Tell whether the machine has just started, more than 24 h after the clock was last trusted."""
+    now, noted = now or read(), instance.get(_KEY)
+    if noted is None or noted["boot_id"] == now.boot_id or now.since_boot_s >= SETTLES_S:
+        return False
+    return now.wall - datetime.fromisoformat(str(noted["wall"])).astimezone(UTC) > JUMP
 
 
 def require_trusted(consequence: str) -> None:
@@ -54,6 +65,11 @@ def require_trusted(consequence: str) -> None:
             f"The clock was set {'forward' if moved > timedelta(0) else 'back'} by "
             f"{abs(moved).total_seconds() / 3600:,.0f} hours, so {consequence}.",
             "Set the clock right. If it is right now, run `flask backup cleanup --accept-clock`.",
+        )
+    if is_settling():
+        raise Refused(
+            f"The clock has just begun, and it is looked at for an hour, so {consequence}.",
+            "Try again later. If the clock is right, run `flask backup cleanup --accept-clock`.",
         )
 
 

@@ -68,7 +68,7 @@ def change(given: dict[str, Any]) -> Ages:
 
 def sweep_daily(now: datetime) -> None:
     """Sweep, unless that was done within a day, or the clock is not to be trusted."""
-    if clock.jump() is not None:
+    if clock.jump() is not None or clock.is_settling():
         return
     at = (instance.get(_DONE) or {}).get("at")
     # One in the future was under a wrong clock.

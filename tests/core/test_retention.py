@@ -25,6 +25,7 @@ from core import (
     storages,
 )
 from core.db import utc_now, write
+from core.errors import Refused
 from core.models import Config, Copy, Job, Point
 from core.outcomes import Outcome
 from core.retention import Rule
@@ -247,6 +248,26 @@ class TestClock:
         clock.accept(clock.Reading(NOW, 100.0, "boot"))
         assert clock.jump(clock.Reading(NOW - timedelta(days=2), 5.0, "another")) == -timedelta(days=2)
         assert clock.jump(clock.Reading(NOW + timedelta(days=200), 5.0, "another")) is None
+
+    def test_a_clock_far_ahead_after_a_restart_is_trusted_after_an_hour(self) -> None:
+        clock.accept(clock.Reading(NOW, 100.0, "boot"))
+        ahead = NOW + timedelta(days=200)
+        for since_boot_s, settles in ((5.0, True), (3599.0, True), (3600.0, False), (3601.0, False)):
+            now = clock.Reading(ahead, since_boot_s, "another")
+            assert clock.jump(now) is None
+            assert clock.is_settling(now) is settles
+
+    def test_while_it_settles_nothing_is_removed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        clock.accept(clock.Reading(NOW, 100.0, "boot"))
+        monkeypatch.setattr(clock, "read", lambda: clock.Reading(NOW + timedelta(days=200), 5.0, "another"))
+        with pytest.raises(Refused, match="has just begun"):
+            clock.require_trusted("no point is removed")
+        clock.accept()
+        clock.require_trusted("no point is removed")
+
+    def test_a_machine_that_was_off_for_a_night_does_not_wait(self) -> None:
+        clock.accept(clock.Reading(NOW, 100.0, "boot"))
+        assert not clock.is_settling(clock.Reading(NOW + timedelta(hours=12), 5.0, "another"))
 
     def test_a_clock_set_right_again_is_trusted_again(self) -> None:
         clock.accept(clock.Reading(NOW, 100.0, "boot"))
