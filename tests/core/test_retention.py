@@ -212,6 +212,7 @@ def test_the_last_point_of_another_config_is_not_emptied_with_the_trash(
     with write():
         for point in points.good_points(many):
             point.copies[0].forgotten_at = utc_now()
+            (tmp_path / "backups" / "repository" / "snapshots" / point.copies[0].snapshot_id).unlink()
     if deleted:
         configs.delete(many)
     age_trash(30)
