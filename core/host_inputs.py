@@ -88,6 +88,10 @@ class HostInput(BaseModel):
 def parse(data: Mapping[str, Any]) -> HostInput:
     """Return the input that flat `data` describes. Raises Invalid with a sentence by field."""
     problem: ValidationError | None = None
+    if data.get("login") in (None, "", "keep") and (data.get("private_key") or data.get("password")):
+        raise Invalid(
+            {"login": "Say “given” to log in with this private key, “password” with this password."}
+        )
     try:
         found = HostInput.model_validate(dict(data))
     except ValidationError as error:

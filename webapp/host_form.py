@@ -10,6 +10,7 @@ _FIELDS = (
     "name", "address", "port", "user", "sudo", "jump_id", "parallel_jobs", "login",
     "private_key", "passphrase", "password",
 )  # fmt: skip
+_HIDDEN = ("private_key", "passphrase", "password")
 LOGINS = (
     ("made", "With a key made here", "Holdfast makes a key for this host alone. You paste one line there."),
     ("given", "With a key of yours", "Paste the private key. It is sealed, and never shown again."),
@@ -31,7 +32,11 @@ def of(host: Host) -> Form:
 
 def to_input(form: Form) -> host_inputs.HostInput:
     """Return what the form asks for, checked by core's schema. Raises Invalid with a sentence by field."""
-    return host_inputs.parse({name: form.value(name) for name in _FIELDS if form.has(name)})
+    # What a browser filled into a field that is hidden decides nothing.
+    hidden = _HIDDEN if form.value("login") in ("", "keep") else ()
+    return host_inputs.parse(
+        {name: form.value(name) for name in _FIELDS if form.has(name) and name not in hidden}
+    )
 
 
 def logins(known: bool) -> list[tuple[str, str, str]]:

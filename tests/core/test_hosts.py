@@ -68,6 +68,8 @@ def test_a_key_is_made_for_each_host_and_only_its_public_half_is_shown(context: 
         ("password", {"login": "password"}),
         ("jump_id", {"jump_id": "nowhere"}),
         ("login", {"login": "keep"}),
+        ("login", {"private_key": SECRET}),
+        ("login", {"login": "keep", "password": SECRET}),
     ],
 )
 def test_what_cannot_be_a_host_is_refused_by_field(
