@@ -6,7 +6,7 @@ import json
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Response, flash, make_response, redirect, render_template, request
+from flask import Response, flash, g, make_response, redirect, render_template, request
 from flask.typing import ResponseReturnValue
 
 
@@ -38,6 +38,8 @@ def see_other(url: str, message: str = "", tone: str = "good") -> ResponseReturn
     """Send the browser on after a POST; the next page shows `message`."""
     if message:
         flash(message, tone)
+    if tone == "bad":
+        g.audit_result = "refused"
     return go_to(url) if is_fragment_request() else redirect(url, 303)
 
 

@@ -2,6 +2,7 @@
 
 Everything that is sent by another method than GET counts, so that a new view is noted without a word here.
 What was not even tried is not noted: input that could not be taken, addresses that do not exist.
+A view whose status does not say what came of it sets `g.audit_result`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ GUESSED = frozenset(
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
-         "address", "host_id", "hostId", "host_keys")  # fmt: skip
+         "address", "host_id", "hostId", "host_keys", "folders", "networks")  # fmt: skip
 _LONGEST = 300
 
 
@@ -68,7 +69,8 @@ def _note(response: Response) -> Response:
     db.session.rollback()  # an error may have left it broken
     audit.record(
         Deed(
-            actor=_actor(), door=_door(), action=request.endpoint or "", result=_result(response.status_code),
+            actor=_actor(), door=_door(), action=request.endpoint or "",
+            result=g.get("audit_result") or _result(response.status_code),
             target=g.audit_target if "audit_target" in g else _target(), address=request.remote_addr or "",
             detail=f"{request.method} {request.path}: {response.status_code}",
         )

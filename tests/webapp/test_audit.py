@@ -145,6 +145,17 @@ def test_calls_of_the_api_are_noted_with_their_token(world: World, new: New) -> 
     assert text not in said(change) + said(read)
 
 
+def test_many_of_which_one_was_refused_are_no_success(world: World, new: New) -> None:
+    with world.app.app_context():
+        _, text = api_tokens.create(TokenInput(name="sweeper", role="admin"), None)
+    head = {"Authorization": f"Bearer {text}"}
+    sent = {"action": "cancel", "ids": [987_654]}
+    answer = world.app.test_client().post("/api/backup/jobs", json=sent, headers=head)
+    assert (answer.status_code, answer.json["results"][0]["done"]) == (200, False)  # type: ignore[index]
+    (entry,) = new()
+    assert (entry.action, entry.result) == ("api.change_jobs", "refused")
+
+
 def test_commands_are_noted(world: World, new: New) -> None:
     runner = world.app.test_cli_runner()
     runner.invoke(args=["user", "token", "add", "nightly", "--role", "operator"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from flask import g
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import Forbidden
 
@@ -61,7 +62,11 @@ def list_jobs(query: queries.JobQuery) -> Any:
 @door.operation("POST", "/backup/jobs", "operator", body=Body(Many), answer=ManyOut)
 def change_jobs(body: Many) -> ManyOut:
     """Cancel or delete many jobs; each that cannot be is named with the reason, and the others are done."""
-    return ManyOut(results=[_one(job_id, body.action) for job_id in dict.fromkeys(body.ids)])
+    results = [_one(job_id, body.action) for job_id in dict.fromkeys(body.ids)]
+    worst = max((each.status for each in results if not each.done), default=0)
+    if worst:
+        g.audit_result = "failed" if worst >= 500 else "refused"
+    return ManyOut(results=results)
 
 
 @door.operation("GET", "/backup/jobs/<int:job_id>", "viewer", answer=JobOut)
