@@ -6,7 +6,7 @@ by their names; what is there already stays as it is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -83,6 +83,7 @@ def plan(data: Any) -> Plan:
             except Invalid as error:
                 where = f"{section}.{number}" + (f" ({name})" if name else "")
                 problems |= {f"{where}: {field}": text for field, text in error.fields.items()}
+    problems |= _lost_jumps(made)
     if problems:
         raise Invalid(problems)
     return made
@@ -92,12 +93,34 @@ def apply(made: Plan) -> None:
     """Make what is to be made, in an order in which it can be. Raises what making it raises."""
     for storage in made.storages:
         storage_setup.create(storage)
-    for host, jump in made.hosts:
+    for host, jump in _jumps_first(made.hosts):
         known = host.model_copy(update={"jump_id": hosts.find(jump).id}) if jump else host
         hosts.create(known)
     repositories = {row.name: row.repositories[0].id for row in storages.list_all()}
     for _, given in made.configs:
         configs.create(configs.parse(_with_ids(given, repositories, _host_ids())))
+
+
+def _jumps_first(found: Sequence[tuple[HostInput, str]]) -> list[tuple[HostInput, str]]:
+    """Return the hosts in an order in which each comes after the one its way leads through.
+
+    What comes after none, for its jump host is missing or the way is a circle, is left out.
+    """
+    known, ordered, waiting = set(_host_ids()), list[tuple[HostInput, str]](), list(found)
+    while ready := [each for each in waiting if not each[1] or each[1] in known]:
+        ordered += ready
+        known |= {host.name for host, _ in ready}
+        waiting = [each for each in waiting if each not in ready]
+    return ordered
+
+
+def _lost_jumps(made: Plan) -> dict[str, str]:
+    reached = {host.name for host, _ in _jumps_first(made.hosts)}
+    return {
+        f"hosts ({host.name}): jump": f"There is no host {jump!r} to go through, or the way is a circle."
+        for host, jump in made.hosts
+        if host.name not in reached
+    }
 
 
 def _storage(row: Storage) -> dict[str, Any]:

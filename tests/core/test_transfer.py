@@ -9,7 +9,7 @@ import pytest
 import yaml
 from flask import Flask
 
-from core import config_source, configs, providers, recovery, storages, transfer
+from core import config_source, configs, hosts, providers, recovery, storages, transfer
 from core.db import write
 from core.errors import Invalid
 from core.models import Storage
@@ -88,6 +88,30 @@ def test_what_needs_a_secret_is_left_and_so_is_what_needs_that(full: dict[str, A
     assert (found["storage Cloud"], found["channel Chat"], found["config Away"]) == ("left", "left", "left")
     transfer.apply(transfer.plan(full))
     assert "Away" not in [row.name for row in configs.list_all()]
+
+
+def test_a_host_is_made_after_the_one_its_way_leads_through(full: dict[str, Any]) -> None:
+    full["hosts"] = [
+        {"name": name, "address": "10.0.0.1", "user": "backup", **({"jump": jump} if jump else {})}
+        for name, jump in (("a", "b"), ("b", "c"), ("c", ""))
+    ]
+    transfer.apply(transfer.plan(full))
+    assert {row.name: row.jump and row.jump.name for row in hosts.list_all()} == {
+        "a": "b",
+        "b": "c",
+        "c": None,
+    }
+
+
+@pytest.mark.parametrize("jump", ["b", "nowhere"])
+def test_a_way_that_leads_nowhere_is_refused_before_anything_is_made(full: dict[str, Any], jump: str) -> None:
+    full["hosts"] = [
+        {"name": name, "address": "10.0.0.1", "user": "backup", "jump": way}
+        for name, way in (("a", jump), ("b", "a"))
+    ]
+    with pytest.raises(Invalid) as caught:
+        transfer.plan(full)
+    assert "hosts (a): jump" in caught.value.fields
 
 
 @pytest.mark.parametrize(
