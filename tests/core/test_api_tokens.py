@@ -79,7 +79,7 @@ def test_it_ends_with_its_user(otto: User) -> None:
     assert api_tokens.resume(text, "") is None
     assert api_tokens.resume(nobodys, "") is not None
     users.enable(otto.id)
-    assert api_tokens.resume(text, "") is not None
+    assert api_tokens.resume(text, "") is None, "what was revoked does not come back with its user"
 
 
 def test_it_never_may_more_than_its_user(otto: User) -> None:
