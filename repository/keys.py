@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from datetime import UTC, datetime
 
 from repository.crypto import MasterKey
 from repository.errors import DamagedKey, NoRepository, RepositoryExists, WrongPassword
 from repository.files import list_files, local_identity, read_named
+from repository.gotext import UTC_ZONE, format_time
 from repository.ids import hash_bytes
 from repository.keyfile import KdfParams, make_key_file, open_key_file
 from storage_adapters.base import StorageAdapter
@@ -69,7 +69,7 @@ def add_key(storage: StorageAdapter, master: MasterKey, password: str, kdf: KdfP
     up at one that it cannot read.
     """
     hostname, username = local_identity()
-    created = datetime.fromtimestamp(time.time(), UTC).isoformat().replace("+00:00", "Z")
+    created = format_time(time.time_ns(), UTC_ZONE)
     data = make_key_file(master, password, kdf, username=username, hostname=hostname, created=created)
     if open_key_file(data, password) != master:
         raise DamagedKey("a new key file does not open as it was written; nothing was stored")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from repository import keys
+from repository.crypto import new_master_key
 from repository.errors import DamagedKey, RepositoryError, WrongPassword
 from repository.files import list_files
 from repository.key_commands import add_key, change_password, list_keys, remove_key
@@ -117,3 +120,11 @@ def test_restic_opens_with_it_and_we_with_its_own(tmp_path: Path, restic: str) -
     opened = Repository.open(repo.storage, "of restic")
     assert ids(opened) == {opened.key_id}
     assert real.run("check", RESTIC_PASSWORD="of restic").returncode == 0
+
+
+def test_a_key_says_when_it_was_made_as_restic_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    storage = MemoryAdapter()
+    monkeypatch.setattr("repository.keys.time.time_ns", lambda: 1_700_000_000_120_000_000)
+    key_id = keys.add_key(storage, new_master_key(), "secret", CHEAP)
+    stored = json.loads(storage.get(f"keys/{key_id.hex()}"))
+    assert stored["created"] == "2023-11-14T22:13:20.12Z", "no zeros at the end: Go writes none"
