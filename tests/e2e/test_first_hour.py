@@ -264,6 +264,7 @@ def test_points_are_pinned_thrown_away_and_had_back(holdfast: Installed, page: P
     walk.watch_job(page)
     for _ in range(2):
         walk_alerts.back_up_again(page, holdfast.url, "Diary", "Completed")
+    walk_retention.wait_for_clean_up(page, holdfast.url, "Diary")
     walk_retention.keep_only(page, holdfast.url, "Diary", 1, "2 points of 3 would go to the trash")
     expect(page.locator("#removal")).to_contain_text("The brake holds")
     walk_retention.pin_oldest(page, "before the move")

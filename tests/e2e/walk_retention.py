@@ -22,6 +22,20 @@ def open_config(page: Page, url: str, config: str) -> None:
     page.get_by_role("link", name=config, exact=True).first.click()
 
 
+def wait_for_clean_up(page: Page, url: str, config: str) -> None:
+    """Wait for the end of the clean-up after a config's last backup: a late one would go by a newer rule."""
+    open_config(page, url, config)
+    config_id = page.url.rpartition("/")[2]
+    newest = page.locator("tbody tr").first
+    for _ in range(60):
+        page.goto(f"{url}/jobs?config={config_id}")
+        told = newest.inner_text()
+        if re.search("retention|clean-up", told, re.IGNORECASE) and "Completed" in told:
+            return
+        page.wait_for_timeout(1000)
+    raise AssertionError(f"no clean-up has followed the backup of {config}: {told}")
+
+
 def pin_oldest(page: Page, note: str) -> None:
     """From a config's page: pin the oldest point of its list."""
     page.locator("#points-table tbody a").last.click()
