@@ -18,6 +18,7 @@ from repository.progress import Progress
 from repository.repository import Repository
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
+from tests.children import children_of
 from tests.repository.engine import PASSWORD, each_file, make_backup, new_repo
 from tests.repository.test_check import CHANGES, copy, storage
 
@@ -37,8 +38,7 @@ def helpers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _children() -> list[int]:
-    lists = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in lists for pid in each.read_text().split() if int(pid) not in _before]
+    return [pid for pid in children_of() if pid not in _before]
 
 
 def _check(storage: MemoryAdapter) -> CheckResult:
@@ -73,7 +73,7 @@ def test_a_killed_helper_is_no_clean_check(
 
     def start_and_kill(module: str) -> check_packs.Child:
         child = start(module)
-        os.kill(_children()[-1], number)
+        os.kill(child._process.pid, number)
         return child
 
     monkeypatch.setattr(check_packs, "Child", start_and_kill)

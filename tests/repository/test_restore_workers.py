@@ -26,6 +26,7 @@ from repository.worker import affordable
 from sources.local_target import LocalTarget
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
+from tests.children import children_of
 from tests.conftest import PROJECT
 from tests.repository.engine import (
     PASSWORD,
@@ -72,8 +73,7 @@ _before: set[int] = set()  # what other tests have left running
 
 
 def _children() -> list[int]:
-    lists = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in lists for pid in each.read_text().split() if int(pid) not in _before]
+    return [pid for pid in children_of() if pid not in _before]
 
 
 def leftovers(top: Path) -> list[Path]:

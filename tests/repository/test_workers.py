@@ -30,6 +30,7 @@ from repository.writer import WriteOptions
 from sources.local import LocalSource
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
+from tests.children import children_of
 from tests.conftest import PROJECT
 from tests.repository import meddling
 from tests.repository.engine import (
@@ -70,8 +71,7 @@ _before: set[int] = set()  # what other tests have left running
 
 def children() -> list[int]:
     """Return the processes that this test has started and not yet waited for."""
-    lists = Path("/proc/self/task").glob("*/children")
-    return [int(pid) for each in lists for pid in each.read_text().split() if int(pid) not in _before]
+    return [pid for pid in children_of() if pid not in _before]
 
 
 def counts(result: BackupResult) -> dict[str, object]:
@@ -306,11 +306,7 @@ def command_line_backup(repo: Path, tree: Path) -> subprocess.Popen[bytes]:
 def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     """Wait until the process has two children; return them."""
     while process.poll() is None:
-        found = [
-            int(pid)
-            for each in Path(f"/proc/{process.pid}/task").glob("*/children")
-            for pid in each.read_text().split()
-        ]
+        found = children_of(process.pid)
         if len(found) == 2:
             return found
         time.sleep(0.002)
