@@ -12,10 +12,12 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from core import configs, recovery, setup
-from core.configs import ConfigInput
+from core import setup
+from core.configs import configs
+from core.configs.configs import ConfigInput
 from core.db import Base, db, utc_now, write
 from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord, ScheduledRun
+from core.storages import recovery
 
 # Of twenty runs of a config one fails, and one meets something that cannot be read.
 _STATUS = ("completed",) * 18 + ("warning", "failed")

@@ -21,7 +21,7 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, select
 
 from bench import busy_install, report
-from core import sessions, users
+from core.access import sessions, users
 from core.db import db
 from core.models import Config, Storage
 from core.settings import load

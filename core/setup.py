@@ -9,11 +9,14 @@ from typing import Literal
 
 from sqlalchemy import select
 
-from core import app_state, environment, instance, recovery, storage_setup, users, words
+from core import app_state, instance, words
+from core.access import users
+from core.configs import environment
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, Refused
 from core.models import Config, RepositoryRecord, Storage, User
 from core.settings import Settings
+from core.storages import recovery, storage_setup
 
 Stage = Literal["admin", "storage", "recovery", "config", "done"]
 

@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable
 from typing import BinaryIO
 
-from core import app_state, interrupted, jobs, limits
+from core import app_state
 from core.db import db, utc_now
 from core.errors import NotFound
+from core.jobs import interrupted, jobs
 from core.models import Job
+from core.schedules import limits
 from core.settings import PROJECT_DIR
 
 # What jobs.run exits with when the job was not its to run: another has it, or it is not due.

@@ -9,8 +9,9 @@ import threading
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import attempts, job_kinds, settings
-from core.attempts import Attempt, AttemptLost
+from core import settings
+from core.jobs import attempts, job_kinds
+from core.jobs.attempts import Attempt, AttemptLost
 from jobs import queue, tasks
 from jobs.launch import NOT_OURS
 from jobs.queue import App

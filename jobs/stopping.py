@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from core.flag import Flag
+from core.jobs.flag import Flag
 
 
 def flag_for_signals() -> Flag:

@@ -9,8 +9,8 @@ from functools import partial
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import storage_usage, storages
 from core.errors import NotFound
+from core.storages import storage_usage, storages
 from jobs.queue import App
 
 _log = logging.getLogger(__name__)

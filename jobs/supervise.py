@@ -10,10 +10,11 @@ import time
 
 from sqlalchemy import select
 
-from core import app_state, interrupted, processes, settings, setup
+from core import app_state, settings, setup
 from core.db import db
 from core.errors import HoldfastError
-from core.flag import Flag
+from core.jobs import interrupted, processes
+from core.jobs.flag import Flag
 from core.models import Job
 from core.settings import Settings, SettingsError
 from jobs import only_one, ports, queue

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 from huey import crontab
 
-from core import jobs
+from core.jobs import jobs
 from jobs import launch, queue
 from jobs import tick as minute
 from jobs.queue import bind as bind

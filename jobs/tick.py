@@ -8,24 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
-from core import (
-    cleanup,
-    clock_watch,
-    copying,
-    heartbeat,
-    housekeeping,
-    interrupted,
-    job_alerts,
-    jobs,
-    pause,
-    recovery_reminder,
-    retries,
-    schedules,
-    silence,
-    slow_runs,
-    stalled,
-)
+from core.alerting import clock_watch, job_alerts, recovery_reminder, silence, slow_runs, stalled
+from core.backups import copying
 from core.db import db, utc_now
+from core.jobs import interrupted, jobs
+from core.messaging import heartbeat
+from core.reports import housekeeping
+from core.retention import cleanup
+from core.schedules import pause, retries, schedules
 
 T = TypeVar("T")
 

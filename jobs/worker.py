@@ -11,8 +11,12 @@ from typing import Literal
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from core import deliveries, disk_watch, heartbeat, nodes, pings, reports, settings, silence
+from core import settings
+from core.alerting import disk_watch, silence
 from core.db import db
+from core.jobs import nodes
+from core.messaging import deliveries, heartbeat, pings
+from core.reports import reports
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
 from jobs.queue import App

@@ -6,7 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 
-from core import job_alerts
+from core.alerting import job_alerts
 from tests.conftest import PROJECT
 from webapp import alert_words
 

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "webapp": {"webapp", "core", "jobs.tasks"},
     "jobs": {"jobs", "core"},
     "core": {"core", "sources", "repository", "storage_adapters", "ssh.host_keys", "ssh.errors"},
-    "core.host": {"core", "sources", "repository", "storage_adapters", "ssh"},
+    "core.hosts": {"core", "sources", "repository", "storage_adapters", "ssh"},
     "sources": {"sources", "repository.entries"},
     "sources.ssh": {"sources", "repository.entries", "ssh"},
     "repository": {"repository", "storage_adapters.base", "storage_adapters.errors"},
@@ -27,9 +27,9 @@ MAY_IMPORT = {
 
 # Packages of others that stay in one room each.
 ONLY_IN = {
-    "apprise": {"core.apprise_process"},
+    "apprise": {"core.messaging.apprise_process"},
     "prometheus_client": {"webapp.metrics"},
-    "requests": {"core.apprise_process"},
+    "requests": {"core.messaging.apprise_process"},
     "flask": {"webapp", "jobs.queue"},
     "flask_sqlalchemy": {"core.db", "core.models"},
     "flask_login": {"webapp"},
@@ -38,7 +38,7 @@ ONLY_IN = {
     "huey": {"jobs"},
     "minio": {"storage_adapters.s3"},
     "paramiko": {"ssh"},
-    "croniter": {"core.fire_times"},
+    "croniter": {"core.schedules.fire_times"},
     "psycopg": {"sources.postgres"},
     "pyfastcdc": {"repository.chunker"},
 }

@@ -14,10 +14,11 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 from werkzeug.wrappers import Response
 
-from core import api_tokens, restore_rights, sessions, setup
+from core import setup
+from core.access import api_tokens, restore_rights, sessions
+from core.access.roles import RANKS as RANKS
+from core.access.roles import reaches
 from core.models import ApiToken, User
-from core.roles import RANKS as RANKS
-from core.roles import reaches
 from webapp import answers
 from webapp.api import problems
 

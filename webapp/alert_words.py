@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from flask import Flask, g
 from sqlalchemy import select
 
-from core import mutes
+from core.alerting import mutes
 from core.db import db
 from core.models import Alert, Channel, Delivery, Mute
 

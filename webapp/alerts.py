@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import alerts, configs, mutes
+from core.alerting import alerts, mutes
+from core.configs import configs
 from core.errors import Invalid
 from webapp import access, answers, formats, forms
 

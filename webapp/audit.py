@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
-from core import audit
+from core.access import audit
 from core.models import AuditEntry
 from webapp import access
 

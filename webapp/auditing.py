@@ -12,10 +12,15 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from core import api_tokens, audit, configs, hosts, jobs, points, storages, tokens, users
-from core.audit import Deed, Door, Result
+from core.access import api_tokens, audit, users
+from core.access.audit import Deed, Door, Result
+from core.configs import configs
 from core.db import db
 from core.errors import HoldfastError
+from core.hosts import hosts
+from core.jobs import jobs
+from core.points import points, tokens
+from core.storages import storages
 from webapp.api import problems
 
 # Views that a GET reads backed-up data, or secrets, with.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from core import channel_inputs, channels, secrets
-from core.channel_inputs import ChannelInput, EmailTarget, Target
+from core import secrets
 from core.errors import Invalid
+from core.messaging import channel_inputs, channels
+from core.messaging.channel_inputs import ChannelInput, EmailTarget, Target
 from core.models import Channel
 from webapp.forms import Form
 

@@ -7,8 +7,9 @@ from typing import Any
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import channels, configs, heartbeat
+from core.configs import configs
 from core.errors import HoldfastError, Invalid
+from core.messaging import channels, heartbeat
 from core.models import Channel
 from webapp import access, answers, channel_form, forms
 

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 import click
 from flask.cli import with_appcontext
 
-from core import alerts, channels, deliveries, pings
+from core.alerting import alerts
 from core.errors import HoldfastError
+from core.messaging import channels, deliveries, pings
 from core.models import Channel
 from webapp.command_output import table
 

@@ -7,7 +7,8 @@ from typing import TextIO
 
 import click
 
-from core import audit, words
+from core import words
+from core.access import audit
 from webapp import audit as audit_page
 from webapp.command_group import Group
 

@@ -9,10 +9,11 @@ from dataclasses import asdict
 
 import click
 
-from core import config_compare, config_documents, points
-from core.config_compare import Comparison, Difference
+from core.configs import config_compare, config_documents
+from core.configs.config_compare import Comparison, Difference
 from core.models import Point
-from core.tokens import printable
+from core.points import points
+from core.points.tokens import printable
 
 _DIFFERS = 3
 _WORDS = {

@@ -8,8 +8,9 @@ from typing import Any, TextIO
 import click
 from pydantic_core import to_jsonable_python
 
-from core import config_source, configs, job_deletion, states
+from core.configs import config_source, configs, states
 from core.errors import HoldfastError, Invalid, NotFound
+from core.jobs import job_deletion
 from core.models import Config
 from webapp import folders
 from webapp.api import config_input, names

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import click
 
-from core import configs, points
+from core.configs import configs
 from core.errors import NotFound
 from core.models import Config, Point
+from core.points import points
 
 
 def find_config(wanted: str) -> Config:

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 
 import click
 
-from core import interrupted, jobs, nodes, words
+from core import words
 from core.db import db
+from core.jobs import interrupted, jobs, nodes
 from core.models import Job
 from jobs import tasks
 

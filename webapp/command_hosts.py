@@ -10,8 +10,8 @@ from typing import Any, TextIO
 
 import click
 
-from core import host_confirm, host_doctor, host_inputs, host_login, host_test, hosts
 from core.errors import Refused
+from core.hosts import host_confirm, host_doctor, host_inputs, host_login, host_test, hosts
 from core.models import Host
 from webapp.command_group import Group
 from webapp.command_output import table

@@ -7,8 +7,10 @@ from dataclasses import asdict
 
 import click
 
-from core import configs, database_leftovers, words
+from core import words
+from core.configs import configs
 from core.models import Config
+from core.restores import database_leftovers
 
 
 @click.command("leftovers")

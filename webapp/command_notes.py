@@ -10,8 +10,8 @@ from typing import Any
 import click
 from flask import has_app_context
 
-from core import audit
-from core.audit import Deed, Result
+from core.access import audit
+from core.access.audit import Deed, Result
 from core.errors import HoldfastError
 
 # A command whose last word is one of these changes nothing, and reads no backed-up data.

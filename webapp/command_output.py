@@ -9,10 +9,12 @@ from typing import Any
 
 import click
 
-from core import jobs, nodes, states, words
-from core import points as core_points
+from core import words
+from core.configs import states
+from core.configs.states import Verdict
+from core.jobs import jobs, nodes
 from core.models import Config, Job, Point
-from core.states import Verdict
+from core.points import points as core_points
 
 _SHOWN_PROBLEMS = 10
 

@@ -6,9 +6,10 @@ from datetime import datetime, timedelta
 
 import click
 
-from core import app_state, pause, spans
+from core import app_state, spans
 from core.db import utc_now
 from core.errors import Invalid
+from core.schedules import pause
 from webapp.command_group import Group, person
 
 

@@ -8,8 +8,10 @@ from collections.abc import Sequence
 import click
 from flask.cli import with_appcontext
 
-from core import point_removal, points, words
+from core import words
 from core.models import Point
+from core.points import points
+from core.retention import point_removal
 
 _POINTS = click.argument("wanted", nargs=-1, metavar="[POINT]...")
 

@@ -9,9 +9,10 @@ from typing import Any
 import click
 from flask.cli import with_appcontext
 
-from core import compliance_report, reports, words
-from core.compliance_report import ComplianceReport
+from core import words
 from core.db import utc_now
+from core.reports import compliance_report, reports
+from core.reports.compliance_report import ComplianceReport
 
 
 @click.command("report")

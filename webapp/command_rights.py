@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import click
 from flask.cli import with_appcontext
 
-from core import restore_rights
+from core.access import restore_rights
 
 
 @click.command("restore-folders")

@@ -6,10 +6,11 @@ from typing import get_args
 
 import click
 
-from core import api_tokens, inputs, users
-from core.api_tokens import LONGEST_DAYS, TokenInput
+from core import inputs
+from core.access import api_tokens, users
+from core.access.api_tokens import LONGEST_DAYS, TokenInput
+from core.access.roles import Role
 from core.models import ApiToken
-from core.roles import Role
 from webapp.command_group import Group
 
 token = Group("token", help="Make, list and revoke tokens for the API.")

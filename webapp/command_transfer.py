@@ -8,9 +8,9 @@ import click
 import yaml
 from flask.cli import with_appcontext
 
-from core import transfer
+from core.configs import transfer
+from core.configs.transfer import Step
 from core.errors import Invalid, Refused
-from core.transfer import Step
 from webapp.command_group import prepare
 
 MOST_BYTES = 4 * 1024 * 1024

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 import click
 
-from core import pins, trash_contents, words
+from core import words
 from core.models import Copy
+from core.retention import pins, trash_contents
 from webapp import command_output as output
 from webapp.command_find import find_config, find_point
 from webapp.command_group import Group, person

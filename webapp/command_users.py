@@ -7,8 +7,8 @@ from typing import TextIO, get_args
 
 import click
 
-from core import second_factor, users
-from core.users import Role
+from core.access import second_factor, users
+from core.access.users import Role
 from webapp.command_group import Group
 from webapp.command_tokens import token
 

@@ -9,26 +9,20 @@ from itertools import chain
 
 import click
 
-from core import (
-    clock,
-    clock_watch,
-    config_restores,
-    configs,
-    copying,
-    database_restores,
-    hosts,
-    jobs,
-    nodes,
-    points,
-    pruning,
-    restores,
-    states,
-    storages,
-)
+from core import clock
+from core.alerting import clock_watch
+from core.backups import copying
+from core.configs import configs, states
 from core.errors import Conflict, NotFound, Refused
+from core.hosts import hosts
+from core.jobs import jobs, nodes
 from core.models import Config, Job, Point
-from core.restores import CONFLICTS
-from core.tokens import token_from_path
+from core.points import points
+from core.points.tokens import token_from_path
+from core.restores import config_restores, database_restores, restores
+from core.restores.restores import CONFLICTS
+from core.retention import pruning
+from core.storages import storages
 from jobs import tasks
 from webapp import command_alerts, command_audit, command_configs
 from webapp import command_output as output

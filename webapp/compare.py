@@ -9,8 +9,11 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import config_compare, config_documents, config_restores, errors, points, restores, tokens
+from core import errors
+from core.configs import config_compare, config_documents
 from core.models import Point
+from core.points import points, tokens
+from core.restores import config_restores, restores
 from jobs import tasks
 from webapp import access, answers, formats
 

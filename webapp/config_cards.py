@@ -6,10 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from core import alerts, configs, nodes, recovery, states
+from core.alerting import alerts
+from core.configs import configs, states
 from core.db import utc_now
-from core.jobs import Page
+from core.jobs import nodes
+from core.jobs.jobs import Page
 from core.models import Alert, Config
+from core.storages import recovery
 
 # A strip has thirty cells: more cards make a page that is slow to send and long to read.
 CARDS_AT_ONCE = 24

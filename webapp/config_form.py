@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from core import configs
+from core.configs import configs
 from core.errors import Invalid
 from webapp import destination_form, timing_form
 from webapp.forms import Form

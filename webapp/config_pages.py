@@ -8,23 +8,17 @@ from typing import Any
 from flask import render_template, request
 from flask.typing import ResponseReturnValue
 
-from core import (
-    alerts,
-    config_source,
-    configs,
-    copying,
-    host_source,
-    hosts,
-    jobs,
-    points,
-    retention,
-    states,
-    trash_contents,
-)
+from core.alerting import alerts
+from core.backups import copying
+from core.configs import config_source, configs, states
+from core.configs.source_database import DatabasePreview
+from core.configs.source_files import FilesSource
 from core.errors import Invalid
+from core.hosts import host_source, hosts
+from core.jobs import jobs
 from core.models import Config, Destination, Point
-from core.source_database import DatabasePreview
-from core.source_files import FilesSource
+from core.points import points
+from core.retention import retention, trash_contents
 from webapp import config_cards, config_form, config_words, folders, formats, progress, timeline
 from webapp.forms import Form
 

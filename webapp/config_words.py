@@ -7,22 +7,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from core import (
-    config_source,
-    cron_words,
-    fire_times,
-    hosts,
-    retention,
-    retention_rules,
-    run_times,
-    timing,
-)
+from core.configs import config_source, timing
+from core.configs.destinations import AFTER
+from core.configs.source_database import DatabaseSource
+from core.configs.source_files import TreeSource
 from core.db import utc_now
-from core.destinations import AFTER
 from core.errors import Invalid
+from core.hosts import hosts
 from core.models import Config
-from core.source_database import DatabaseSource
-from core.source_files import TreeSource
+from core.retention import retention, retention_rules
+from core.schedules import cron_words, fire_times, run_times
 from webapp import config_form, destination_form, formats, timing_form
 from webapp.forms import Form
 

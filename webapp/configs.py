@@ -7,8 +7,10 @@ from contextlib import suppress
 from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import configs, copying, jobs
+from core.backups import copying
+from core.configs import configs
 from core.errors import Conflict, HoldfastError
+from core.jobs import jobs
 from core.models import Config
 from jobs import tasks
 from webapp import (

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 
 from flask import Flask
 
-from core import copying, points, retention
+from core.backups import copying
 from core.models import Destination, Point
+from core.points import points
+from core.retention import retention
 from webapp.wording import Look
 
 

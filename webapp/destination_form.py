@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from core import storages
-from core.destinations import AFTER, LONGEST_LIST
+from core.configs.destinations import AFTER, LONGEST_LIST
 from core.models import RepositoryRecord
-from core.retention_rules import TIERS, RetentionRule
+from core.retention.retention_rules import TIERS, RetentionRule
+from core.storages import storages
 from webapp.forms import Form
 
 RULE = tuple(RetentionRule.model_fields)

@@ -11,7 +11,9 @@ from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
-from core import errors, outcomes, storages
+from core import errors
+from core.jobs import outcomes
+from core.storages import storages
 from webapp import answers
 from webapp.api import names, problems
 

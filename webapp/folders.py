@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass, field
 
-from core import host_source
 from core.errors import HoldfastError
+from core.hosts import host_source
 from webapp import formats
 
 MOST = 300

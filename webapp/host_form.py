@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import host_inputs, hosts
+from core.hosts import host_inputs, hosts
 from core.models import Host
 from webapp.forms import Form
 

@@ -9,8 +9,8 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import host_confirm, host_doctor, host_login, host_test, hosts
 from core.errors import HoldfastError
+from core.hosts import host_confirm, host_doctor, host_login, host_test, hosts
 from core.models import Host, Point
 from webapp import host_form
 from webapp.forms import Form

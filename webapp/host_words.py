@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from core import hosts
+from core.hosts import hosts
 from core.models import Host
 from webapp import host_form, host_pages
 from webapp.wording import Look

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import host_confirm, host_doctor, host_test, hosts
 from core.errors import HoldfastError, Invalid
+from core.hosts import host_confirm, host_doctor, host_test, hosts
 from webapp import access, answers, forms, host_form, host_pages
 
 blueprint = Blueprint("hosts", __name__, url_prefix="/hosts")

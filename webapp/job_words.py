@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from flask import Flask
 
-from core import storages
 from core.errors import NotFound
 from core.models import Job, Storage
+from core.storages import storages
 
 
 def target(job: Job) -> Storage | None:

@@ -11,8 +11,10 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import Forbidden
 
-from core import configs, jobs, restores
+from core.configs import configs
+from core.jobs import jobs
 from core.models import Job
+from core.restores import restores
 from webapp import access, answers, formats, job_words, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import configs, database_leftovers, errors
+from core import errors
+from core.configs import configs
 from core.models import Config
+from core.restores import database_leftovers
 from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("leftovers", __name__, url_prefix="/leftovers")

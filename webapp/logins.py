@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import sessions
+from core.access import sessions
 from webapp import access, answers
 
 blueprint = Blueprint("logins", __name__, url_prefix="/logins")

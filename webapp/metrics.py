@@ -11,8 +11,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from werkzeug.exceptions import NotFound
 
-from core import metrics, metrics_access
+from core.access import metrics_access
 from core.errors import HoldfastError
+from core.reports import metrics
 from webapp import access, answers, forms
 
 blueprint = Blueprint("metrics", __name__)

@@ -12,9 +12,15 @@ from zoneinfo import ZoneInfo
 
 from flask import Flask, request, url_for
 
-from core import alerts, cron_words, jobs, objectives, points, restores, storages, timing, tokens
+from core.alerting import alerts
+from core.configs import objectives, timing
+from core.jobs import jobs
 from core.models import Config, Job, Point
-from core.retention_rules import TIERS
+from core.points import points, tokens
+from core.restores import restores
+from core.retention.retention_rules import TIERS
+from core.schedules import cron_words
+from core.storages import storages
 from webapp import (
     config_cards,
     config_form,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import configs, heartbeat, pings
+from core.configs import configs
 from core.errors import HoldfastError
+from core.messaging import heartbeat, pings
 from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("pings", __name__)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, url_for
 from flask.typing import ResponseReturnValue
 
-from core import pins
 from core.errors import Invalid
+from core.retention import pins
 from webapp import access, answers, forms
 
 blueprint = Blueprint("pins", __name__, url_prefix="/points")

@@ -10,8 +10,10 @@ from flask import Blueprint, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import browse, configs, point_removal, points, tokens
+from core.configs import configs
 from core.models import Point
+from core.points import browse, points, tokens
+from core.retention import point_removal
 from webapp import access, answers, config_pages, downloads, formats, removals
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core import nodes, outcomes
 from core.db import utc_now
+from core.jobs import nodes, outcomes
 from core.models import Job
 from core.models.job import PENDING
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import point_removal
 from core.errors import Conflict, NotFound, Refused
+from core.retention import point_removal
 from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("removals", __name__, url_prefix="/points/removal")

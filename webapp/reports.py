@@ -8,8 +8,11 @@ from flask import Blueprint, Response, render_template, request
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
-from core import compliance as compliance_of
-from core import compliance_report, configs, job_export, reports, storages, success
+from core.configs import configs, success
+from core.jobs import job_export
+from core.reports import compliance_report, reports
+from core.retention import compliance as compliance_of
+from core.storages import storages
 from webapp import access
 from webapp import jobs as job_pages
 

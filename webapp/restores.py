@@ -5,8 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import config_restores, database_restores, host_restoring, points, restore_rights, restores, tokens
+from core.access import restore_rights
 from core.errors import Conflict, Invalid, NotFound, Refused
+from core.hosts import host_restoring
+from core.points import points, tokens
+from core.restores import config_restores, database_restores, restores
 from jobs import tasks
 from webapp import access, answers, formats, forms, host_form, host_pages
 

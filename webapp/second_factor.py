@@ -11,7 +11,8 @@ import segno
 from flask import Blueprint, Response, g, redirect, render_template, request, session, url_for
 from flask.typing import ResponseReturnValue
 
-from core import second_factor, secrets, users
+from core import secrets
+from core.access import second_factor, users
 from core.errors import HoldfastError
 from core.models import User
 from webapp import access, answers, forms

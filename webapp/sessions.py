@@ -6,8 +6,9 @@ from flask import Blueprint, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.wrappers import Response
 
-from core import second_factor as core_second_factor
-from core import setup, users
+from core import setup
+from core.access import second_factor as core_second_factor
+from core.access import users
 from webapp import access, forms, second_factor
 
 blueprint = Blueprint("sessions", __name__)

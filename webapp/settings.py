@@ -7,8 +7,10 @@ from typing import cast
 from flask import Blueprint, flash, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import channels, restore_rights, second_factor, setup, users
+from core import setup
+from core.access import restore_rights, second_factor, users
 from core.errors import HoldfastError, Invalid
+from core.messaging import channels
 from webapp import access, answers, forms
 
 blueprint = Blueprint("settings", __name__, url_prefix="/settings")

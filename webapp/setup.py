@@ -5,8 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import app_state, configs, recovery, setup
+from core import app_state, setup
+from core.configs import configs
 from core.errors import Conflict, HoldfastError, Refused
+from core.storages import recovery
 from webapp import access, config_form, config_words, forms
 from webapp import configs as config_views
 

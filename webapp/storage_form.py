@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core import providers
 from core.errors import HoldfastError, Invalid
 from core.models import Storage
+from core.storages import providers
 from webapp.forms import Form
 
 MEDIA = (

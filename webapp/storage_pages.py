@@ -9,19 +9,12 @@ from typing import Any
 from flask import render_template
 from flask.typing import ResponseReturnValue
 
-from core import (
-    configs,
-    point_removal,
-    providers,
-    pruning,
-    storage_setup,
-    storage_usage,
-    storage_uses,
-    storages,
-    words,
-)
+from core import words
+from core.configs import configs
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
+from core.retention import point_removal, pruning
+from core.storages import providers, storage_setup, storage_usage, storage_uses, storages
 from webapp import charts, storage_form
 from webapp.forms import Form
 

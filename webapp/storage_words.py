@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from flask import Flask, url_for
 
-from core import app_state, limit_hours, storage_usage
+from core import app_state
 from core.models import Storage
+from core.storages import limit_hours, storage_usage
 from webapp import access, storage_form, storage_pages
 from webapp.wording import Look
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import pruning, storage_edit, storage_probe, storage_setup, storage_uses, storages
 from core.errors import HoldfastError, Unreachable
+from core.retention import pruning
+from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from jobs import tasks
 from webapp import access, answers, forms, storage_form, storage_pages
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core import points
 from core.db import utc_now
 from core.models import Point
+from core.points import points
 from webapp import formats
 
 RANGES = (("30", "30 days"), ("90", "90 days"), ("365", "1 year"), ("all", "All"))

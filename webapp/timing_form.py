@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import spans
-from core.timing import TimingFields
+from core.configs.timing import TimingFields
 from webapp.forms import Form
 
 # The names of its fields: a message about one of them opens this part.

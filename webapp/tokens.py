@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template, session, url_for
 from flask.typing import ResponseReturnValue
 
-from core import api_tokens, inputs, roles, secrets
-from core.api_tokens import TokenInput
+from core import inputs, secrets
+from core.access import api_tokens, roles
+from core.access.api_tokens import TokenInput
 from core.errors import HoldfastError
 from webapp import access, answers, forms
 from webapp.settings import ROLES

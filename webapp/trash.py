@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core import configs, trash_contents
+from core.configs import configs
 from core.errors import HoldfastError
+from core.retention import trash_contents
 from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("trash", __name__, url_prefix="/trash")

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from flask import Blueprint, Flask, g, render_template, url_for
 from flask.typing import ResponseReturnValue
 
-from core import app_state, housekeeping, limits, pause
+from core import app_state
 from core.errors import HoldfastError
-from core.pause import Pause
+from core.reports import housekeeping
+from core.schedules import limits, pause
+from core.schedules.pause import Pause
 from webapp import access, answers, forms
 
 blueprint = Blueprint("upkeep", __name__, url_prefix="/upkeep")

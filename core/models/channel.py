@@ -10,7 +10,7 @@ from core.models.columns import Created, Document, LongText, Moment, Name, RowId
 
 
 class Channel(Base):
-    """One way to tell people. What `target_sealed` holds goes by kind: core.channel_inputs.
+    """One way to tell people. What `target_sealed` holds goes by kind: core.messaging.channel_inputs.
 
     `place` says where it leads without a secret. `only`: {"configs": [ids]}, or {} for all. Alerts that were
     news before `since` are not told. `busy_until`: a process is sending; `failures`: tries in a row that

@@ -13,9 +13,10 @@ from core.models.storage import RepositoryRecord
 
 
 class Config(Base):
-    """One thing that is backed up. `source` by type: core.config_source; its password is sealed apart.
+    """One thing that is backed up. `source` by type: core.configs.config_source; its password is
+    sealed apart.
 
-    `scheduled_since`: due times before it are never caught up. `timing`: see core.timing.
+    `scheduled_since`: due times before it are never caught up. `timing`: see core.configs.timing.
     A deleted config keeps its row and its points.
     """
 
@@ -48,7 +49,7 @@ class Config(Base):
 
     @property
     def retention(self) -> dict[str, Any]:
-        """The rule of the first destination; see core.retention."""
+        """The rule of the first destination; see core.retention.retention."""
         return self.destinations[0].retention if self.destinations else {}
 
     @retention.setter
@@ -60,7 +61,7 @@ class Destination(Base):
     """A repository that a config's points go to; position 0 is written by the job itself.
 
     The others are filled by copying: `copy_when` is "after" (each backup) or a cron line in the config's
-    zone; its times before `scheduled_since` are never caught up. `retention`: see core.retention.
+    zone; its times before `scheduled_since` are never caught up. `retention`: see core.retention.retention.
     `copied_at`: when a copy last left nothing missing.
     """
 

@@ -14,10 +14,10 @@ class Host(Base):
 
     `host_keys` is `{"lines": ["type base64", …]}`: those that a person has confirmed; without any, nothing is
     ever sent to it. `public_key` belongs into `authorized_keys` there; what logs in is sealed, see
-    core.host_login. `parallel_jobs`: how many may work there at a time.
+    core.hosts.host_login. `parallel_jobs`: how many may work there at a time.
 
-    `test_result` is what core.host_test found last, `trouble` why it could not be used the last time somebody
-    tried, a job or a person; empty once it answers again.
+    `test_result` is what core.hosts.host_test found last, `trouble` why it could not be used the last time
+    somebody tried, a job or a person; empty once it answers again.
     """
 
     __tablename__ = "hosts"

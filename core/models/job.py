@@ -30,9 +30,10 @@ class Job(Base):
 
     `attempt` grows with each claim; every later write checks it. `node`, `boot_id`, `pid` and
     `pid_started` name the job process beyond doubt. `lock_id` is the repository lock file it holds.
-    `phase` while queued is "waiting" with `waiting_reason`. `parameters` by kind: see core.job_kinds.
+    `phase` while queued is "waiting" with `waiting_reason`. `parameters` by kind: see core.jobs.job_kinds.
     `repository_id`: the row of the repository that a backup went to, a copy fills, or a prune frees; that may
-    be gone. `host_id`: the row of the host that it works on since it got a place there (core.host_limits).
+    be gone. `host_id`: the row of the host that it works on since it got a place there: see
+    core.hosts.host_limits.
     A copy counts points as files.
     """
 

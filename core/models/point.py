@@ -17,7 +17,7 @@ _LIVE = text(f"{_THERE} AND trashed_at IS NULL AND damaged_at IS NULL")
 class Point(Base):
     """What a backup job made. `warnings`: how many things its job could not read; `taken_at`:
     the time of the snapshot. `limits`: `{"limits": [sentence, …]}`, what could not be kept of its files.
-    Pinned: no rule removes it, until the pin is taken away; see core.pins."""
+    Pinned: no rule removes it, until the pin is taken away; see core.retention.pins."""
 
     __tablename__ = "points"
     __table_args__ = (

@@ -15,8 +15,8 @@ class Restore(Base):
     """`include`: `{"paths": [base64 of tree paths, …]}`, empty for all. `conflict`: keep, replace,
     replace-if-older, rename. Status and progress stand on its job.
 
-    `database`, of a restore into a PostgreSQL server: what core.database_restores was asked, and `result`;
-    empty for one of files. `host_id`: the row of the host that it goes to, which may be gone; None: this
+    `database`, of a restore into a PostgreSQL server: what core.restores.database_restores was asked, and
+    `result`; empty for files. `host_id`: the row of the host that it goes to, which may be gone; None: this
     machine."""
 
     __tablename__ = "restores"

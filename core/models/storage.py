@@ -23,7 +23,8 @@ from core.models.columns import (
 
 
 class Storage(Base):
-    """A place where bytes go. `settings` and what `credentials_sealed` holds go by provider: core.providers.
+    """A place where bytes go. `settings` and what `credentials_sealed` holds go by provider, see
+    core.storages.providers.
 
     Limits are bytes a second; a price is for 10^9 bytes a month. `used_bytes`: what was listed at
     `measured_at`. `immutable_days` is kept for later. `marker_id` is what the marker object
@@ -47,7 +48,7 @@ class Storage(Base):
     currency: Mapped[str] = mapped_column(String(3), default="")
     upload_limit: Mapped[MaybeCount]
     download_limit: Mapped[MaybeCount]
-    limit_hours: Mapped[str] = mapped_column(String(32), default="")  # see core.limit_hours
+    limit_hours: Mapped[str] = mapped_column(String(32), default="")  # see core.storages.limit_hours
     immutable_days: Mapped[int | None]
     initialised_at: Mapped[Moment | None]
     unreachable_since: Mapped[Moment | None]

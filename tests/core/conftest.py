@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 from flask import Flask
 
-from core import app_state, storages
+from core import app_state
 from core.db import db
 from core.settings import Settings, load
+from core.storages import storages
 from repository.keyfile import KdfParams
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core import host_confirm, host_inputs, hosts
+from core.hosts import host_confirm, host_inputs, hosts
 from core.models import Host
 from tests.servers.sshd import Sshd
 

@@ -7,8 +7,11 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from core import attempts, configs, job_kinds, jobs, recovery, setup
+from core import setup
+from core.configs import configs
+from core.jobs import attempts, job_kinds, jobs
 from core.models import Config, Job
+from core.storages import recovery
 
 
 def make_storage(tmp_path: Path) -> Path:

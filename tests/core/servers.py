@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from core import providers, recovery, storage_setup
 from core.models import Storage
-from core.storage_inputs import StorageInput
+from core.storages import providers, recovery, storage_setup
+from core.storages.storage_inputs import StorageInput
 from storage_adapters.s3 import S3Settings
 from tests.servers.sshd import Sshd
 

@@ -13,9 +13,12 @@ import pytest
 import time_machine
 from sqlalchemy import select
 
-from core import attempts, clock, job_kinds, jobs, nodes, reports, silence, stalled
+from core import clock
+from core.alerting import silence, stalled
 from core.db import db, utc_now, write
+from core.jobs import attempts, job_kinds, jobs, nodes
 from core.models import Alert, Job
+from core.reports import reports
 from jobs import tick
 from repository import locks
 

@@ -12,11 +12,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import select
 
-from core import app_state, configs, instance, recovery, setup, storage_setup, storages, users
+from core import app_state, instance, setup
+from core.access import users
+from core.configs import configs
 from core.db import db
 from core.errors import Conflict, Invalid, Refused
 from core.models import RepositoryRecord, Storage
 from core.settings import load
+from core.storages import recovery, storage_setup, storages
 from repository.repository import Repository
 from storage_adapters.errors import StorageFull
 from storage_adapters.local import LocalAdapter

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import opened, storages
 from core.db import db
+from core.points import opened
 from core.settings import PROJECT_DIR, load
+from core.storages import storages
 from jobs import queue
 from repository.keyfile import KdfParams
 from tests.jobs.waiting import running_pids, until

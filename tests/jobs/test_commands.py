@@ -14,10 +14,15 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import configs, jobs, nodes, points, setup, storages, users
+from core import setup
+from core.access import users
+from core.configs import configs
 from core.db import db, write
+from core.jobs import jobs, nodes
 from core.models import Config
+from core.points import points
 from core.settings import PROJECT_DIR
+from core.storages import storages
 from repository.locks import lock_repository
 from tests.core.making import back_up, make_config, make_storage, make_tree
 from tests.jobs.conftest import Start

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import audit, configs, points
+from core.access import audit
+from core.configs import configs
+from core.points import points
 from tests.core.making import back_up, make_storage
-from tests.core.test_databases import source_of
+from tests.core.restores.test_databases import source_of
 from tests.jobs.test_commands import Run, flask
 from tests.servers.postgres import Cluster, database, postgres
 

@@ -11,14 +11,18 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, configs, copying, jobs, storage_uses, storages
+from core.alerting import alerts
+from core.backups import copying
+from core.configs import configs
 from core.db import db, utc_now, write
+from core.jobs import jobs
 from core.models import Config, Job, Storage
+from core.storages import storage_uses, storages
 from jobs import launch, tick
 from storage_adapters.s3 import S3Settings
 from tests.core import servers
+from tests.core.backups.test_copying import first
 from tests.core.making import make_storage, make_tree
-from tests.core.test_copying import first
 from tests.jobs.test_run import run_in_thread
 from tests.jobs.waiting import until
 from tests.servers.sshd import Sshd

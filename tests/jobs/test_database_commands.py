@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import configs
+from core.configs import configs
 from tests.core.making import make_storage
-from tests.core.test_databases import source_of
+from tests.core.restores.test_databases import source_of
 from tests.jobs.test_commands import Run, flask
 from tests.servers.postgres import Cluster, database, postgres
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from flask import Flask
 
-from core import configs, hosts
+from core.configs import configs
+from core.hosts import hosts
 from tests.core.making import make_storage, make_tree
 from tests.jobs.test_commands import Run, flask
 from tests.servers.sshd import Sshd

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import jobs
 from core.db import db, write
+from core.jobs import jobs
 from core.models import Job
 from jobs import launch
 from tests.core.making import make_config, make_storage, make_tree

@@ -9,9 +9,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from core import alerts, configs, jobs, pruning, retention, storages
+from core.alerting import alerts
+from core.configs import configs
 from core.db import db, utc_now, write
+from core.jobs import jobs
 from core.models import Config, Copy, Storage
+from core.retention import pruning, retention
+from core.storages import storages
 from jobs import launch
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic, run
 from tests.jobs.test_run import run_in_thread

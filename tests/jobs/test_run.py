@@ -13,12 +13,15 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, attempts, jobs, points, processes, storages
-from core.attempts import AttemptLost
+from core.alerting import alerts
 from core.db import db, utc_now, write
+from core.jobs import attempts, jobs, processes
+from core.jobs.attempts import AttemptLost
+from core.jobs.outcomes import Outcome
 from core.models import Job
-from core.outcomes import Outcome
+from core.points import points
 from core.settings import PROJECT_DIR
+from core.storages import storages
 from jobs import launch
 from repository.locks import lock_repository
 from tests.core.making import make_config, make_storage, make_tree, restic

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import recovery, setup, storage_setup, storages
+from core import setup
+from core.storages import recovery, storage_setup, storages
 from jobs.storage_watch import StorageWatch
 
 

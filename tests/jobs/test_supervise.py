@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 
-from core import interrupted, jobs, processes
+from core.jobs import interrupted, jobs, processes
 from jobs import only_one, ports
 from jobs.tasks import enqueue
 from tests.core.making import make_config

@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, cleanup, clock_watch, jobs
+from core.alerting import alerts, clock_watch
 from core.db import utc_now, write
+from core.jobs import jobs
 from core.models import Config, Job
+from core.retention import cleanup
 from jobs import tick
 from tests.core.making import back_up, make_config, make_storage, make_tree
 

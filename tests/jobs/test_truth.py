@@ -14,10 +14,14 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import alerts, jobs, points, setup, storages
+from core import setup
+from core.alerting import alerts
 from core.db import db, utc_now, write
+from core.jobs import jobs
 from core.models import Config, Job, RepositoryRecord
+from core.points import points
 from core.settings import PROJECT_DIR
+from core.storages import storages
 from jobs import launch
 from tests.core.making import make_config, make_storage, make_tree, restic
 

@@ -11,25 +11,18 @@ from pathlib import Path
 
 from flask import Flask
 
-from core import (
-    alerts,
-    configs,
-    interrupted,
-    jobs,
-    nodes,
-    points,
-    processes,
-    providers,
-    storage_inputs,
-    storages,
-)
+from core.alerting import alerts
+from core.configs import configs
 from core.db import utc_now, write
 from core.errors import NotFound
+from core.jobs import interrupted, jobs, nodes, processes
 from core.models import Config, Storage
+from core.points import points
+from core.storages import providers, storage_inputs, storages
 from jobs import queue, tasks, tick, worker
 from jobs.tasks import enqueue
+from tests.core.backups.test_copying import add_disk, first
 from tests.core.making import back_up, make_config, make_storage, make_tree
-from tests.core.test_copying import add_disk, first
 from tests.jobs.conftest import Start
 from tests.jobs.waiting import is_reading, make_slow_tree, until
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from sqlalchemy import select
 
-from core import jobs, processes
 from core.db import db
+from core.jobs import jobs, processes
 from core.models import Job
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from flask import Flask
 
-from core import storages
 from core.db import db
+from core.storages import storages
 from repository.keyfile import KdfParams
 from tests.webapp import world as making
 from tests.webapp.world import Browser, World

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core import metrics_access
+from core.access import metrics_access
 from tests.webapp.conftest import As
 from tests.webapp.world import ROLES, Browser, World
 
@@ -184,7 +184,7 @@ def open_metrics(world: World) -> None:
 
 
 def address(world: World, endpoint: str) -> str:
-    from core.tokens import token_from_path
+    from core.points.tokens import token_from_path
 
     token = token_from_path(str(world.tree).encode() + b"/letters/big.bin")
     values = {**vars(world), "spare_id": world.user_ids["spare"], "file_token": token}

@@ -9,8 +9,8 @@ from typing import Any
 import click
 import pytest
 
-from core import api_tokens, audit, users
-from core.api_tokens import TokenInput
+from core.access import api_tokens, audit, users
+from core.access.api_tokens import TokenInput
 from core.models import AuditEntry
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from core import alerts, channels, mutes
+from core.alerting import alerts, mutes
+from core.messaging import channels
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 
-from core import attempts, job_kinds, jobs, storages
+from core.jobs import attempts, job_kinds, jobs
+from core.storages import storages
 from tests.webapp.conftest import As
 from tests.webapp.world import World
 

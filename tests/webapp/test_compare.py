@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, jobs, points, restores
-from core.tokens import token_from_path
+from core.configs import configs
+from core.jobs import jobs
+from core.points import points
+from core.points.tokens import token_from_path
+from core.restores import restores
 from tests.core.making import back_up, run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

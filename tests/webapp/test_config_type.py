@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import configs
+from core.configs import configs
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World

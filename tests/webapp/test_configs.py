@@ -8,8 +8,10 @@ import re
 import pytest
 from sqlalchemy import select
 
-from core import alerts, configs, jobs
+from core.alerting import alerts
+from core.configs import configs
 from core.db import db, write
+from core.jobs import jobs
 from core.models import Config
 from tests.core.making import run
 from tests.webapp.conftest import As

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, copying, jobs, points, recovery, storages
-from core.destinations import DestinationInput
-from core.storage_setup import create_local
+from core.backups import copying
+from core.configs import configs
+from core.configs.destinations import DestinationInput
+from core.jobs import jobs
+from core.points import points
+from core.storages import recovery, storages
+from core.storages.storage_setup import create_local
 from tests.core.making import back_up, run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

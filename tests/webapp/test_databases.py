@@ -8,8 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import config_source, configs, jobs, points
+from core.configs import config_source, configs
+from core.jobs import jobs
 from core.models import Config
+from core.points import points
 from tests.core.making import back_up, run
 from tests.servers.postgres import PASSWORD, Cluster, postgres
 from tests.webapp.conftest import As

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, jobs, storages
-from core.storage_setup import create_local
+from core.configs import configs
+from core.jobs import jobs
+from core.storages import storages
+from core.storages.storage_setup import create_local
 from tests.core.making import back_up, make_config
 from tests.webapp import world as making
 from tests.webapp.conftest import As

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from core import sessions, users
-from core.tokens import token_from_path
+from core.access import sessions, users
+from core.points.tokens import token_from_path
 from tests.ports import free_port
 from tests.webapp.conftest import As
 from tests.webapp.world import World, environ

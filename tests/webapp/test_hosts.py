@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from core import configs, hosts, points, restores
-from core.host_login import authorized_line
-from core.tokens import token_from_path
+from core.configs import configs
+from core.hosts import hosts
+from core.hosts.host_login import authorized_line
+from core.points import points
+from core.points.tokens import token_from_path
+from core.restores import restores
 from tests.core.hosting import host_form
 from tests.core.making import back_up, run
 from tests.servers.sshd import Sshd

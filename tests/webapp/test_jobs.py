@@ -6,8 +6,8 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
-from core import jobs, nodes
 from core.db import utc_now, write
+from core.jobs import jobs, nodes
 from core.models import Job, JobLog
 from tests.core.making import run
 from tests.webapp.conftest import As

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import configs
-from tests.core.test_databases import source_of
+from core.configs import configs
+from tests.core.restores.test_databases import source_of
 from tests.servers.postgres import Cluster, postgres
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from core import sessions, users
+from core.access import sessions, users
 from core.db import utc_now
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

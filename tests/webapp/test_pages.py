@@ -151,7 +151,7 @@ def test_a_page_for_others_says_so(world: World, as_: As) -> None:
 def test_a_fault_of_ours_shows_an_id_that_is_in_the_log(
     world: World, as_: As, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from core import alerts
+    from core.alerting import alerts
 
     def fail() -> int:
         raise ZeroDivisionError("secret detail")

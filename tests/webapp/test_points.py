@@ -9,10 +9,10 @@ import tarfile
 import zipfile
 from zoneinfo import ZoneInfo
 
-from core import points
 from core.db import write
 from core.models import Config
-from core.tokens import token_from_path
+from core.points import points
+from core.points.tokens import token_from_path
 from tests.webapp.conftest import As
 from tests.webapp.html import parse
 from tests.webapp.world import NASTY, World

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from core import configs, jobs, pins, point_removal, points, trash_contents
+from core.configs import configs
+from core.jobs import jobs
+from core.points import points
+from core.retention import pins, point_removal, trash_contents
 from tests.core.making import back_up, make_config
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

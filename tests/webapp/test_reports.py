@@ -9,9 +9,10 @@ from datetime import date
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from core import metrics_access, reports
+from core.access import metrics_access
 from core.db import utc_now, write
 from core.models import Report
+from core.reports import reports
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World

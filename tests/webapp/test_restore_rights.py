@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core import restore_rights
+from core.access import restore_rights
 from jobs import tasks
 from tests.webapp.api.conftest import Caller, make_token
 from tests.webapp.conftest import As

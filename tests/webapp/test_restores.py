@@ -7,8 +7,9 @@ import re
 
 import pytest
 
-from core import jobs, restores
-from core.tokens import token_from_path
+from core.jobs import jobs
+from core.points.tokens import token_from_path
+from core.restores import restores
 from tests.core.making import run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

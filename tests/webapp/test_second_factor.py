@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pyotp
 import pytest
 
-from core import audit, second_factor, users
+from core.access import audit, second_factor, users
 from core.db import write
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of

@@ -10,9 +10,12 @@ from typing import Any
 
 import pytest
 
-from core import audit, configs, providers, recovery, sessions, tokens, users
+from core.access import audit, sessions, users
+from core.configs import configs
 from core.db import write
 from core.models import Storage
+from core.points import tokens
+from core.storages import providers, recovery
 from tests.webapp.api.conftest import Caller, make_token
 from tests.webapp.conftest import As
 from tests.webapp.test_access import ROUTES, address, methods

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from flask import Flask
 
-from core import configs, jobs, recovery, setup, users
+from core import setup
+from core.access import users
+from core.configs import configs
 from core.db import db
+from core.jobs import jobs
 from core.settings import load
+from core.storages import recovery
 from tests.webapp.html import problems_of
 from tests.webapp.world import PASSWORD, Browser, environ
 from webapp import access, create_app

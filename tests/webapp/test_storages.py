@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import storage_probe, storages
+from core.storages import storage_probe, storages
 from storage_adapters.s3 import S3Settings
 from tests.servers.sshd import Sshd
 from tests.webapp.conftest import As

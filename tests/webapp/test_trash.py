@@ -8,9 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from core import configs, jobs, points, trash
+from core.configs import configs
 from core.db import write
+from core.jobs import jobs
 from core.models import Config
+from core.points import points
+from core.retention import trash
 from tests.core.making import back_up, make_config
 from tests.webapp.conftest import As
 from tests.webapp.world import World

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from core import housekeeping, limits, pause
+from core.reports import housekeeping
+from core.schedules import limits, pause
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World

@@ -11,26 +11,20 @@ from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
-from core import (
-    alerts,
-    api_tokens,
-    channels,
-    configs,
-    host_inputs,
-    hosts,
-    jobs,
-    mutes,
-    points,
-    recovery,
-    restores,
-    sessions,
-    setup,
-    users,
-)
-from core.api_tokens import TokenInput
-from core.channel_inputs import ChannelInput, WebhookTarget
+from core import setup
+from core.access import api_tokens, sessions, users
+from core.access.api_tokens import TokenInput
+from core.alerting import alerts, mutes
+from core.configs import configs
+from core.hosts import host_inputs, hosts
+from core.jobs import jobs
+from core.messaging import channels
+from core.messaging.channel_inputs import ChannelInput, WebhookTarget
 from core.models import Job
+from core.points import points
+from core.restores import restores
 from core.settings import load
+from core.storages import recovery
 from tests.core.making import back_up, make_config, run
 from tests.ports import free_port
 from webapp import access, create_app

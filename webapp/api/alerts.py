@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core import alerts
+from core.alerting import alerts
 from webapp import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import AlertOut, ListOut

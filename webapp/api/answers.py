@@ -8,10 +8,11 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from core import api_tokens, points
-from core.jobs import Page
+from core.access import api_tokens
+from core.jobs.jobs import Page
 from core.models import Alert, ApiToken, Copy, Job, JobLog, Point, Restore, Storage
-from core.storage_inputs import write_size
+from core.points import points
+from core.storages.storage_inputs import write_size
 from webapp.api.queries import Paged
 
 T = TypeVar("T")

@@ -7,8 +7,8 @@ from typing import Any, Literal
 
 from flask import Response
 
-from core import audit
-from core.audit import Door, Result
+from core.access import audit
+from core.access.audit import Door, Result
 from core.models import AuditEntry
 from webapp import audit as page
 from webapp.api import answers, door, queries

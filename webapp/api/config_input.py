@@ -6,12 +6,14 @@ import hmac
 from collections.abc import Mapping
 from typing import Any
 
-from core import config_ids, configs, destinations, inputs, recovery
-from core.configs import ConfigInput
+from core import inputs
+from core.configs import config_ids, configs, destinations
+from core.configs.configs import ConfigInput
 from core.db import db
 from core.errors import Invalid
 from core.models import Config
-from core.retention_rules import RetentionRule
+from core.retention.retention_rules import RetentionRule
+from core.storages import recovery
 from webapp.api import short_storage
 from webapp.api.config_shape import FACTS, Encryption, ShortStorage
 

@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, create_model
 
-from core import configs, states
-from core.config_facts import facts
-from core.config_source import AnySource
-from core.configs import ConfigInput
-from core.destinations import DestinationInput
+from core.configs import configs, states
+from core.configs.config_facts import facts
+from core.configs.config_source import AnySource
+from core.configs.configs import ConfigInput
+from core.configs.destinations import DestinationInput
 from core.models import Config
-from core.retention_rules import RetentionRule
-from core.storage_inputs import write_size
+from core.retention.retention_rules import RetentionRule
+from core.storages.storage_inputs import write_size
 from webapp import access
 from webapp.api.answers import Out
 

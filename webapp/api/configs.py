@@ -7,8 +7,9 @@ from typing import Any
 from flask import url_for
 from pydantic import BaseModel, ConfigDict
 
-from core import configs, job_deletion, jobs
+from core.configs import configs
 from core.errors import Invalid
+from core.jobs import job_deletion, jobs
 from core.models import Config
 from jobs import tasks
 from webapp.api import answers, config_input, door, queries

@@ -10,8 +10,8 @@ from typing import Any
 from flask import url_for
 from pydantic import BaseModel, ConfigDict, Field
 
-from core import host_confirm, host_inputs, host_login, host_test, hosts
-from core.host_inputs import HostInput
+from core.hosts import host_confirm, host_inputs, host_login, host_test, hosts
+from core.hosts.host_inputs import HostInput
 from core.models import Host
 from webapp import access
 from webapp.api import answers, door, queries

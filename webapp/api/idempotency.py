@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from flask import Response, g, request
 
-from core import kept_answers
+from core.access import kept_answers
 from core.errors import Invalid
 
 HEADER = "Idempotency-Key"

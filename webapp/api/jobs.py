@@ -8,8 +8,8 @@ from flask import g
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import Forbidden
 
-from core import job_deletion, job_kinds, jobs
 from core.errors import HoldfastError, Invalid
+from core.jobs import job_deletion, job_kinds, jobs
 from core.models import Job
 from core.models.job import ENDED, PENDING
 from webapp import access, failures

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Response
 
-from core import browse, points, tokens
 from core.errors import Invalid
+from core.points import browse, points, tokens
 from webapp import downloads
 from webapp.api import answers, door, queries
 from webapp.api.answers import FileOut, ListOut, PointOut

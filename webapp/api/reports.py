@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Any
 
-from core import reports
 from core.errors import NotFound
 from core.models import Report
+from core.reports import reports
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 

@@ -10,10 +10,12 @@ from flask import url_for
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import Forbidden
 
-from core import database_restores, job_deletion, points, restores
 from core.errors import Conflict, Invalid
+from core.jobs import job_deletion
 from core.models import Job
-from core.tokens import path_from_token, token_from_path
+from core.points import points
+from core.points.tokens import path_from_token, token_from_path
+from core.restores import database_restores, restores
 from jobs import tasks
 from webapp import access
 from webapp.api import answers, door, queries

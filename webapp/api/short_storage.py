@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from core import app_state, storage_inputs, storage_setup, storages
-from core.configs import ConfigInput
+from core import app_state
+from core.configs.configs import ConfigInput
+from core.configs.source_files import TreeSource
 from core.db import write
 from core.errors import Invalid
 from core.models import RepositoryRecord, Storage
 from core.settings import PROJECT_DIR
-from core.source_files import TreeSource
-from core.storage_inputs import StorageInput, parse_size, write_size
+from core.storages import storage_inputs, storage_setup, storages
+from core.storages.storage_inputs import StorageInput, parse_size, write_size
 from webapp.api.config_shape import ShortPlace, ShortStorage
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from pydantic import ConfigDict
 
-from core import configs, jobs, nodes, states, storages, success
+from core.configs import configs, states, success
+from core.jobs import jobs, nodes
+from core.storages import storages
 from webapp.api import door
 from webapp.api.answers import Out
 

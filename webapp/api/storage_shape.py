@@ -7,10 +7,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 
-from core import providers, storage_inputs
 from core.errors import Invalid
 from core.models import Storage
-from core.storage_inputs import INPUTS, StorageInput
+from core.storages import providers, storage_inputs
+from core.storages.storage_inputs import INPUTS, StorageInput
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _OPEN = ("id", "repository_ids", "has_credentials", "quota_bytes", "used_bytes", "measured_at", "created_at",

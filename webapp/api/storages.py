@@ -6,8 +6,8 @@ from typing import Any
 
 from flask import url_for
 
-from core import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from core.errors import Conflict
+from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from webapp import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out, StorageOut

@@ -7,8 +7,8 @@ from typing import Any
 from flask import g, url_for
 from werkzeug.exceptions import Forbidden
 
-from core import api_tokens, roles
-from core.api_tokens import TokenInput
+from core.access import api_tokens, roles
+from core.access.api_tokens import TokenInput
 from core.models import User
 from webapp import access
 from webapp.api import answers, door, queries

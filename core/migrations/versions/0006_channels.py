@@ -126,7 +126,7 @@ def _make_pings() -> None:
 
 
 def _move_webhook() -> None:
-    """Move the address as it is sealed: the master key is not known here. See core.channels.target_of."""
+    """Move the address as it is sealed: the master key is not known here. See core.messaging.channels.target_of."""
     connection = op.get_bind()
     row = connection.execute(sa.text("SELECT value FROM instance_values WHERE key = 'webhook_url'")).first()
     if row is None:

@@ -9,9 +9,9 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from core import api_tokens
-from core.api_tokens import TokenInput
-from core.roles import Role
+from core.access import api_tokens
+from core.access.api_tokens import TokenInput
+from core.access.roles import Role
 from jobs import tasks
 from tests.webapp.world import World
 

@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from core import api_tokens, kept_answers
+from core.access import api_tokens, kept_answers
 from core.db import utc_now
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.conftest import As
@@ -198,7 +198,7 @@ def test_a_broken_call_says_nothing_of_the_inside(
     def explode() -> None:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("core.states.verdict", lambda **more: explode())
+    monkeypatch.setattr("core.configs.states.verdict", lambda **more: explode())
     answer = admin.call("GET", "/stats")
     assert_problem(answer, 500)
     assert "secret inside" not in answer.text

@@ -16,8 +16,9 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from core import host_confirm, providers, storage_setup
 from core.errors import Unreachable
+from core.hosts import host_confirm
+from core.storages import providers, storage_setup
 from jobs import tasks
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageUnavailable

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from core import jobs, restores
+from core.jobs import jobs
+from core.restores import restores
 from tests.core.hosting import host_form
 from tests.core.making import back_up, run
 from tests.servers.sshd import Sshd

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from core.roles import RANKS, Role
+from core.access.roles import RANKS, Role
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.world import ROLES, World
 from webapp.api import door

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
-from core import configs, job_deletion, jobs, pins, points, recovery, storages, trash
+from core.configs import configs
 from core.db import db, utc_now, write
+from core.jobs import job_deletion, jobs
 from core.models import Copy, Point, Report, Storage
+from core.points import points
+from core.retention import pins, trash
+from core.storages import recovery, storages
 from tests.core.making import back_up, make_config
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.world import World
@@ -216,7 +220,7 @@ def test_a_password_is_never_given(world: World, admin: Caller) -> None:
     ]
     assert "very-secret-word" not in str(answers)
     with world.app.app_context():
-        from core import config_source
+        from core.configs import config_source
 
         assert config_source.password_of(configs.get(found["id"])) == "very-secret-word"
 
@@ -446,7 +450,7 @@ def test_a_storage_that_cannot_be_is_refused(admin: Caller, body: dict[str, Any]
 
 
 def test_secrets_of_a_storage_are_never_given(world: World, admin: Caller) -> None:
-    from core import providers
+    from core.storages import providers
 
     with world.app.app_context(), write() as session:
         row = session.get_one(Storage, world.storage_id)

@@ -1,0 +1,1 @@
+"""What backup jobs and copy jobs do."""

@@ -1,0 +1,172 @@
+"""What a config of type database reads: its schema, the PostgreSQL server it names, and what is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from core import words
+from core.form_values import split_lines
+from core.retention.retention_rules import blank_is_none
+from sources.postgres.errors import BadConnection
+from sources.postgres.manifest import Manifest
+from sources.postgres.rights import Finding, backup_user_sql, check_rights
+from sources.postgres.server import Server, parse_url
+from sources.postgres.source import DatabasesPreview, PostgresSource
+
+BACKUP_USER = "holdfast_backup"
+NOT_ACROSS = "Each database is consistent in itself, not across: they are dumped one after the other."
+
+
+def _unique(items: list[str]) -> list[str]:
+    return list(dict.fromkeys(items))
+
+
+Names = Annotated[list[str], BeforeValidator(split_lines), AfterValidator(_unique)]
+
+
+class DatabaseSource(BaseModel):
+    """Databases of a PostgreSQL server: all there are, or those chosen. Names may come as lines of text.
+
+    `url`, where given, sets the connection and is not kept. `password`: None leaves the stored one as it is,
+    "" means none (then `~/.pgpass` of the user that Holdfast runs as counts); it is never part of a dump of
+    this model.
+    """
+
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
+
+    type: Literal["database"] = "database"
+    url: str = Field(default="", exclude=True, repr=False)
+    host: str = ""
+    port: Annotated[int, BeforeValidator(lambda value: blank_is_none(value) or 5432)] = 5432
+    user: Annotated[str, BeforeValidator(lambda value: blank_is_none(value) or "postgres")] = "postgres"
+    database: Annotated[str, BeforeValidator(lambda value: blank_is_none(value) or "postgres")] = "postgres"
+    password: SecretStr | None = Field(default=None, exclude=True, repr=False)
+    ssl_mode: str = "prefer"
+    ssl_root_cert: str = ""
+    ssl_cert: str = ""
+    ssl_key: str = ""
+    which: Literal["all", "chosen"] = "all"
+    databases: Names = Field(default=[], validate_default=True)
+    exclude: Names = []
+
+    @field_validator("url")
+    @classmethod
+    def _check_url(cls, url: str) -> str:
+        try:
+            _ = parse_url(url) if url.strip() else None
+        except BadConnection as error:
+            raise ValueError(str(error)) from None  # what led to it may hold the password
+        return url.strip()
+
+    @field_validator("databases")
+    @classmethod
+    def _check_chosen(cls, names: list[str], info: ValidationInfo) -> list[str]:
+        if info.data.get("which") == "chosen" and not names:
+            raise ValueError("name at least one database, or choose all")
+        return names
+
+    @model_validator(mode="after")
+    def _check_connection(self) -> Self:
+        if self.url:
+            self._take(parse_url(self.url))
+        try:
+            server_of(self, "")
+        except BadConnection as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def _take(self, server: Server) -> None:
+        self.host, self.port, self.user, self.database = (
+            server.host,
+            server.port,
+            server.user,
+            server.database,
+        )
+        self.ssl_mode, self.ssl_root_cert = server.ssl_mode, server.ssl_root_cert
+        self.ssl_cert, self.ssl_key, self.url = server.ssl_cert, server.ssl_key, ""
+        if server.password:
+            self.password = SecretStr(server.password)
+
+    @property
+    def place(self) -> tuple[str, int, str]:
+        """Whom a password is for: host, port, user."""
+        return self.host, self.port, self.user
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePreview:
+    """What a backup would dump, what keeps it from that, and the SQL for a user that may read it all."""
+
+    found: DatabasesPreview
+    findings: Sequence[Finding]
+    user_sql: str
+
+    @property
+    def stops(self) -> bool:
+        """Tell whether a backup would fail."""
+        return any(finding.stops for finding in self.findings)
+
+
+def server_of(source: DatabaseSource, password: str) -> Server:
+    """Return the server that a source names. Raises BadConnection."""
+    return Server(
+        source.host,
+        source.port,
+        source.user,
+        password,
+        source.database,
+        source.ssl_mode,
+        source.ssl_root_cert,
+        source.ssl_cert,
+        source.ssl_key,
+    )
+
+
+def open_source(
+    source: DatabaseSource, password: str, waiting: Callable[[], None] = lambda: None
+) -> PostgresSource:
+    """Return the databases to dump; `waiting` is called while the server is waited for, and may raise."""
+    names = source.databases if source.which == "chosen" else None
+    return PostgresSource(server_of(source, password), names, exclude=source.exclude, waiting=waiting)
+
+
+def preview(source: DatabaseSource, password: str) -> DatabasePreview:
+    """Log in, and look at the databases and at the user's rights in each. Raises SourceUnavailable."""
+    found = open_source(source, password).preview()
+    names = [database.name for database in found.databases]
+    return DatabasePreview(
+        found, check_rights(server_of(source, password), names), backup_user_sql(names, BACKUP_USER)
+    )
+
+
+def what(source: DatabaseSource) -> str:
+    """Say in short what is backed up."""
+    names = ", ".join(source.databases) if source.which == "chosen" else "all databases"
+    without = f", without {', '.join(source.exclude)}" if source.exclude and source.which == "all" else ""
+    return f"{names}{without} of PostgreSQL on {source.host}:{source.port}"
+
+
+def told(manifest: Manifest) -> list[str]:
+    """Say, a line each, what a backup dumped."""
+    lines = []
+    for database in manifest.databases:
+        tables = words.count(len(database.tables), "table")
+        rows = sum(table.rows or 0 for table in database.tables)
+        counted = f", {words.count(rows, 'row')}" if not database.rows_unknown else ""
+        size = "" if database.size_bytes is None else f"; {words.size(database.size_bytes)} on the server"
+        lines.append(f"Dumped {database.name}: {tables}{counted}, {words.size(database.dump_bytes)}{size}.")
+    return lines + [f"Left out: {left.name} ({left.reason})." for left in manifest.left_out]

@@ -1,0 +1,129 @@
+"""Restores to a host: what is refused before anything is sent, and the folder there that is written to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from core import words
+from core.errors import Invalid, NotFound, Refused
+from core.hosts import host_login, host_trouble, hosts
+from core.jobs.outcomes import sentence
+from repository.entries import SourceUnavailable, Target, TargetError
+from ssh.errors import SshError
+
+if TYPE_CHECKING:
+    from sources.ssh.host import SshHostSettings
+    from sources.ssh.place import Place
+    from sources.ssh.probe import Probe
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found about a place on a host. `used`: something is in the folder already. `by_parts`: it goes
+    file by file, by SFTP; else nothing shows before all has arrived. `owners_kept`: the login may give files
+    to others. `free_bytes` None: the host does not say."""
+
+    used: bool
+    by_parts: bool
+    owners_kept: bool
+    free_bytes: int | None
+    user: str
+
+    @property
+    def notes(self) -> list[str]:
+        """What a person should know before, a sentence each."""
+        found = []
+        if self.used:
+            found.append("Something is in this folder already: the rule below decides for each file.")
+        if self.by_parts:
+            found.append(
+                "It has no GNU tar and find, so files are written one by one over SFTP, which cannot set all."
+            )
+        if not self.owners_kept:
+            found.append(
+                f"{self.user} is not root there, so what belonged to others will belong to {self.user}. "
+                "Switch sudo on for the host if owners matter."
+            )
+        return found
+
+
+def check(host_id: str, path: str) -> str:
+    """Return the path as it is used, if a restore may go there. Sends nothing. Raises Invalid by field."""
+    try:
+        host_login.server_of(hosts.get(host_id))
+    except (NotFound, Refused) as error:
+        raise Invalid({"host_id": str(error)}) from error
+    clean = os.path.normpath("/" + path.lstrip("/"))
+    if clean == "/":
+        raise Invalid({"target_path": "Name a folder on the host, such as /srv/restored."})
+    if not clean.isprintable():
+        raise Invalid({"target_path": "This path holds a character that cannot be shown."})
+    return clean
+
+
+def look(host_id: str, path: str, needed_bytes: int | None = None) -> Look:
+    """Look at a place on a host without writing. Raises Invalid by field, with what to do."""
+    host = hosts.get(host_id)
+    settings, name, user = host_login.settings_of(host, quick=True), host.name, host.user
+    try:
+        known, place = _look(settings, path)
+    except (SshError, SourceUnavailable) as error:
+        advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
+        raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
+    _require_room(place, path, name, needed_bytes)
+    by_parts = not (known.gnu_tar and known.gnu_find)
+    if by_parts and settings.sudo:
+        text = (
+            f"{name} has no GNU tar and find, and sudo cannot be had over SFTP: install them, or take it off."
+        )
+        raise Invalid({"host_id": text})
+    return Look(place.used, by_parts, known.uid == 0 or settings.sudo, place.free_bytes, user)
+
+
+@contextmanager
+def opened(host_id: str, path: str, *, used: bool) -> Iterator[Target]:
+    """Open a folder on a host for the block; `used`: something is in it already.
+
+    Raises NotFound, Refused; TargetError where nothing can be written there.
+    """
+    from sources.ssh.targets import open_target  # slow to import: paramiko
+
+    target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used)
+    try:
+        target.start_dir(b"/")  # else each folder would fail by itself
+        yield target
+    except BaseException as error:
+        try:
+            target.close()
+        except TargetError as leftover:  # told beside what ended the work, not instead of it
+            error.add_note(str(leftover))
+        raise
+    target.close()
+
+
+def _require_room(place: Place, path: str, name: str, needed_bytes: int | None) -> None:
+    if place.refused:
+        raise Invalid({"target_path": f"{path} cannot be used: {place.refused}."})
+    free = place.free_bytes
+    if needed_bytes is not None and free is not None and free < needed_bytes and not place.used:
+        there, wanted = words.size(free), words.size(needed_bytes)
+        text = f"There are {there} free around {path} on {name}, and {wanted} are needed."
+        raise Invalid({"target_path": f"{text} Choose another place."})
+
+
+def _look(settings: SshHostSettings, path: str) -> tuple[Probe, Place]:
+    """Return what the host can do, and what stands at a place. Raises SshError, SourceUnavailable."""
+    from sources.ssh import place
+    from sources.ssh.host import SshHost
+    from sources.ssh.probe import probe
+
+    host = SshHost(settings)
+    try:
+        known = probe(host)
+        return known, place.look(host, path, shell=known.shell)
+    finally:
+        host.close()

@@ -1,0 +1,1 @@
+"""Restore points: which there are, what is in them, streams out of them."""

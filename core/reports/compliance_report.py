@@ -1,0 +1,115 @@
+"""What somebody who has to show that backups are in order asks for: encryption, retention, copies, access."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core.access import users
+from core.configs import configs, objectives, states
+from core.configs.objectives import Age, Measured
+from core.db import utc_now
+from core.models import Config, Destination, Point, User
+from core.points import points
+from core.retention import compliance, retention
+from core.retention.compliance import Compliance
+from core.storages import recovery
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """One destination of a config."""
+
+    destination: Destination
+    keeps: str
+    points: int
+    complies: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigPart:
+    """How one config stands. `open_points`: what speaks against it, each in a sentence."""
+
+    config: Config
+    state: states.State
+    places: Sequence[Place]
+    sites: int
+    last_good_at: datetime | None
+    rpo: Age
+    restore: Measured | None
+    open_points: Sequence[str]
+
+    @property
+    def encrypted(self) -> bool:
+        """Tell whether each of its destinations is."""
+        return all(place.destination.repository.encrypted for place in self.places)
+
+    @property
+    def offsite(self) -> bool:
+        """Tell whether one of its destinations is in another house."""
+        return any(place.destination.repository.storage.offsite for place in self.places)
+
+
+@dataclass(frozen=True, slots=True)
+class ComplianceReport:
+    """The report, as things stood at `made_at`."""
+
+    made_at: datetime
+    parts: Sequence[ConfigPart]
+    people: Sequence[User]
+    key_confirmed: bool
+
+    @property
+    def open_points(self) -> list[str]:
+        """Everything that speaks against it."""
+        found = [f"{part.config.name}: {text}" for part in self.parts for text in part.open_points]
+        if not self.key_confirmed:
+            found.append("Nobody has confirmed to have the recovery key.")
+        return found
+
+
+def make(now: datetime | None = None) -> ComplianceReport:
+    """Return the report as things stand now."""
+    now = now or utc_now()
+    parts = [_part(config, now) for config in configs.list_all()]
+    return ComplianceReport(now, parts, users.list_all(), recovery.confirmed())
+
+
+def _part(config: Config, now: datetime) -> ConfigPart:
+    facts, state = states.facts(config, now), states.state(config, now)
+    good = points.good_points(config.id)
+    places = [_place(found, good) for found in compliance.of(config, now)]
+    last = facts.last_good.taken_at if facts.last_good else None
+    sites = len({_site(place.destination) for place in places if place.points})
+    rpo = objectives.rpo_now(config, now)
+    part = ConfigPart(config, state, places, sites, last, rpo, facts.restore_time, ())
+    return replace(part, open_points=_open_points(part))
+
+
+def _place(found: Compliance, good: Sequence[Point]) -> Place:
+    row = found.destination
+    there = sum(points.live_copy_on(point, row.repository_id) is not None for point in good)
+    rule = retention.words_of(retention.rule_of_destination(row))
+    return Place(row, rule, there, found.complies, found.text)
+
+
+def _site(destination: Destination) -> str:
+    storage = destination.repository.storage
+    return storage.site or storage.id
+
+
+def _open_points(part: ConfigPart) -> list[str]:
+    wrong = {
+        "It is not encrypted everywhere.": not part.encrypted,
+        "There is no good point.": part.last_good_at is None,
+        "Its points are in one place only.": part.sites == 1,
+        "No copy is offsite.": bool(part.sites) and not part.offsite,
+        "Its newest point is older than it may be.": part.sites > 0 and not part.rpo.met,
+        **{f"Retention does not comply. {place.why}": not place.complies for place in part.places},
+        f"{part.state.word}: {part.state.reason}": part.state.needs_person,
+        "No whole restore was measured yet: that it can be restored in time is not proven.": not part.restore,
+        "The last whole restore took longer than it may.": bool(part.restore and not part.restore.met),
+    }
+    return [text for text, holds in wrong.items() if holds]

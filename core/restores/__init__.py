@@ -1,0 +1,1 @@
+"""Restores of files, configurations and databases: asked for, done, proven."""

@@ -1,0 +1,109 @@
+"""Where a restore may write: never over Holdfast's own data, its backups, or the root of the machine."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+
+from core import app_state
+from core.errors import Invalid
+from core.storages import storages
+
+
+def refuse_target(target: str, tree_paths: Sequence[str]) -> str:
+    """Return the target as a clean absolute path. Raises Invalid (`target_path`) where it would do harm.
+
+    `tree_paths` are the absolute paths in the point: they are restored *below* the target.
+    """
+    clean = os.path.normpath(target)
+    if clean.startswith("//"):
+        clean = clean[1:]
+    real = os.path.realpath(clean)
+    if real == "/":
+        raise _invalid(
+            "Restoring over the whole machine is not offered. Choose a folder, such as /srv/restored."
+        )
+    for root, what in _protected():
+        if _is_below(real, root):
+            raise _invalid(f"{clean} lies in {what} ({root}). Choose a folder outside of it.")
+        if any(_overlap(real + path, root) for path in tree_paths):
+            raise _invalid(f"The restore would write over {what} ({root}). Choose another folder.")
+    _require_folder(clean, real)
+    return clean
+
+
+def refuse_in_place(paths: Sequence[bytes]) -> None:
+    """Refuse files to be written where they were. Raises Invalid (`include`) where that would do harm."""
+    for path in map(os.fsdecode, paths):
+        folder = os.path.dirname(path)
+        try:
+            refuse_target(folder, [])
+        except Invalid as error:
+            raise Invalid({"include": f"{path} cannot be put back. {error.message}"}) from error
+        real = os.path.join(os.path.realpath(folder), os.path.basename(path))
+        if any(real == root for root, _ in _protected()):
+            raise Invalid({"include": f"{path} cannot be put back: Holdfast keeps its own data there."})
+
+
+def _protected() -> Iterator[tuple[str, str]]:
+    yield os.path.realpath(app_state.settings().data_dir), "Holdfast's own data folder"
+    for root in storages.local_roots():
+        yield os.path.realpath(root), "a storage that keeps backups"
+
+
+def _is_below(path: str, root: str) -> bool:
+    """Tell whether `path` is `root` or below it, also where a bind mount shows `root` at another place."""
+    if path == root or path.startswith(root + "/"):
+        return True
+    try:
+        wanted = os.stat(root)
+    except OSError:
+        return False  # not mounted: by its name is all that can be said
+    return any(_is_same(above, wanted) for above in _ancestors(path))
+
+
+def _is_same(path: str, wanted: os.stat_result) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), wanted)
+    except OSError:
+        return False  # does not exist yet
+
+
+def _ancestors(path: str) -> Iterator[str]:
+    while path != "/":
+        yield path
+        path = os.path.dirname(path)
+
+
+def _overlap(one: str, other: str) -> bool:
+    one = one.rstrip("/")
+    return one == other or one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _require_folder(clean: str, real: str) -> None:
+    """Refuse a target that is, or lies below, something that is no folder; a missing one is made later."""
+    for above in _ancestors(real):
+        if os.path.isdir(above):
+            _require_writable(clean, above)
+            return
+        if os.path.lexists(above):
+            raise _invalid(f"{above} is not a folder, so {clean} cannot be one. Choose another path.")
+
+
+def _require_writable(clean: str, folder: str) -> None:
+    """Refuse a target below a folder that takes nothing new, found out by trying.
+
+    Permission bits would not tell of a read-only disk, nor of /proc, where root may write and still cannot.
+    """
+    try:
+        os.rmdir(tempfile.mkdtemp(prefix=".holdfast-", dir=folder))
+    except OSError as error:
+        raise _invalid(
+            f"Nothing can be written to {clean}: {folder} takes no new folder ({error.strerror}). "
+            "Choose another folder, or let the user that Holdfast runs as write there."
+        ) from error
+
+
+def _invalid(message: str) -> Invalid:
+    return Invalid({"target_path": message})

@@ -1,0 +1,1 @@
+"""What is kept and what goes: rules, pins, the trash, prunes, and whether the rules are held."""

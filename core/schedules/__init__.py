@@ -1,0 +1,1 @@
+"""When things run by themselves: cron lines, quiet hours, pauses, retries, limits."""

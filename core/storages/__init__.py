@@ -1,0 +1,1 @@
+"""Where bytes go: storages, their places and credentials, what depends on them, how full they are."""

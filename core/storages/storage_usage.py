@@ -1,0 +1,305 @@
+"""How full storages are: listed now and then, kept day by day, and what that will come to."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Date, Select, func, select
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+from core import words
+from core.alerting import alerts
+from core.db import db, utc_now, write
+from core.errors import NotFound, Unreachable
+from core.models import Config, Copy, Point, RepositoryRecord, Storage, StorageSample
+from core.storages import providers, storages
+from storage_adapters.errors import StorageError
+
+GB = 10**9
+ALERT_SHARE = 0.8
+# How old a listing may be before a job relies on it, and before the watch lists again. A remote one costs a
+# request for each thousand objects; in between, what jobs say they added is taken for it.
+FRESH_FOR = timedelta(minutes=10)
+REMOTE_FRESH_FOR = timedelta(hours=1)
+LIST_AGAIN_AFTER = timedelta(hours=1)
+LIST_REMOTE_AGAIN_AFTER = timedelta(hours=12)
+_TREND_DAYS = 30
+_TREND_NEEDS = 5  # days with a sample
+_FURTHEST = timedelta(days=3650)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How full a storage is, as far as known. `quota_share`: 1.0 is all. `full_of`: what is full first.
+
+    `free_bytes` and `total_bytes` are those of the file system, for disks of this machine.
+    """
+
+    used_bytes: int | None
+    measured_at: datetime | None
+    quota_bytes: int | None = None
+    quota_share: float | None = None
+    free_bytes: int | None = None
+    total_bytes: int | None = None
+    cost_per_month: float | None = None
+    currency: str = ""
+    full_at: date | None = None
+    full_of: str = ""  # quota, disk
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigUsage:
+    """What the copies of a config that are still kept added, after deduplication and compression.
+
+    What several points or configs share counts for the one that stored it first.
+    """
+
+    config: Config | None
+    bytes_added: int
+    copies: int
+
+
+@dataclass(slots=True)
+class DayUsage:
+    """A day (UTC): what was listed, and what copies made up to then had added, by config id ("": none)."""
+
+    day: date
+    used_bytes: int | None
+    added: dict[str, int] = field(default_factory=dict)
+
+
+def of(storage: Storage) -> Usage:
+    """Return what is known, without asking the storage (but for the room of a local file system)."""
+    used, quota, price = storage.used_bytes, storage.quota_bytes, storage.price_per_gb_month
+    free, total = _room(storage)
+    full_at, full_of = _full(storage, free)
+    return Usage(
+        used, storage.measured_at, quota, used / quota if quota and used is not None else None, free, total,
+        used / GB * price if price is not None and used is not None else None, storage.currency,
+        full_at, full_of,
+    )  # fmt: skip
+
+
+def measure(storage: Storage) -> Usage:
+    """List all that is there, note it for today, alert from 80 % of the quota on. Raises Unreachable."""
+    storage_id = storage.id
+    adapter = storages.open_adapter(storage)
+    try:
+        used = sum(found.size_bytes for found in adapter.list(""))
+    except StorageError as error:
+        raise Unreachable(
+            words.ended(f"The storage {storage.name} could not be listed: {error}"),
+            providers.advice(storage.provider),
+        ) from error
+    finally:
+        adapter.close()
+    _note(storage_id, used)
+    storage = storages.get(storage_id)
+    _tell_quota(storage)
+    return of(storage)
+
+
+def measure_all(now: datetime | None = None) -> None:
+    """List those storages again whose last listing is old; one that is unreachable is told elsewhere."""
+    for storage_id in [storage.id for storage in storages.list_all()]:
+        measure_if_old(storage_id, now)
+
+
+def measure_if_old(storage_id: str, now: datetime | None = None) -> None:
+    """Do the same for one storage; one that was deleted meanwhile is left alone."""
+    storage = db.session.get(Storage, storage_id)
+    if storage is None or storage.unreachable_since is not None:
+        return
+    limit = LIST_AGAIN_AFTER if storage.provider == "local" else LIST_REMOTE_AGAIN_AFTER
+    if _is_older(storage, limit, now or utc_now()):
+        _try_measure(storage)
+
+
+def measure_after(storage_id: str, bytes_added: int) -> None:
+    """Note that a job has added so much to a storage: by listing it, or, where that was done just now and
+    costs, by adding. What fails here is no fault of the job."""
+    storage = db.session.get(Storage, storage_id)
+    if storage is None or storage.unreachable_since is not None:
+        return
+    if storage.provider == "local" or not _is_fresh(storage):
+        _try_measure(storage)
+        return
+    with write() as session:
+        storage = session.get_one(Storage, storage_id)
+        storage.used_bytes = (storage.used_bytes or 0) + bytes_added
+        _sample(session, storage_id, utc_now().date()).used_bytes = storage.used_bytes
+    _tell_quota(storages.get(storage_id))
+
+
+def over_quota(storage: Storage) -> str:
+    """Return why nothing new may be stored there; "" if it may. Lists again what is not known freshly.
+
+    Raises Unreachable.
+    """
+    if storage.quota_bytes is None:
+        return ""
+    usage = of(storage) if _is_fresh(storage) else measure(storage)
+    if usage.quota_share is None or usage.quota_share < 1:
+        return ""
+    return (
+        f"the storage {storage.name} is full: {words.size(usage.used_bytes or 0)} of its quota of "
+        f"{words.size(storage.quota_bytes)} are used"
+    )
+
+
+def by_config(storage: Storage) -> list[ConfigUsage]:
+    """Return what each config has there, the largest first."""
+    query = (
+        select(Point.config_id, func.sum(Copy.bytes_added), func.count(Copy.id))
+        .join(Point)
+        .join(RepositoryRecord, Copy.repository_id == RepositoryRecord.id)
+        .where(RepositoryRecord.storage_id == storage.id, Copy.forgotten_at.is_(None), Copy.lost_at.is_(None))
+        .group_by(Point.config_id)
+    )
+    found = [
+        ConfigUsage(db.session.get(Config, config_id) if config_id else None, int(added), copies)
+        for config_id, added, copies in db.session.execute(query)
+    ]
+    return sorted(found, key=lambda each: -each.bytes_added)
+
+
+def over_time(storage: Storage, days: int = 90) -> list[DayUsage]:
+    """Return the last `days` days, the oldest first, today last."""
+    today = utc_now().date()
+    first = today - timedelta(days=days - 1)
+    listed = {sample.day: sample.used_bytes for sample in _samples(storage.id, first)}
+    sums, added = _added_before(storage.id, first), _added_by_day(storage.id, first)
+    shown = []
+    for number in range(days):
+        day = first + timedelta(days=number)
+        _add(sums, added.get(day, {}))
+        shown.append(DayUsage(day, listed.get(day), dict(sums)))
+    return shown
+
+
+def _add(sums: dict[str, int], more: dict[str, int]) -> None:
+    for config_id, size in more.items():
+        sums[config_id] = sums.get(config_id, 0) + size
+
+
+def _added_before(storage_id: str, first: date) -> dict[str, int]:
+    query = _added(storage_id, Point.config_id).where(Copy.created_at < _midnight(first))
+    return {config_id or "": int(size) for config_id, size in db.session.execute(query)}
+
+
+def _added_by_day(storage_id: str, first: date) -> dict[date, dict[str, int]]:
+    day = func.date(Copy.created_at, type_=Date())
+    query = _added(storage_id, day, Point.config_id).where(Copy.created_at >= _midnight(first))
+    found: dict[date, dict[str, int]] = {}
+    for at, config_id, size in db.session.execute(query):
+        found.setdefault(at, {})[config_id or ""] = int(size)
+    return found
+
+
+def _added(storage_id: str, *by: ColumnElement[Any] | InstrumentedAttribute[Any]) -> Select[Any]:
+    """Return the query of how many bytes copies on a storage added, by these."""
+    repositories = select(RepositoryRecord.id).where(RepositoryRecord.storage_id == storage_id)
+    query = select(*by, func.sum(Copy.bytes_added)).join(Point, Copy.point_id == Point.id)
+    return query.where(Copy.repository_id.in_(repositories)).group_by(*by)
+
+
+def _midnight(day: date) -> datetime:
+    return datetime(day.year, day.month, day.day, tzinfo=UTC)
+
+
+def _note(storage_id: str, used_bytes: int) -> None:
+    now = utc_now()
+    with write() as session:
+        storage = session.get_one(Storage, storage_id)
+        storage.used_bytes, storage.measured_at = used_bytes, now
+        sample = _sample(session, storage_id, now.date())
+        sample.used_bytes = used_bytes
+
+
+def _sample(session: Session, storage_id: str, day: date) -> StorageSample:
+    query = select(StorageSample).where(StorageSample.storage_id == storage_id, StorageSample.day == day)
+    sample = session.scalar(query)
+    if sample is None:
+        sample = StorageSample(storage_id=storage_id, day=day, used_bytes=0)
+        session.add(sample)
+    return sample
+
+
+def _try_measure(storage: Storage) -> None:
+    try:
+        measure(storage)
+    except (Unreachable, NotFound) as error:
+        _log.warning("how full a storage is could not be told: %s", error.message)
+
+
+def _is_fresh(storage: Storage) -> bool:
+    limit = FRESH_FOR if storage.provider == "local" else REMOTE_FRESH_FOR
+    return not _is_older(storage, limit, utc_now())
+
+
+def _is_older(storage: Storage, limit: timedelta, now: datetime) -> bool:
+    return storage.measured_at is None or not timedelta(0) <= now - storage.measured_at < limit
+
+
+def _samples(storage_id: str, since: date) -> Sequence[StorageSample]:
+    query = select(StorageSample).where(StorageSample.storage_id == storage_id, StorageSample.day >= since)
+    return db.session.scalars(query.order_by(StorageSample.day)).all()
+
+
+def _room(storage: Storage) -> tuple[int | None, int | None]:
+    if storage.provider != "local" or storage.unreachable_since is not None:
+        return None, None
+    try:
+        room = os.statvfs(storage.settings["path"])
+    except OSError as error:
+        _log.info("the room on %s cannot be told: %s", storage.settings["path"], error)
+        return None, None
+    return room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize
+
+
+def _full(storage: Storage, free_bytes: int | None) -> tuple[date | None, str]:
+    """Return when it will be full if it grows as in the last 30 days, and of what."""
+    used = storage.used_bytes
+    rooms = [(storage.quota_bytes - used, "quota")] if storage.quota_bytes and used is not None else []
+    rooms += [(free_bytes, "disk")] if free_bytes is not None else []
+    growth = _growth_a_day(storage.id)
+    if not rooms or growth is None or growth <= 0:
+        return None, ""
+    left, of_what = min(rooms)
+    days = timedelta(days=max(0, left) / growth)
+    return (utc_now().date() + days, of_what) if days < _FURTHEST else (None, "")
+
+
+def _growth_a_day(storage_id: str) -> float | None:
+    """Return the slope of a straight line through the days' listings, in bytes; None for too few."""
+    samples = _samples(storage_id, utc_now().date() - timedelta(days=_TREND_DAYS))
+    if len(samples) < _TREND_NEEDS:
+        return None
+    days = [float(sample.day.toordinal()) for sample in samples]
+    sizes = [float(sample.used_bytes) for sample in samples]
+    day, size = sum(days) / len(days), sum(sizes) / len(sizes)
+    spread = sum((each - day) ** 2 for each in days)
+    return sum((x - day) * (y - size) for x, y in zip(days, sizes, strict=True)) / spread
+
+
+def _tell_quota(storage: Storage) -> None:
+    subject, share = f"quota:{storage.id}", of(storage).quota_share
+    if share is None or share < ALERT_SHARE:
+        alerts.resolve(subject)
+        return
+    full = share >= 1
+    alerts.raise_alert(
+        subject, "quota", "error" if full else "warning",
+        f"The storage {storage.name} is at {share:.0%} of its quota.",
+        "New backups and copies there wait; nothing is deleted to make room." if full
+        else "At 100 % new backups and copies there will wait.",
+        "Raise it, keep fewer points, or press “Compact now” on its page to free what nothing needs.",
+        storage_id=storage.id,
+    )  # fmt: skip
