@@ -12,6 +12,9 @@ from dataclasses import dataclass, field, fields
 from operator import attrgetter
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+# What a restore does where something other than a folder stands already.
+Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
+
 Kind = Literal["file", "dir", "symlink", "dev", "chardev", "fifo", "socket"]
 
 ProblemKind = Literal["unreadable", "vanished", "shrank", "changed", "incomplete", "unsupported"]
@@ -233,6 +236,30 @@ class EarlyFlushTarget(Protocol):
 
     def flushing_early(self) -> AbstractContextManager[None]:
         """Do so in the block, so that `Target.flush` has less to do. It is `flush` that raises what fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What did not get its place because something had come there by then, which was left alone.
+
+    `kept`: just as the conflict rule wants it. The counts are of it and of all below it.
+    """
+
+    path: bytes
+    kept: bool
+    files: int = 0
+    dirs: int = 0
+    others: int = 0
+    bytes: int = 0
+
+
+@runtime_checkable
+class LateTarget(Protocol):
+    """A target that puts everything in its place at `flush` only, when the plan may be hours old."""
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What `flush` has left out."""
 
 
 class Target(Protocol):

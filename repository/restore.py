@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import nullcontext
 
-from repository.entries import EarlyFlushTarget, Problem, Target
+from repository.entries import EarlyFlushTarget, LateTarget, Problem, Target
 from repository.progress import ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.restore_compare import holder
@@ -59,5 +60,27 @@ def restore(
     finally:
         writer.close()
     result.kept, result.renamed = planner.counts.kept, planner.counts.renamed
+    if isinstance(target, LateTarget):
+        _take_back(target, writer, result, count_and_report)
     require_match(planner)
     return result
+
+
+def _take_back(
+    target: LateTarget, writer: RestoreWriter, result: RestoreResult, report: Callable[[Problem], None]
+) -> None:
+    """Count what did not get its place at the end as kept, or report it as failed."""
+    for left in target.left_out:
+        result.files -= left.files
+        result.dirs -= left.dirs
+        result.others -= left.others
+        result.bytes -= left.bytes
+        if left.kept:
+            result.kept += 1
+            continue
+        result.failed += max(1, left.files + left.others)
+        text = (
+            f"cannot restore {os.fsdecode(left.path)}: something came to stand there while the restore ran, "
+            "and was left alone"
+        )
+        report(Problem(writer.tree_path(left.path), "unreadable", text))

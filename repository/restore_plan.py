@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from repository.entries import HALF_MADE, Entry, Problem, TargetError
+from repository.entries import Conflict as Conflict
 from repository.errors import BlobNotFound, Damaged
 from repository.lookup import is_safe_name
 from repository.repository import Repository
@@ -19,7 +19,6 @@ from repository.restore_actions import MakeSpecial as MakeSpecial
 from repository.restore_actions import WriteFile as WriteFile
 from repository.tree import Node, decode_tree, entry_from_node
 
-Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
 Report = Callable[[Problem], None]
 Existing = Callable[[bytes], Entry | None]  # what stands at the target, as Target.existing
 # Whether the file at this path holds this entry's content already. Raises TargetError.

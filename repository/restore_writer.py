@@ -200,16 +200,16 @@ class RestoreWriter:
             self._blocked.append(action.path)
         if not isinstance(action, MakeDir | LeaveDir):
             self._result.failed += 1
-        self._report(Problem(self._tree_path(action.path), "unreadable", reason))
+        self._report(Problem(self.tree_path(action.path), "unreadable", reason))
 
     def _report_all(self, problems: Sequence[Problem]) -> None:
         for problem in problems:
             if problem.once not in self._told:
-                self._report(replace(problem, path=self._tree_path(problem.path)))
+                self._report(replace(problem, path=self.tree_path(problem.path)))
             if problem.once:
                 self._told.add(problem.once)
 
-    def _tree_path(self, path: bytes) -> bytes:
+    def tree_path(self, path: bytes) -> bytes:
         """Return the path in the snapshot: problems name that, wherever things are put."""
         return join(self._root, path[1:]) if self._root != b"/" else path
 

@@ -163,6 +163,10 @@ class Sftp:
             self.remove(new)  # version 3 alone never replaces
             self._channel.call(wire.RENAME, names)
 
+    def rename_new(self, old: bytes, new: bytes) -> None:
+        """Rename a file if nothing stands at `new`: version 3 never replaces, OpenSSH in one step."""
+        self._channel.call(wire.RENAME, wire.string(old) + wire.string(new))
+
     def free_bytes(self, path: bytes) -> int | None:
         """Return what an ordinary user may still store around `path`; None if the server cannot say."""
         if not self._statvfs:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core import words
 from core.errors import Invalid, NotFound, Refused
-from core.hosts import host_login, host_trouble, hosts
+from core.hosts import host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
-from repository.entries import SourceUnavailable, Target, TargetError
+from repository.entries import Conflict, SourceUnavailable, Target, TargetError
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
@@ -65,12 +65,16 @@ def check(host_id: str, path: str) -> str:
     return clean
 
 
-def look(host_id: str, path: str, needed_bytes: int | None = None) -> Look:
-    """Look at a place on a host without writing. Raises Invalid by field, with what to do."""
+def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int | None = None) -> Look:
+    """Look at a place on a host without writing; `tree_paths` are to be put below it.
+
+    Raises Invalid by field, with what to do.
+    """
     host = hosts.get(host_id)
     settings, name, user = host_login.settings_of(host, quick=True), host.name, host.user
+    here = host_here.is_here(host)
     try:
-        known, place = _look(settings, path)
+        known, place = _look(settings, path, tree_paths, here=here)
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
@@ -85,14 +89,14 @@ def look(host_id: str, path: str, needed_bytes: int | None = None) -> Look:
 
 
 @contextmanager
-def opened(host_id: str, path: str, *, used: bool) -> Iterator[Target]:
+def opened(host_id: str, path: str, *, used: bool, rule: Conflict) -> Iterator[Target]:
     """Open a folder on a host for the block; `used`: something is in it already.
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
     from sources.ssh.targets import open_target  # slow to import: paramiko
 
-    target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used)
+    target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used, rule=rule)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
         yield target
@@ -115,8 +119,19 @@ def _require_room(place: Place, path: str, name: str, needed_bytes: int | None) 
         raise Invalid({"target_path": f"{text} Choose another place."})
 
 
-def _look(settings: SshHostSettings, path: str) -> tuple[Probe, Place]:
-    """Return what the host can do, and what stands at a place. Raises SshError, SourceUnavailable."""
+def require_not_ours(host_id: str, path: str, tree_paths: Sequence[str]) -> None:
+    """Refuse a place on this very machine where Holdfast's own data or backups are.
+
+    Raises Invalid (`target_path`), SourceUnavailable, SshError.
+    """
+    host = hosts.get(host_id)
+    _look(host_login.settings_of(host), path, tree_paths, here=host_here.is_here(host))
+
+
+def _look(
+    settings: SshHostSettings, path: str, tree_paths: Sequence[str], *, here: bool
+) -> tuple[Probe, Place]:
+    """Return what the host can do, and what stands there. Raises SshError, SourceUnavailable, Invalid."""
     from sources.ssh import place
     from sources.ssh.host import SshHost
     from sources.ssh.probe import probe
@@ -124,6 +139,7 @@ def _look(settings: SshHostSettings, path: str) -> tuple[Probe, Place]:
     host = SshHost(settings)
     try:
         known = probe(host)
+        host_here.refuse_ours(host, path, tree_paths, here=here, shell=known.shell)
         return known, place.look(host, path, shell=known.shell)
     finally:
         host.close()

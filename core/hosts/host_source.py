@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ipaddress
 import os
-import socket
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from typing import TYPE_CHECKING
 from core.configs import source_files
 from core.configs.source_files import FilesSource, always_excluded, rules_of
 from core.errors import HoldfastError, Invalid, NotFound, Refused, Unreachable
-from core.hosts import host_login, host_trouble, hosts
+from core.hosts import host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Host
 from repository.entries import SourceUnavailable
@@ -119,18 +117,9 @@ def _open(source: FilesSource, host: Host) -> SshSource:
 
 def _never(source: FilesSource, host: Host) -> list[tuple[str, str]]:
     """Return what is never backed up there: what the kernel makes; on this very machine also what is ours."""
-    if host.jump is None and _is_here(host.address):
+    if host_here.is_here(host):
         return always_excluded(source.paths)
     return source_files.kernel_folders(source.paths)
-
-
-def _is_here(address: str) -> bool:
-    """Tell whether an address leads back to this machine."""
-    try:
-        found = socket.getaddrinfo(address, None)
-    except (OSError, UnicodeError):
-        return False  # connecting says it better
-    return any(ipaddress.ip_address(str(each[4][0]).partition("%")[0]).is_loopback for each in found)
 
 
 def _counted(opened: SshSource, limit_s: float) -> Preview | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from core import words
 from core.jobs.outcomes import Outcome
@@ -23,6 +23,7 @@ class Missing:
     damaged: int = 0
     refused: int = 0  # by the target: something in the way, no right to write
     absent: int = 0  # asked for, and not in the snapshot: no other copy of it has that
+    damaged_paths: list[bytes] = field(default_factory=list)
 
     def note(self, problem: Problem) -> bool:
         """Count a problem; tell whether it means missing content."""
@@ -34,6 +35,7 @@ class Missing:
             self.absent += 1
         else:
             self.damaged += 1
+            self.damaged_paths.append(problem.path)
         return True
 
     def advice(self) -> str:
@@ -74,6 +76,25 @@ class Done:
     result: RestoreResult
     missing: Missing
     healed: int = 0
+
+    def mended(self, again: Done) -> Done:
+        """Return what it is with what came of restoring the damaged things alone once more."""
+        first, second = self.result, again.result
+        result = replace(
+            first,
+            files=first.files + second.files,
+            others=first.others + second.others,
+            bytes=first.bytes + second.bytes,
+            kept=first.kept + second.kept,
+            failed=max(0, first.failed - self.missing.damaged) + second.failed,
+            problems=first.problems - self.missing.damaged + second.problems,
+        )
+        missing = replace(
+            again.missing,
+            refused=self.missing.refused + again.missing.refused,
+            absent=self.missing.absent + again.missing.absent,
+        )
+        return Done(again.source, result, missing)
 
 
 def outcome_of(done: Done, task: Task, told: str) -> Outcome:

@@ -16,6 +16,13 @@ def refuse_target(target: str, tree_paths: Sequence[str]) -> str:
 
     `tree_paths` are the absolute paths in the point: they are restored *below* the target.
     """
+    clean = refuse_ours(target, tree_paths)
+    _require_folder(clean, os.path.realpath(clean))
+    return clean
+
+
+def refuse_ours(target: str, tree_paths: Sequence[str]) -> str:
+    """The same, only where it would write over the whole machine or what is Holdfast's."""
     clean = os.path.normpath(target)
     if clean.startswith("//"):
         clean = clean[1:]
@@ -24,12 +31,11 @@ def refuse_target(target: str, tree_paths: Sequence[str]) -> str:
         raise _invalid(
             "Restoring over the whole machine is not offered. Choose a folder, such as /srv/restored."
         )
-    for root, what in _protected():
+    for root, what in protected():
         if _is_below(real, root):
             raise _invalid(f"{clean} lies in {what} ({root}). Choose a folder outside of it.")
         if any(_overlap(real + path, root) for path in tree_paths):
             raise _invalid(f"The restore would write over {what} ({root}). Choose another folder.")
-    _require_folder(clean, real)
     return clean
 
 
@@ -42,11 +48,12 @@ def refuse_in_place(paths: Sequence[bytes]) -> None:
         except Invalid as error:
             raise Invalid({"include": f"{path} cannot be put back. {error.message}"}) from error
         real = os.path.join(os.path.realpath(folder), os.path.basename(path))
-        if any(real == root for root, _ in _protected()):
+        if any(real == root for root, _ in protected()):
             raise Invalid({"include": f"{path} cannot be put back: Holdfast keeps its own data there."})
 
 
-def _protected() -> Iterator[tuple[str, str]]:
+def protected() -> Iterator[tuple[str, str]]:
+    """Yield the real path of each place that no restore may touch, with what it is."""
     yield os.path.realpath(app_state.settings().data_dir), "Holdfast's own data folder"
     for root in storages.local_roots():
         yield os.path.realpath(root), "a storage that keeps backups"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -90,7 +91,7 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     target, host_name = _target(given, point)
     if limited:
         restore_rights.check(target, given.host_id)
-    chosen = _there(given, target)
+    chosen = _there(given, point, target)
     copy_id = points.best_copy(point, given.copy_id).id
     chosen |= {"copy_id": given.copy_id} if given.copy_id is not None else {}
     chosen |= {"limited": True} if limited else {}
@@ -120,8 +121,9 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
 
 def look(given: RestoreInput) -> host_restoring.Look:
     """Look at a place on a host without writing: may it all go there? Raises Invalid, NotFound."""
-    target, _ = _target(given, points.get(given.point_id))
-    return host_restoring.look(str(given.host_id), target, _needed_bytes(given))
+    point = points.get(given.point_id)
+    target, _ = _target(given, point)
+    return _look(given, point, target)
 
 
 def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
@@ -134,12 +136,29 @@ def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     return target, hosts.get(given.host_id or "").name
 
 
-def _there(given: RestoreInput, target: str) -> dict[str, Any]:
+def _there(given: RestoreInput, point: Point, target: str) -> dict[str, Any]:
     """Look at a place on a host; return how the job is to write there. Raises Invalid."""
     if given.host_id is None:
         return {}
-    seen = host_restoring.look(given.host_id, target, _needed_bytes(given))
+    seen = _look(given, point, target)
     return {"used": seen.used, "by_parts": seen.by_parts}
+
+
+def _look(given: RestoreInput, point: Point, target: str) -> host_restoring.Look:
+    below = tree_paths(point, target, given.include_paths, put_back=given.put_back)
+    try:
+        return host_restoring.look(str(given.host_id), target, below, _needed_bytes(given))
+    except Invalid as error:
+        if given.put_back and "target_path" in error.fields:  # a field that nobody filled in
+            raise Invalid({"put_back": error.fields["target_path"]}) from error
+        raise
+
+
+def tree_paths(point: Point, target: str, include: Sequence[bytes], *, put_back: bool) -> list[str]:
+    """Return where below a target, as absolute paths, a restore writes."""
+    if put_back:
+        return [os.fsdecode(path).removeprefix(target) for path in include]
+    return list(point.paths.get("paths", []))
 
 
 def _needed_bytes(given: RestoreInput) -> int | None:
@@ -177,10 +196,15 @@ def release(job_id: int, config_id: str) -> list[int]:
     return found
 
 
+def is_by_parts(row: Restore) -> bool:
+    """Tell whether a restore to a host has left parts there if it ends now, rather than all or nothing."""
+    return any(row.job.parameters.get(each) for each in ("by_parts", "in_place_already"))
+
+
 def half_done(job_id: int, *, killed: bool) -> str:
     """Say what it means for the data that a restore was cancelled, or that its process was killed."""
     row = of_job(job_id)
-    if row.host_id is None or row.database or row.job.parameters.get("by_parts"):
+    if row.host_id is None or row.database or is_by_parts(row):
         return outcomes.half_done("restore")
     text = (
         f"Nothing was restored to {row.target}: what was sent is removed there. The backup was not changed."

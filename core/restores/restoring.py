@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 
@@ -11,12 +11,12 @@ from sqlalchemy.orm import Session
 
 from core import words
 from core.access import restore_rights
-from core.db import db
+from core.db import db, write
 from core.hosts import host_limits, host_put_back, host_restoring, host_trouble
 from core.jobs import attempts
 from core.jobs.attempts import Attempt
 from core.jobs.outcomes import Outcome
-from core.models import Restore
+from core.models import Job, Restore
 from core.points.tokens import path_from_token
 from core.restores import config_restores, restores
 from core.restores.database_restoring import perform_database_restore
@@ -27,6 +27,7 @@ from repository.entries import Problem, Target
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.restore import RestoreOptions, RestoreResult, restore
+from repository.restore_plan import Selection
 from sources.local_target import LocalTarget
 
 
@@ -40,6 +41,7 @@ def perform_restore(attempt: Attempt) -> Outcome:
         host_limits.take_place(attempt, task.host_id)
     found = sources(attempt, row.point, attempts.current(attempt).parameters.get("copy_id"))
     with host_trouble.told(task.host_id) if task.host_id is not None else nullcontext():
+        _require_not_ours(row, task)
         done = _restore_from(attempt, task, found)
     outcome = outcome_of(done, task, found.told(done.source))
     attempts.finish(attempt, outcome, lambda session: _write_counts(session, task, done))
@@ -47,21 +49,18 @@ def perform_restore(attempt: Attempt) -> Outcome:
 
 
 def _restore_from(attempt: Attempt, task: Task, found: Sources) -> Done:
-    """Restore from the best copy; go on with the next where that one breaks off, or is damaged.
-
-    What a host got whole is in its place then, and is not added to.
-    """
+    """Restore from the best copy; go on with the next where that one breaks off, or is damaged."""
     # An earlier attempt may have written a part, and waited for a lock or been killed then.
     run = _Run(attempt, task, found, begun=attempt.number > 1)
     done = run.read()
-    while done.missing.damaged and found.left and not task.whole:
+    while done.missing.damaged and found.left:
         number = words.count(done.missing.damaged, "thing")
         attempt.log.add(
             "warning", f"{number} could not be read on {done.source.name}; trying another storage."
         )
         found.failed.append(done.source.name)
         try:
-            again = run.read()
+            again = run.mend(done) if task.whole else run.read()
         except UNREADABLE as error:
             attempt.log.add("warning", f"That cannot be read either: {error}")
             found.failed.pop()
@@ -86,6 +85,18 @@ class _Run:
         source, (result, missing) = self.found.read(self._use)
         return Done(source, replace(result, bytes=result.bytes + self.written), missing)
 
+    def mend(self, done: Done) -> Done:
+        """Restore what was damaged, alone, to the host where all else is in its place by now."""
+        _note_in_place(self.attempt)
+        damaged = set(done.missing.damaged_paths)
+        task = replace(self.task, used=True, totals=None)
+
+        def use(source: RestoreSource, repo: Repository) -> tuple[RestoreResult, Missing]:
+            return _restore(self.attempt, task, repo, source.snapshot_id, resumed=True, only=damaged)
+
+        source, (result, missing) = self.found.read(use)
+        return done.mended(Done(source, result, missing))
+
     def _use(self, source: RestoreSource, repo: Repository) -> tuple[RestoreResult, Missing]:
         if self.task.whole:  # what an earlier one gave was removed there
             return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=False)
@@ -103,7 +114,7 @@ def _task(attempt: Attempt, row: Restore) -> Task:
         config_restores.place_of(include) if _is_in_place(attempt) else row.target,
         row.host_id,
         bool(row.job.parameters.get("used")),
-        row.host_id is not None and not row.job.parameters.get("by_parts"),
+        row.host_id is not None and not restores.is_by_parts(row),
         os.fsencode(row.target_path) if row.job.parameters.get("put_back") else b"/",
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
@@ -128,6 +139,21 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     return path
 
 
+def _require_not_ours(row: Restore, task: Task) -> None:
+    """Look again whether a host is this machine, and Holdfast's own data would be written over."""
+    if task.host_id is not None:
+        put_back = bool(row.job.parameters.get("put_back"))
+        below = restores.tree_paths(row.point, task.target_path, task.include, put_back=put_back)
+        host_restoring.require_not_ours(task.host_id, task.target_path, below)
+
+
+def _note_in_place(attempt: Attempt) -> None:
+    """Remember that the host has what was restored: a cancel or a kill removes nothing any more."""
+    with write() as session:
+        job = session.get_one(Job, attempt.job_id)
+        job.parameters = {**job.parameters, "in_place_already": True, "used": True}
+
+
 def _is_limited(attempt: Attempt) -> bool:
     return bool(attempts.current(attempt).parameters.get("limited"))
 
@@ -137,9 +163,18 @@ def _is_in_place(attempt: Attempt) -> bool:
 
 
 def _restore(
-    attempt: Attempt, task: Task, repo: Repository, snapshot_id: bytes, *, resumed: bool
+    attempt: Attempt,
+    task: Task,
+    repo: Repository,
+    snapshot_id: bytes,
+    *,
+    resumed: bool,
+    only: Collection[bytes] | None = None,
 ) -> tuple[RestoreResult, Missing]:
-    """Return what was done, and what is missing. `resumed`: a part is written, from another copy."""
+    """Return what was done, and what is missing.
+
+    `resumed`: a part is written, from another copy. `only`: these tree paths, each with all below it.
+    """
     db.session.rollback()
     attempt.report(Progress("opening"))
     snapshot = repo.load_snapshot(snapshot_id)
@@ -150,11 +185,28 @@ def _restore(
         content = missing.note(problem)
         attempt.log.add("error" if content else "warning", problem.message, problem.path)
 
-    options = RestoreOptions(
-        include=task.include or None, conflict=task.conflict, resumed=resumed, strip=task.strip
-    )
+    include = task.include or None if only is None else _selected(only)
+    options = RestoreOptions(include=include, conflict=task.conflict, resumed=resumed, strip=task.strip)
     with _opened(task) as target:
         return restore(repo, snapshot, target, options, _with_totals(attempt, task), note), missing
+
+
+def _selected(only: Collection[bytes]) -> Selection:
+    """Return what takes these and all below them; there may be very many."""
+    leading = {above for path in only for above in _lead(path)}
+    wanted = set(only)
+
+    def takes(path: bytes, is_dir: bool) -> bool:
+        return path in wanted or not wanted.isdisjoint(_lead(path))
+
+    return Selection(takes, lambda path: path in leading or takes(path, True))
+
+
+def _lead(path: bytes) -> Iterator[bytes]:
+    """Yield the folders above a path."""
+    while path != b"/":
+        path = path.rpartition(b"/")[0] or b"/"
+        yield path
 
 
 def _opened(task: Task) -> AbstractContextManager[Target]:
@@ -163,7 +215,7 @@ def _opened(task: Task) -> AbstractContextManager[Target]:
         return closing(
             LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True)
         )
-    return host_restoring.opened(task.host_id, task.target_path, used=task.used)
+    return host_restoring.opened(task.host_id, task.target_path, used=task.used, rule=task.conflict)
 
 
 def _with_totals(attempt: Attempt, task: Task) -> Callable[[Progress], None]:

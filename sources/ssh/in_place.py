@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from repository.entries import Entry, Problem, TargetError
+from repository.entries import Conflict, Entry, LeftOut, Problem, TargetError
 from sources import tar_headers
+from sources.ssh import move_scripts as moves
 from sources.ssh import target_scripts as scripts
 from sources.ssh.host import SshHostSettings
+from sources.ssh.left_behind import judged, left_behind, own_complaints
 from sources.ssh.standing import Standing
 from sources.ssh.target import SshTarget, require_no_complaints, tree_name
 from ssh.errors import SshError
@@ -21,13 +23,18 @@ class SshInPlaceTarget(SshTarget):
     each file over the old one, and each new folder to its place. Before that nothing is changed, and a name
     always shows the old file or the whole new one. No link below the root is followed. What cannot be put in
     its place, `flush` says: all else is, then.
+
+    `rule` holds to the end: only `replace` moves a file over one that has come, or became newer, since the
+    restore was planned; otherwise that file stays, and what should have gone there is `left_out`.
     """
 
     _start_script = scripts.START_INSIDE
     _advice = "Name a folder that is there, in which this user may write"
 
-    def __init__(self, settings: SshHostSettings, root: str) -> None:
+    def __init__(self, settings: SshHostSettings, root: str, rule: Conflict = "replace") -> None:
         super().__init__(settings, root, may_be_top=True)
+        self.left_out: list[LeftOut] = []
+        self._rule = rule
         self._standing = Standing(self._host, self._root)
         self._entered: list[bytes] = []  # folders that stood there before
         self._described: list[tuple[bytes, Entry]] = []
@@ -88,22 +95,36 @@ class SshInPlaceTarget(SshTarget):
         self._require_all()
         deepest_first = sorted(self._entered, key=lambda path: path.count(b"/"), reverse=True)
         names = b"".join(tree_name(path) + b"\0" for path in deepest_first if path != b"/")
+        more = self._rule.encode(), moves.MOVE_EACH, moves.MOVE_OLDER
         try:
-            self._run(scripts.MOVE, names + b".\0", "mv")
+            left = left_behind(self._run(moves.MOVE, names + b".\0", "mv", *more), set(self._entered))
         finally:
             self._describe_folders()
+        tops = list(left)
+        if tops:
+            names = b"".join(tree_name(path) + b"\0" for path in tops)
+            there = self._run(moves.STANDING, names, "test").split()
+            self.left_out = [
+                judged(path, left[path], kind, self._rule) for path, kind in zip(tops, there, strict=True)
+            ]
 
     def _describe_folders(self) -> None:
-        members = [tar_headers.header(tree_name(path), entry) for path, entry in self._described]
-        if members:
-            self._run(scripts.DESCRIBE, b"".join(members) + tar_headers.END, "tar")
+        """Set the metadata of folders that stood there, the deepest first: what is in them is in place."""
+        parts = []
+        for path, entry in self._described:
+            name, archive = tree_name(path), tar_headers.header(b".", entry) + tar_headers.END
+            parts.append(b"%d %d\n%s%s" % (len(name), len(archive), name, archive))
+        if parts:
+            self._run(moves.DESCRIBE, b"".join(parts), "tar")
 
-    def _run(self, script: bytes, stdin: bytes, program: str) -> None:
+    def _run(self, script: bytes, stdin: bytes, program: str, *more: bytes) -> bytes:
         try:
-            output = self._host.run(self._command(script), stdin)
+            output = self._host.run(self._command(script, *more), stdin)
         except SshError as error:
             raise TargetError(
                 f"{error}. Each file is the old one or the whole new one, but not all new ones may be in "
                 "their place: restore once more"
             ) from error
-        require_no_complaints(scripts.own(output.stderr), output.code, self._host.name, program)
+        said = own_complaints(scripts.own(output.stderr))
+        require_no_complaints(said, output.code, self._host.name, program)
+        return output.stdout

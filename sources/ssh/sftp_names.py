@@ -7,7 +7,7 @@ import stat
 import time
 from contextlib import suppress
 
-from repository.entries import Entry, Kind, TargetError
+from repository.entries import HALF_MADE, Entry, Kind, TargetError
 from sources.leftovers import is_temp_name
 from ssh import sftp_wire as wire
 from ssh.sftp import Sftp
@@ -50,11 +50,11 @@ class SftpNames:
         return None if attrs is None else entry_of(path.rpartition(b"/")[2], attrs)
 
     def make_dir(self, sftp: Sftp, path: bytes) -> None:
-        """Make sure of a real directory. Raises SshError, TargetError."""
+        """Make sure of a real directory (HALF_MADE when new). Raises SshError, TargetError."""
         there = self.existing(sftp, path)
         if there is None:
             self._require_parent(sftp, path)
-            sftp.make_dir(self.place(path), 0o700)
+            sftp.make_dir(self.place(path), HALF_MADE)
         elif there.kind != "dir":
             raise TargetError(
                 f"cannot restore {os.fsdecode(path)}: a file or a link stands where a folder must go; "
@@ -64,8 +64,8 @@ class SftpNames:
             self._remove_leftovers(sftp, path)
         self._real.add(path)
 
-    def require_free(self, sftp: Sftp, path: bytes) -> None:
-        """Raise TargetError unless a file may be put there."""
+    def require_free(self, sftp: Sftp, path: bytes) -> Entry | None:
+        """Return what stands there, None if nothing does. Raises TargetError unless it may be replaced."""
         self._require_parent(sftp, path)
         there = self.existing(sftp, path)
         if there is not None and there.kind == "dir":
@@ -73,6 +73,7 @@ class SftpNames:
                 f"cannot restore {os.fsdecode(path)}: a folder stands where a file must go; move it away, or "
                 "restore elsewhere"
             )
+        return there
 
     def _require_parent(self, sftp: Sftp, path: bytes) -> None:
         parent = path.rpartition(b"/")[0] or b"/"

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 from io import BufferedReader
 from typing import BinaryIO, TypeVar
 
-from repository.entries import Entry, Problem, SourceUnavailable, TargetError, TargetFull
+from repository.entries import Conflict, Entry, Problem, SourceUnavailable, TargetError, TargetFull
 from sources.leftovers import TempNames
 from sources.patterns import clean
 from sources.ssh.host import SshHost, SshHostSettings
+from sources.ssh.sftp_late import LatePlaces
 from sources.ssh.sftp_names import SftpNames
 from sources.ssh.sftp_reading import SftpReading
 from ssh import sftp_wire as wire
@@ -36,14 +37,17 @@ class SftpTarget:
     Each file comes into being under a name `.holdfast-…` beside its own and is renamed, in one step where the
     server can; a killed restore may leave one such name, and the next one that enters the folder removes it
     after a day. No link below the root is followed. What SFTP cannot set is told, once.
+
+    `rule` holds to the end: only `replace` replaces what has come, or became newer, since a file was planned.
     """
 
-    def __init__(self, settings: SshHostSettings, root: str) -> None:
+    def __init__(self, settings: SshHostSettings, root: str, rule: Conflict = "replace") -> None:
         self._root = clean(os.fsencode(root))
         if not self._root.startswith(b"/"):
             raise TargetError("name a folder on the host by its absolute path, such as /srv/restored")
         self._host = SshHost(settings)
         self._temps = TempNames()
+        self._places = LatePlaces(rule)
         self._writing = _Session(self._host, self._root)
         self._looking = _Session(self._host, self._root)  # a restore looks ahead while it writes
         self._names = SftpNames(self._root)
@@ -71,7 +75,7 @@ class SftpTarget:
         return self._writing.use(path, lambda sftp: _describe(sftp, self._names.place(path), path, entry))
 
     def start_dir(self, path: bytes) -> None:
-        """Make sure that a real directory stands at `path` (0700 when new). Raises TargetError."""
+        """Make sure that a real directory stands at `path` (HALF_MADE when new). Raises TargetError."""
         self._writing.use(path, lambda sftp: self._names.make_dir(sftp, path))
 
     def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
@@ -80,7 +84,7 @@ class SftpTarget:
 
     def write_file(self, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
         """Write a whole file, then its metadata. Raises TargetError, TargetFull, and what `chunks` raises."""
-        return self._make(path, lambda temp: self._write(path, temp, entry, chunks))
+        return self._make(path, entry, lambda temp: self._write(path, temp, entry, chunks))
 
     def make_link(self, path: bytes, first: bytes) -> None:
         """Make `path` a hard link to `first`, which was written before. Raises TargetError."""
@@ -90,7 +94,7 @@ class SftpTarget:
             self._writing.use(path, lambda sftp: _link(sftp, temp, place))
             return []
 
-        self._make(path, link)
+        self._make(path, self._writing.use(path, lambda sftp: self._names.existing(sftp, first)), link)
 
     def make_special(self, path: bytes, entry: Entry) -> list[Problem]:
         """Make a symbolic link; other kinds cannot be made over SFTP. Raises TargetError."""
@@ -101,7 +105,7 @@ class SftpTarget:
             self._writing.use(path, lambda sftp: sftp.make_symlink(temp, entry.linktarget))
             return self._writing.use(path, lambda sftp: _describe_link(sftp, temp, path, entry))
 
-        return self._make(path, link)
+        return self._make(path, entry, link)
 
     def flush(self) -> None:
         """Do nothing: each file was on the disk before it got its name, where the server can tell."""
@@ -112,14 +116,17 @@ class SftpTarget:
         self._looking.close()
         self._host.close()
 
-    def _make(self, path: bytes, make: Callable[[bytes], list[Problem]]) -> list[Problem]:
+    def _make(
+        self, path: bytes, entry: Entry | None, make: Callable[[bytes], list[Problem]]
+    ) -> list[Problem]:
         """Make something under a temporary name, and give it its own. Nothing is left if that fails."""
-        self._writing.use(path, lambda sftp: self._names.require_free(sftp, path))
-        folder = self._names.place(path).rpartition(b"/")[0]
-        temp = folder + b"/" + self._temps.next()
+        place = self._names.place(path)
+        there = self._writing.use(path, lambda sftp: self._names.require_free(sftp, path))
+        self._places.require(path, there, entry)
+        temp = place.rpartition(b"/")[0] + b"/" + self._temps.next()
         try:
             problems = make(temp)
-            self._writing.use(path, lambda sftp: sftp.rename(temp, self._names.place(path)))
+            self._writing.use(path, lambda sftp: self._places.put(sftp, path, temp, place, there))
         except BaseException:
             self._writing.discard(temp)
             raise

@@ -221,9 +221,9 @@ class SshTarget:
         self._started = True
         return process
 
-    def _command(self, script: bytes) -> list[bytes]:
+    def _command(self, script: bytes, *more: bytes) -> list[bytes]:
         places = [self._root, self._staging, posixpath.dirname(self._root)]
-        return [b"env", b"LC_ALL=C", b"sh", b"-c", scripts.script(script), b"holdfast", *places]
+        return [b"env", b"LC_ALL=C", b"sh", b"-c", scripts.script(script), b"holdfast", *places, *more]
 
     def _fill(self, count: int) -> None:
         while count > 0:

@@ -55,39 +55,6 @@ NAME = b"""
 sync -f "$2" && mv -T -n -- "$2" "$1" && test ! -e "$2" && sync -f "$1"
 """
 
-# Takes folders that stood there before, the deepest first. Each is entered and must be where it should be:
-# what is moved into it then is moved there, whatever becomes of its name meanwhile. On another file system it
-# is copied under a name of its own first.
-MOVE = b"""
-sync -f "$2" || exit 1
-xargs -0 sh -c '
-    top=$(cd -P -- "$0" && pwd -P && echo x) || exit 1
-    top=${top%?x}; test "$top" = / && top=
-    from=$1; shift; bad=0
-    for folder; do
-        folder=${folder#.}
-        cd -P -- "$top$folder/" || { bad=1; continue; }
-        here=$(pwd -P && echo x); here=${here%?x}
-        test "$here" = "${top:-}$folder" || test "$here" = "${top:-/}$folder" || {
-            echo "a link stands where the folder $folder was" >&2; bad=1; continue; }
-        into=.
-        test "$(stat -c %d .)" = "$(stat -c %d "$from")" || into=./.holdfast-moving-$$
-        test "$into" = . || mkdir -m 700 -- "$into" || { bad=1; continue; }
-        find "$from$folder" -mindepth 1 -maxdepth 1 -exec mv -f -t "$into" -- {} + || {
-            bad=1; test "$into" = . || { rm -rf -- "$into"; continue; }; }
-        test "$into" = . || { find "$into" -mindepth 1 -maxdepth 1 -exec mv -f -t . -- {} + &&
-            rmdir -- "$into"; } || { bad=1; rm -rf -- "$into"; }
-        test "$folder" = "" || rmdir -- "$from$folder" || bad=1
-    done
-    exit $bad' "$1" "$2" && rmdir -- "$2" && sync -f "$1"
-"""
-
-DESCRIBE = b"""
-cd -- "$1" && exec tar --extract --file=- --numeric-owner --preserve-permissions --xattrs \\
-    '--xattrs-include=*' --delay-directory-restore --quoting-style=escape --no-recursion \\
-    --warning=no-unknown-keyword --warning=no-timestamp
-"""
-
 # Lengths of chunks follow the file.
 CHUNK_HASHES = b"""
 exec <"$1" || exit 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from repository.entries import SourceUnavailable, TargetError
+from repository.entries import Conflict, SourceUnavailable, TargetError
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.in_place import SshInPlaceTarget
 from sources.ssh.probe import probe
@@ -12,12 +12,13 @@ from ssh.errors import SshError
 
 
 def open_target(
-    settings: SshHostSettings, root: str, *, in_place: bool = False
+    settings: SshHostSettings, root: str, *, in_place: bool = False, rule: Conflict = "replace"
 ) -> SshTarget | SshInPlaceTarget | SftpTarget:
     """Return a target for a new folder, or, `in_place`, for one that is in use. Close it. Raises TargetError.
 
     GNU's tools restore everything, and nothing shows before all of it has arrived; else it goes over SFTP,
-    file by file, and what SFTP cannot set is told.
+    file by file, and what SFTP cannot set is told. `rule`: which of the files that come there meanwhile may
+    be replaced.
     """
     host = SshHost(settings)
     try:
@@ -29,5 +30,5 @@ def open_target(
     if not (known.gnu_tar and known.gnu_find):
         if settings.sudo:
             raise TargetError(f"{host.name} has no GNU tar and find, and sudo cannot be had over SFTP")
-        return SftpTarget(settings, root)
-    return SshInPlaceTarget(settings, root) if in_place else SshTarget(settings, root)
+        return SftpTarget(settings, root, rule)
+    return SshInPlaceTarget(settings, root, rule) if in_place else SshTarget(settings, root)
