@@ -36,7 +36,7 @@ class SshInPlaceTarget(SshTarget):
         self.left_out: list[LeftOut] = []
         self._rule = rule
         self._standing = Standing(self._host, self._root)
-        self._entered: list[bytes] = []  # folders that stood there before
+        self._entered: dict[bytes, None] = {}  # folders that stood there before
         self._described: list[tuple[bytes, Entry]] = []
 
     def _staging_name(self, name: bytes) -> bytes:
@@ -58,12 +58,12 @@ class SshInPlaceTarget(SshTarget):
         there = self.existing(path)
         if there is not None:
             self._standing.require_enterable(path, there)
-            self._entered.append(path)
+            self._entered[path] = None
         super().start_dir(path)
 
     def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
         """Send a directory's metadata; it is set when all is in its place."""
-        if self.existing(path) is None:
+        if path not in self._entered:
             return super().finish_dir(path, entry)
         self._described.append((path, entry))
         return self._owner_lost(path, entry)
@@ -97,7 +97,7 @@ class SshInPlaceTarget(SshTarget):
         names = b"".join(tree_name(path) + b"\0" for path in deepest_first if path != b"/")
         more = self._rule.encode(), moves.MOVE_EACH, moves.MOVE_OLDER
         try:
-            left = left_behind(self._run(moves.MOVE, names + b".\0", "mv", *more), set(self._entered))
+            left = left_behind(self._run(moves.MOVE, names + b".\0", "mv", *more), self._entered)
         finally:
             self._describe_folders()
         tops = list(left)
