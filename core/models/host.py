@@ -17,7 +17,8 @@ class Host(Base):
     core.hosts.host_login. `parallel_jobs`: how many may work there at a time.
 
     `test_result` is what core.hosts.host_test found last, `trouble` why it could not be used the last time
-    somebody tried, a job or a person; empty once it answers again.
+    somebody tried, a job or a person; empty once it answers again. `self_test` is what
+    core.hosts.host_self_test found last, `blind_spots` what core.hosts.host_map did.
     """
 
     __tablename__ = "hosts"
@@ -37,6 +38,10 @@ class Host(Base):
     confirmed_by: Mapped[Name] = mapped_column(default="")
     tested_at: Mapped[Moment | None]
     test_result: Mapped[Document]
+    self_test: Mapped[Document]
+    self_tested_at: Mapped[Moment | None]
+    blind_spots: Mapped[Document]
+    mapped_at: Mapped[Moment | None]
     trouble: Mapped[LongText] = mapped_column(default="")
     trouble_advice: Mapped[LongText] = mapped_column(default="")
     trouble_since: Mapped[Moment | None]
