@@ -43,7 +43,7 @@ mkdir -- "$2" && cd -- "$2" || exit 5
 TIDY = b"""
 cd -- "$2" && like=$(mktemp) || exit 1
 xargs -0 sh -c 'for f; do case $f in
-    -*) rm -f -- "${f#-}" ;;
+    -*) f=${f#-}; touch -r "${f%/*}" "$0" && rm -f -- "$f"; touch -r "$0" "${f%/*}" ;;
     +*) f=${f#+}; touch -r "$f" "$0" && fallocate -d -- "$f"; touch -r "$0" "$f" ;;
     esac; done' "$like"
 code=$?; rm -f -- "$like"; test "$code" = 0
