@@ -8,12 +8,12 @@ import struct
 import tarfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
-from repository.errors import Damaged
+from repository.errors import Damaged, PathNotFound
 from repository.gotext import parse_time
-from repository.lookup import content, find_node, is_safe_name, walk
+from repository.lookup import content, find_node, is_safe_name, list_dir, walk
 from repository.prefetch import Prefetch
 from repository.repository import Repository
 from repository.snapshot import Snapshot
@@ -42,14 +42,16 @@ _ZIP_EARLIEST = (1980, 1, 1, 0, 0, 0)
 _ZIP_LATEST = (2107, 12, 31, 23, 59, 58)
 
 
-def stream_tar(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iterator[bytes]:
-    """Yield a tar archive (POSIX pax) of what stands at a tree path, named from its last part on.
+def stream_tar(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[bytes]:
+    """Yield a tar archive (POSIX pax) of what stands at a tree path, or at several; of all without one.
+
+    What is in it is named from the folder on that holds all of these paths.
 
     Owners, modes, times to the nanosecond, links, devices and extended attributes are in it. Raises
     PathNotFound, and, also in the middle, Damaged or BlobNotFound: the archive is cut off then.
     """
     links: dict[tuple[int, int], tuple[str, list[bytes]]] = {}
-    with closing(_read_ahead(repo, snapshot, path)) as members:
+    with closing(_read_ahead(repo, snapshot, paths)) as members:
         for name, node in members:
             if node.type not in _TAR_TYPES:
                 continue  # sockets
@@ -64,8 +66,8 @@ def stream_tar(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iter
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def stream_zip(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iterator[bytes]:
-    """Yield a zip archive of what stands at a tree path; for people without tar.
+def stream_zip(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[bytes]:
+    """Yield a zip archive of what stands at these tree paths, as stream_tar; for people without tar.
 
     Only files, folders and symlinks, without owners; names that are not UTF-8 are changed so that they are.
     Raises as stream_tar: the archive is cut off, without its directory, then.
@@ -74,7 +76,7 @@ def stream_zip(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> Iter
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED)
     used: set[str] = set()
     try:
-        with closing(_read_ahead(repo, snapshot, path)) as members:
+        with closing(_read_ahead(repo, snapshot, paths)) as members:
             for name, node in members:
                 if node.type in _ZIP_TYPES:
                     info = _zip_info(_zip_name(name, used), node)
@@ -100,22 +102,52 @@ def _zip_member(
     yield sink.drain()
 
 
-def _read_ahead(repo: Repository, snapshot: Snapshot, path: bytes) -> Prefetch[Member]:
-    members = _members(repo, snapshot, path)
+def _read_ahead(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> Prefetch[Member]:
+    members = _members(repo, snapshot, paths)
     return Prefetch(repo, ((member, member[1].content or ()) for member in members))
 
 
-def _members(repo: Repository, snapshot: Snapshot, path: bytes) -> Iterator[Member]:
+def _members(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> Iterator[Member]:
     """Yield (name in the archive, node). Raises Damaged for a name that would lead out of the archive."""
-    node = find_node(repo, snapshot, path)
-    top = node.name
-    if top:
-        yield _checked(top, node), node
-    if node.type != "dir":
-        return
-    for below, child in walk(repo, node, b"/"):
-        _checked(child.name, child)
-        yield (top + below if top else below[1:]), child
+    for top, node in _chosen(repo, snapshot, _outermost(paths)):
+        if top:
+            yield _checked(top, node), node
+        if node.type == "dir":
+            for below, child in walk(repo, node, b"/"):
+                _checked(child.name, child)
+                yield (top + below if top else below[1:]), child
+
+
+def _chosen(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> list[Member]:
+    """Return the nodes at some paths, each folder of theirs read once; all of the snapshot for no path."""
+    if not paths:
+        return [(b"", find_node(repo, snapshot, b"/"))]
+    common = os.path.commonpath([os.path.dirname(path) for path in paths])
+    listed: dict[bytes, dict[bytes, Node]] = {}
+    found: list[Member] = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in listed:
+            listed[folder] = {node.name: node for node in list_dir(repo, snapshot, folder)}
+        if name not in listed[folder]:
+            raise PathNotFound(f"there is no {path!r} in this snapshot: {name!r} is missing")
+        found.append((os.path.relpath(path, common), listed[folder][name]))
+    return found
+
+
+def _outermost(paths: Iterable[bytes]) -> list[bytes]:
+    """Return the paths without those that lie in another of them; none if all of the snapshot is meant."""
+    chosen: list[bytes] = []
+    for path in sorted({os.path.normpath(b"/" + path.lstrip(b"/")) for path in paths}, key=_parts):
+        if path == b"/":
+            return []
+        if not chosen or _parts(path)[: len(_parts(chosen[-1]))] != _parts(chosen[-1]):
+            chosen.append(path)
+    return chosen
+
+
+def _parts(path: bytes) -> list[bytes]:
+    return path.split(b"/")
 
 
 def _checked(name: bytes, node: Node) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -82,10 +82,19 @@ def stream_folder(
     point: Point, path: bytes, form: Literal["tar", "zip"], copy_id: int | None = None
 ) -> Iterator[bytes]:
     """Return a folder (or one file) as an archive, piece by piece; as read_file in all else."""
-    if path != b"/":
-        _find_node(point, copy_id, path)
+    return stream_selection(point, [path], form, copy_id)
+
+
+def stream_selection(
+    point: Point, paths: Sequence[bytes], form: Literal["tar", "zip"], copy_id: int | None = None
+) -> Iterator[bytes]:
+    """Return files and folders as one archive, named from the folder on that holds them all."""
     stream = engine.stream_tar if form == "tar" else engine.stream_zip
-    return _download(point, copy_id, lambda repo, snapshot: stream(repo, snapshot, path))
+    try:
+        return _download(point, copy_id, lambda repo, snapshot: stream(repo, snapshot, *paths))
+    except PathNotFound as error:
+        named = printable(paths[0]) if len(paths) == 1 else "Something of what was chosen"
+        raise NotFound(f"{named} is not in this point.") from error
 
 
 def look(
