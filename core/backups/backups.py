@@ -26,7 +26,7 @@ from core.jobs.attempts import Attempt
 from core.jobs.dead_locks import remove_dead_locks
 from core.jobs.outcomes import Outcome
 from core.models import Config, Copy, Point, RepositoryRecord
-from core.points import points
+from core.points import catalog_fill, points
 from core.points.reconcile import TAG, Findings, add_point, reconcile
 from core.retention import quota
 from core.storages import storages
@@ -92,7 +92,9 @@ def _back_up_to(attempt: Attempt, task: _Task) -> Outcome:
         with lock_repository(repo, on_lock_id=attempt.hold_lock) as lock:
             found = reconcile(repo, _record(task), attempt.job_id)
             _log_findings(attempt, found)
-            return _back_up(attempt, task, repo, lock, _parent(task, found))
+            outcome = _back_up(attempt, task, repo, lock, _parent(task, found))
+        catalog_fill.after_backup(attempt.job_id, repo, task.record_id, attempt.stopped)
+        return outcome
     finally:
         repo.close()
 

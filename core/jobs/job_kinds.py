@@ -17,7 +17,7 @@ from core.jobs import attempts, jobs, outcomes
 from core.jobs.attempts import Attempt, AttemptLost, Stopped, TookTooLong, Waiting, WaitingForJob
 from core.jobs.outcomes import Outcome
 from core.models import Job, RepositoryRecord, Storage
-from core.points import points
+from core.points import catalog_drop, points
 from core.restores import restores, restoring
 from core.retention import cleanup, pruning
 from core.storages import storage_usage, storages
@@ -61,6 +61,7 @@ def _after(job_id: int, kind: str, config_id: str | None, went_well: bool) -> li
         freed = job.counts.get("bytes_freed", 0) if kind == "prune" else 0
         storage_usage.measure_after(record.storage_id, job.bytes_added - freed)
     if kind == "retention":
+        catalog_drop.after_cleanup()
         return pruning.follow()
     if kind != "backup" or not config_id:
         return []
