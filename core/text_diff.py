@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 from sources.config_bundle.secret_values import masked
 
+LARGEST_TEXT = 512 * 1024  # bytes
 MOST_LINES = 20_000  # of either text; comparing more takes long
 _MOST_SHOWN = 2_000
 _AROUND = 3
@@ -37,6 +38,18 @@ def diff_lines(path: str, old: str, new: str, *, reveal: bool) -> tuple[list[Lin
     hidden = shown != (left, right)
     lines = _unified(left, right, *shown) if left != right else []
     return lines[:_MOST_SHOWN], too_long or len(lines) > _MOST_SHOWN, hidden
+
+
+def why_no_text(content: bytes) -> str:
+    """Return why a content cannot be shown line by line; "" if it can."""
+    text = "It is no text, so it cannot be shown line by line."
+    if b"\0" in content:
+        return text
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return text
+    return ""
 
 
 def _unified(

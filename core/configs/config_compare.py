@@ -14,7 +14,7 @@ from core.errors import Refused
 from core.models import Point
 from core.points import browse
 from core.points.tokens import printable, token_from_path
-from core.text_diff import Line, diff_lines
+from core.text_diff import LARGEST_TEXT, Line, diff_lines, why_no_text
 from repository import browse as engine
 from repository.repository import Repository
 from repository.restore_compare import has_content
@@ -25,7 +25,6 @@ from sources.config_bundle.source import DOCUMENT
 Verdict = Literal["changed", "gone", "attributes", "unreadable", "other"]
 
 LONGEST_S = 10.0  # looked at in one go: a page waits for it
-LARGEST_TEXT = 512 * 1024
 _OWN_FOLDER = DOCUMENT.rpartition(b"/")[0]
 
 
@@ -116,7 +115,7 @@ def diff(point: Point, path: bytes, copy_id: int | None = None, *, reveal: bool 
         return FileDiff(path, name, token, "It is too large to be shown line by line.", [], False, False)
     before = b"".join(content)
     now, note = _live(path)
-    note = note or _not_text(before) or _not_text(now)
+    note = note or why_no_text(before) or why_no_text(now)
     if note:
         return FileDiff(path, name, token, note, [], False, False)
     lines, more, hidden = diff_lines(os.fsdecode(path), now.decode(), before.decode(), reveal=reveal)
@@ -204,14 +203,3 @@ def _live(path: bytes) -> tuple[bytes, str]:
     if len(content) > LARGEST_TEXT:
         return b"", "The file that stands there now is too large to be shown line by line."
     return content, ""
-
-
-def _not_text(content: bytes) -> str:
-    text = "It is no text, so it cannot be shown line by line."
-    if b"\0" in content:
-        return text
-    try:
-        content.decode()
-    except UnicodeDecodeError:
-        return text
-    return ""

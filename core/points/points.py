@@ -106,6 +106,15 @@ def live_copy_on(point: Point, repository_id: str) -> Copy | None:
     )
 
 
+def neighbours(point: Point, most: int = 60) -> list[Point]:
+    """Return points of the same config to compare one with: the nearest in time, newest first."""
+    same = select(Point).where(Point.config_id == point.config_id, Point.copies.any(there()))
+    same = same.where(Point.id != point.id)
+    before = same.where(Point.taken_at <= point.taken_at).order_by(Point.taken_at.desc()).limit(most // 2)
+    after = same.where(Point.taken_at > point.taken_at).order_by(Point.taken_at).limit(most // 2)
+    return [*reversed(db.session.scalars(after).all()), *db.session.scalars(before)]
+
+
 def good_points(config_id: str) -> Sequence[Point]:
     """Return the good points of a config, newest first."""
     return list_for(config_id, with_trashed=False)
