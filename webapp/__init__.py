@@ -22,6 +22,7 @@ from webapp import (
     compare,
     configs,
     copy_words,
+    diffs,
     failures,
     formats,
     host_words,
@@ -39,6 +40,7 @@ from webapp import (
     removals,
     reports,
     restores,
+    search,
     second_factor,
     security,
     sessions,
@@ -67,6 +69,8 @@ _PAGES = (
     configs,
     job_pages,
     points,
+    search,
+    diffs,
     removals,
     pins,
     trash,
@@ -173,6 +177,8 @@ def _templates() -> str:
 def _register_commands(app: Flask) -> None:
     from webapp import (
         command_alerts,
+        command_catalog,
+        command_diff,
         command_pause,
         command_removals,
         command_report,
@@ -180,7 +186,13 @@ def _register_commands(app: Flask) -> None:
         commands,
     )
 
-    for command in (*command_removals.COMMANDS, command_report.report, *command_alerts.COMMANDS):
+    for command in (
+        *command_removals.COMMANDS,
+        command_report.report,
+        *command_alerts.COMMANDS,
+        *command_catalog.COMMANDS,
+        command_diff.diff,
+    ):
         commands.backup.add_command(command)
     command_trash.register(commands.backup)
     command_pause.register(commands.backup)

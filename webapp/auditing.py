@@ -26,7 +26,8 @@ from webapp.api import problems
 # Views that a GET reads backed-up data, or secrets, with.
 READS = frozenset(
     {"api.download_file", "api.download_folder", "api.export_audit", "audit.export", "compare.diff",
-     "compare.environment", "points.archive", "points.file", "setup.recovery_file", "setup.recovery_key"}
+     "compare.environment", "diffs.file", "points.archive", "points.file", "setup.recovery_file",
+     "setup.recovery_key"}
 )  # fmt: skip
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(

@@ -15,7 +15,7 @@ from core.access.audit import Deed, Result
 from core.errors import HoldfastError
 
 # A command whose last word is one of these changes nothing, and reads no backed-up data.
-SHOWS = frozenset({"status", "points", "list", "show", "verify", "export", "doctor"})
+SHOWS = frozenset({"status", "points", "list", "show", "verify", "export", "doctor", "find", "versions"})
 SHOWS_WITHOUT_OPTIONS = frozenset({"leftovers", "restore-folders"})
 # Exit codes: well, and well with warnings.
 _DONE = (None, 0, 3)

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import Literal
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
@@ -61,8 +61,9 @@ def show(point_id: int) -> ResponseReturnValue:
         "points/show.html",
         point=point,
         folder=folder,
-        crumbs=_crumbs(folder.path),
+        crumbs=crumbs(folder.path),
         choices=points.choices(point),
+        others=points.neighbours(point),
         in_use=browse.copy_in_use(point, folder.copy),
         removable=point_removal.is_of_no_config(point) and points.is_good(point),
     )
@@ -100,6 +101,23 @@ def archive(point_id: int) -> ResponseReturnValue:
     return downloads.archive(content, path, point_id, form)
 
 
+@blueprint.post("/<int:point_id>/selection")
+@access.allow("admin")
+def selection(point_id: int) -> ResponseReturnValue:
+    """Download what was ticked as one tar or zip; by POST, since it may be too much for an address."""
+    point, chosen = _get(point_id), request.form.getlist("path")
+    if not chosen:
+        url = url_for("points.show", point_id=point_id, copy=request.form.get("copy_id"))
+        return answers.see_other(
+            url, "Tick at least one file or folder, then download what is selected.", "warn"
+        )
+    form: Literal["tar", "zip"] = "zip" if request.form.get("form") == "zip" else "tar"
+    paths = [_path_of(token) for token in chosen]
+    copy_id = request.form.get("copy_id", type=int)
+    content = browse.stream_selection(point, paths, form, copy_id=copy_id)
+    return downloads.archive(content, paths[0] if len(paths) == 1 else b"/", point_id, form)
+
+
 def _get(point_id: int) -> Point:
     point = points.get(point_id)
     formats.use_zone_of(point.config)
@@ -107,8 +125,12 @@ def _get(point_id: int) -> Point:
 
 
 def _path() -> bytes:
+    return _path_of(request.args.get("path") or tokens.token_from_path(b"/"))
+
+
+def _path_of(token: str) -> bytes:
     try:
-        return tokens.path_from_token(request.args.get("path") or tokens.token_from_path(b"/"))
+        return tokens.path_from_token(token)
     except ValueError as error:
         raise NotFound from error
 
@@ -139,7 +161,7 @@ def _start_of(point: Point) -> bytes:
     return os.path.dirname(start)
 
 
-def _crumbs(path: bytes) -> list[tuple[str, str]]:
+def crumbs(path: bytes) -> list[tuple[str, str]]:
     """Return name and token of each folder on the way to `path`, the root not among them."""
     parts = [part for part in path.split(b"/") if part]
     walked = [b"/" + b"/".join(parts[: number + 1]) for number in range(len(parts))]

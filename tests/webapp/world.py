@@ -47,6 +47,7 @@ class World:
     config_id: str = ""
     spare_config_id: str = ""
     point_id: int = 0
+    newer_point_id: int = 0
     job_id: int = 0
     failed_job_id: int = 0
     queued_job_id: int = 0
@@ -162,7 +163,7 @@ def _make_runs(world: World) -> None:
     world.job_id = back_up(config.id).id
     (world.tree / "letters" / "new.txt").write_text("new\n")
     back_up(config.id)
-    world.point_id = points.list_for(world.config_id)[-1].id
+    world.newer_point_id, world.point_id = (point.id for point in points.list_for(world.config_id))
     job = restores.create(
         restores.validate({"point_id": world.point_id, "target_path": str(world.folder / "restored")})
     )
