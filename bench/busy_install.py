@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from bench import busy_catalog
 from core import setup
 from core.configs import configs
 from core.configs.configs import ConfigInput
@@ -34,13 +35,13 @@ class Run:
     status: str
 
 
-def fill(folder: Path, config_count: int, job_count: int) -> int:
+def fill(folder: Path, config_count: int, job_count: int, file_count: int, password: str = "") -> int:
     """Set an install up whose configs ran in turn, the last run being of just now; return the admin's id.
 
     Needs an app context. Every run that did not fail has a point; those of the first half are in the past of
-    retention, as after years.
+    retention, as after years. All other points are catalogued, as many files as asked for.
     """
-    admin_id = setup.create_admin(setup.setup_token() or "", "admin", secrets.token_hex(8)).id
+    admin_id = setup.create_admin(setup.setup_token() or "", "admin", password or secrets.token_hex(8)).id
     setup.create_first_storage(str(folder / "backups"))
     key = (recovery.stored() or "").split("-")
     setup.confirm_recovery_key([key[place - 1] for place in setup.recovery_challenge()])
@@ -52,6 +53,11 @@ def fill(folder: Path, config_count: int, job_count: int) -> int:
     _insert(Copy, (_copy(run, repository_id, run.number <= job_count // 2) for run in good))
     _insert(ScheduledRun, map(_scheduled, runs))
     _insert(JobLog, (line for run in runs for line in _log(run)))
+    there: dict[str, list[int]] = {}
+    for run in good:
+        if run.number > job_count // 2:
+            there.setdefault(run.config_id, []).append(run.number)
+    busy_catalog.fill(there, file_count)
     return admin_id
 
 

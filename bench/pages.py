@@ -23,7 +23,10 @@ from sqlalchemy import Engine, event, select
 from bench import busy_install, report
 from core.access import sessions, users
 from core.db import db
+from core.jobs import attempts, job_kinds, jobs
 from core.models import Config, Storage
+from core.points import points
+from core.points.tokens import token_from_path
 from core.settings import load
 from webapp import access, create_app
 
@@ -53,14 +56,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.pages", description=__doc__)
     parser.add_argument("--configs", type=int, default=500)
     parser.add_argument("--jobs", type=int, default=100_000)
+    parser.add_argument("--files", type=int, default=1_000_000, help="catalogued files")
     parser.add_argument("--times", type=int, default=20, help="how often each page is asked for")
     parser.add_argument("--keep", action="store_true", help=f"write the table to bench/{RESULTS.name}")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         app = _app(Path(folder))
         with app.app_context():
-            client = _browser(app, busy_install.fill(Path(folder), options.configs, options.jobs))
-            paths = _paths(options.jobs)
+            client = _browser(
+                app, busy_install.fill(Path(folder), options.configs, options.jobs, options.files)
+            )
+            paths = [*_paths(options.jobs), *_paths_of_real_points(Path(folder))]
         timed = [_time(client, path, options.times) for path in paths]
         with app.app_context():
             db.engine.dispose()
@@ -90,7 +96,40 @@ def _paths(newest: int) -> list[str]:
         "/jobs?page=900", "/jobs?status=failed", f"/jobs?config={config_id}", f"/jobs/{newest}",
         f"/jobs/{newest}/progress", "/points", f"/points?config={config_id}", "/restores", "/storages",
         f"/storages/{storage_id}", f"/storages/{storage_id}/edit", "/alerts", "/settings",
+        "/search", "/trash", "/hosts", "/reports", "/reports/today", "/upkeep", "/audit",
+        "/tokens", "/logins", "/channels",
     ]  # fmt: skip
+
+
+def _paths_of_real_points(folder: Path) -> list[str]:
+    """Back some files up twice: other points are only rows, and cannot be looked into."""
+    for number in range(1_000):
+        (folder / "source" / f"{number:04}.txt").write_text(f"{number}\n" * 20)
+    config = db.session.scalars(select(Config).order_by(Config.name)).first()
+    assert config is not None
+    config_id = config.id
+    found = [_back_up(config_id)]
+    (folder / "source" / "0007.txt").write_text("other\n")
+    found.append(_back_up(config_id))
+    here, one = (token_from_path(os.fsencode(folder / "source" / name)) for name in ("", "0007.txt"))
+    old, new = found
+    return [
+        "/search?q=invoice-00", "/search?q=*.conf", "/search?q=zq", "/search?q=data/000050/",
+        f"/search?q=0007.txt&config={config_id}", f"/search/versions?config={config_id}&path={one}",
+        f"/points/{new}", f"/points/{new}/folder?path={here}", f"/points/{new}/card", f"/diffs/{old}/{new}",
+        f"/diffs/{old}/{new}/file?path={one}", f"/restores/new?point_id={new}", f"/compare/{new}",
+    ]  # fmt: skip
+
+
+def _back_up(config_id: str) -> int:
+    """Do a backup in this process; return its point."""
+    attempt = attempts.claim(jobs.create_backup(config_id, "manual").id)
+    assert attempt is not None
+    job_kinds.perform(attempt)
+    point = points.of_job(attempt.job_id)
+    if point is None:
+        raise SystemExit(f"The backup failed: {jobs.get(attempt.job_id).summary}")
+    return point.id
 
 
 def _time(client: FlaskClient, path: str, times: int) -> Timed:
@@ -126,7 +165,8 @@ def _counted() -> Iterator[list[str]]:
 def _table(timed: list[Timed], options: argparse.Namespace) -> str:
     lines = [
         "# Pages of a busy install, by `python -m bench.pages --keep`",
-        f"{options.jobs:,} jobs of {options.configs} configs; {report.machine()}",
+        f"{options.jobs:,} jobs of {options.configs} configs, {options.files:,} catalogued files; "
+        + report.machine(),
         f"Each page {options.times} times; the target is {TARGET_MS} ms for 95 of 100 answers.",
         "| page | median ms | p95 ms | median CPU ms | queries | kB | met |\n|---|---|---|---|---|---|---|\n"
         + "\n".join(map(_row, timed)),
