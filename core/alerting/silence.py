@@ -20,7 +20,7 @@ from core.db import db, utc_now
 from core.jobs import nodes
 from core.models import Config, Job, Node, Point
 from core.retention import compliance
-from core.schedules import pause
+from core.schedules import limits, pause
 
 NODE_SILENT_FOR = timedelta(minutes=5)
 QUEUED_FOR = timedelta(hours=1)
@@ -120,6 +120,8 @@ def _queued(now: datetime) -> Iterator[Silence]:
     """Look for jobs that nothing has begun for an hour."""
     query = select(Job).where(Job.status == "queued", Job.created_at < now - QUEUED_FOR)
     for job in db.session.scalars(query).all():
+        if any(limits.quiet_until(job, moment) for moment in (now, now - QUEUED_FOR)):
+            continue  # it could not begin by itself for that long
         about = f"Job {job.id} ({job.kind}{f' of {job.config.name}' if job.config else ''})"
         why = f" It waits: {job.waiting_reason}." if job.waiting_reason else ""
         yield Silence(

@@ -24,7 +24,7 @@ from core.models import Config, Copy, Destination, Job, Point, Storage
 from core.models.job import PENDING
 from core.points import points
 from core.retention import retention
-from core.schedules import fire_times
+from core.schedules import run_times
 
 # A copy that failed is tried again by itself after so long; gaps that nobody asked to fill are looked for
 # as often as this.
@@ -109,7 +109,7 @@ def tick(now: datetime) -> list[int]:
     _forget_what_the_clock_made_up(now)
     found: list[int] = []
     for config in db.session.scalars(select(Config).where(Config.deleted_at.is_(None), Config.enabled)).all():
-        if len(config.destinations) > 1:
+        if len(config.destinations) > 1 and not run_times.is_quiet(config, now):
             found += _tick_config(config, now)
     return found
 
@@ -160,8 +160,7 @@ def _is_late(destination: Destination, missing: Sequence[Point], now: datetime) 
     made_at = min(point.created_at for point in missing)
     if destination.copy_when == AFTER:
         return now - made_at > GRACE
-    zone = destination.config.timezone
-    due_at = fire_times.last_run(destination.copy_when, zone, now - GRACE, within=_LOOK_BACK)
+    due_at = run_times.last(run_times.for_copies(destination), now - GRACE, within=_LOOK_BACK)
     return due_at is not None and made_at < due_at
 
 
@@ -188,8 +187,7 @@ def _is_due(destination: Destination, now: datetime) -> bool:
     """Tell whether its cron line has come. While nothing can be copied there it stays due."""
     if destination.copy_when == AFTER or _why_not(destination.repository.storage):
         return False
-    zone = destination.config.timezone
-    due_at = fire_times.last_run(destination.copy_when, zone, now, within=_LOOK_BACK)
+    due_at = run_times.last(run_times.for_copies(destination), now, within=_LOOK_BACK)
     return due_at is not None and due_at > (destination.scheduled_since or now)
 
 

@@ -190,6 +190,9 @@ def _late(config: Config, known: Latest, now: datetime) -> State | None:
     if waiting is not None:
         return State("Late", waiting.waiting_reason or "Its backup waits in the queue.", waiting.id)
     if run is None or run.due_at < due_at:
+        if (free_at := run_times.free_from(config, now)) != now:
+            when = words.moment(free_at, config.timezone)
+            return State("Late", f"A run is made up for when quiet hours end, {when}.")
         return State("Late", "Its run was due and nothing has started it: is the worker running?")
     return State("Late", "No backup has ended well since its last run was due.")
 

@@ -80,14 +80,6 @@ def first_moment_of(wall: datetime, tz: ZoneInfo) -> datetime:
     return moments_of(wall, tz, every_hour=False)[0]
 
 
-def last_run(cron: str, zone: str, now: datetime, *, within: timedelta) -> datetime | None:
-    """Return the newest due time not later than `now`, looking back no further than `within`."""
-    for window in (timedelta(hours=1), timedelta(days=1), timedelta(days=8), within):
-        if runs := list(runs_between(cron, zone, now - min(window, within), now)):
-            return runs[-1]
-    return None
-
-
 def _fire_times(cron: str, zone: str, after: datetime) -> Iterator[datetime]:
     """Yield all due times later than `after`, ascending, each once, in UTC."""
     tz = ZoneInfo(zone)

@@ -1,9 +1,12 @@
-"""How many backups and copies may run at once on a storage, and from a host; the others wait their turn."""
+"""How many backups and copies may run at once on a storage, and from a host; the others wait their turn.
+
+What begins by itself waits for the end of its config's quiet hours, too.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -15,10 +18,12 @@ from core.db import db, utc_now, write
 from core.errors import Invalid
 from core.models import Config, Job, RepositoryRecord
 from core.retention.retention_rules import blank_is_none
+from core.schedules import run_times
 
 LOOK_AGAIN_AFTER = timedelta(seconds=60)
 THIS_MACHINE = "this machine"
 _KEY = "limits"
+_BY_THEMSELVES = ("schedule", "retry")
 _LIMITED = ("backup", "copy")  # what a person waits for, and what makes room, never waits for these
 
 Most = Annotated[Annotated[int, Field(ge=1, le=100)] | None, BeforeValidator(blank_is_none)]
@@ -69,6 +74,9 @@ def put_off(job: Job, reason: str) -> None:
 
 def why_not(session: Session, job: Job) -> str:
     """Return why a job may not begin now; "" if it may."""
+    if (until := quiet_until(job)) is not None:
+        zone = job.config.timezone if job.config else "UTC"
+        return f"its config has quiet hours until {words.moment(until, zone)}"
     limits = current(session)
     if job.kind not in _LIMITED or (limits.per_storage is None and limits.per_host is None):
         return ""
@@ -81,6 +89,18 @@ def why_not(session: Session, job: Job) -> str:
     if limits.per_host is not None and host and same_host >= limits.per_host:
         return f"{_jobs(same_host)} {host} already, as many as may at once"
     return ""
+
+
+def quiet_until(job: Job, now: datetime | None = None) -> datetime | None:
+    """Return when the quiet hours end that keep a queued job from beginning; None if none do.
+
+    What a person started begins at once, and so does a copy that follows a backup.
+    """
+    if job.kind not in _LIMITED or job.trigger not in _BY_THEMSELVES or job.config is None:
+        return None
+    now = now or utc_now()
+    free_at = run_times.free_from(job.config, now)
+    return free_at if free_at != now else None
 
 
 def _jobs(number: int) -> str:

@@ -12,6 +12,7 @@ from core.errors import Conflict, NotFound
 from core.jobs import jobs
 from core.models import Config, Job
 from core.points import points
+from core.schedules import run_times
 
 TRIGGER = "retry"
 _NUMBER = "retry"
@@ -30,7 +31,7 @@ def tick(now: datetime) -> list[int]:
 
 
 def at(job: Job) -> datetime | None:
-    """Return when a job that ended badly is tried again by itself; None if it is not."""
+    """Return when a job that ended badly is tried again by itself, out of quiet hours; None if it is not."""
     config = job.config
     if config is None or config.deleted_at is not None or not config.enabled or job.ended_at is None:
         return None
@@ -39,7 +40,7 @@ def at(job: Job) -> datetime | None:
     retries = timing.of(config).retries
     if number_of(job) >= retries.count:
         return None
-    return job.ended_at + timedelta(seconds=retries.delay_s)
+    return run_times.free_from(config, job.ended_at + timedelta(seconds=retries.delay_s))
 
 
 def number_of(job: Job) -> int:
@@ -53,8 +54,8 @@ def _newest(config_id: str) -> Job | None:
 
 
 def _is_due(job: Job, now: datetime) -> bool:
-    due_at = at(job)
-    if due_at is None or job.ended_at is None:
+    due_at, config = at(job), job.config
+    if due_at is None or job.ended_at is None or config is None or run_times.is_quiet(config, now):
         return False
     # One that ended in the future ended under a wrong clock.
     return now >= due_at or job.ended_at > now + points.CLOCK_SLACK

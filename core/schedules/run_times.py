@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from core.configs import timing
-from core.models import Config
+from core.models import Config, Destination
 from core.schedules import fire_times, quiet_hours
 from core.schedules.quiet_hours import Window
 
@@ -34,7 +34,7 @@ def of(config: Config) -> RunTimes:
     return given(config.cron, config.timezone, timing.of(config), config.id)
 
 
-def given(cron: str, zone: str, fields: timing.TimingFields, config_id: str) -> RunTimes:
+def given(cron: str, zone: str, fields: timing.TimingFields, config_id: str = "") -> RunTimes:
     """Return the run times that an input means."""
     windows = tuple(quiet_hours.parse(line) for line in fields.blackouts)
     return RunTimes(cron, zone, windows, _offset(config_id, fields.spread or 0))
@@ -67,6 +67,29 @@ def last(times: RunTimes, now: datetime, *, within: timedelta) -> datetime | Non
             _LAST.clear()
         _LAST[times] = known
     return known[0] if known[0] > now - within else None
+
+
+def for_copies(destination: Destination) -> RunTimes:
+    """Return when copies to a destination are due by its own cron line, out of its config's quiet hours."""
+    config = destination.config
+    return given(destination.copy_when, config.timezone, timing.of(config).model_copy(update={"spread": 0}))
+
+
+def free_from(config: Config, moment: datetime) -> datetime:
+    """Return the first moment from this one on that lies in no quiet hours of a config.
+
+    Where its zone cannot be read, the moment itself: the tick tells of that.
+    """
+    windows = of(config).windows
+    try:
+        return quiet_hours.end_of(windows, config.timezone, moment) if windows else moment
+    except fire_times.UNREADABLE:
+        return moment
+
+
+def is_quiet(config: Config, moment: datetime) -> bool:
+    """Tell whether nothing of a config may begin by itself at a moment."""
+    return free_from(config, moment) != moment
 
 
 def _find_last(times: RunTimes, now: datetime, within: timedelta) -> tuple[datetime, datetime] | None:

@@ -17,9 +17,9 @@ from core.alerting import alerts
 from core.db import db, write
 from core.errors import Conflict, NotFound
 from core.jobs import jobs
-from core.models import Config, ScheduledRun
+from core.models import Config, Job, ScheduledRun
 from core.points import points
-from core.schedules import fire_times, pause, run_times
+from core.schedules import fire_times, limits, pause, run_times
 
 # An outage of a year, or of a thousand runs, is told no more exactly than this.
 LONGEST_OUTAGE = timedelta(days=366)
@@ -83,6 +83,8 @@ def _run_if_due(config: Config, now: datetime) -> None:
 
 
 def _due_of(config: Config, now: datetime) -> Due | None:
+    if run_times.is_quiet(config, now):
+        return None  # what was not run before is made up for when they end
     runs = deque(run_times.between(run_times.of(config), _asked_until(config, now), now), MOST_MISSED + 1)
     if not runs:
         return None
@@ -126,12 +128,25 @@ def _note_runs(session: Session, found: Due) -> dict[datetime, str]:
         newest.job_id = jobs.add_backup(session, found.config_id, "schedule", found.due_at).id
         session.add(newest)
     except Conflict as error:
-        missed[found.due_at] = f"{error.message} No second one was started."
+        newest.job_id = _held_back_until(session, found)
+        if newest.job_id is None:
+            missed[found.due_at] = f"{error.message} No second one was started."
+        else:
+            session.add(newest)
     except NotFound:
         return {}  # deleted since it was found
     for due_at, reason in missed.items():
         session.add(ScheduledRun(config_id=found.config_id, due_at=due_at, missed_reason=reason))
     return missed
+
+
+def _held_back_until(session: Session, found: Due) -> int | None:
+    """Return the job that waited for the quiet hours to end which end with this run: it does for both."""
+    job = session.scalar(
+        select(Job).where(Job.kind == "backup", Job.config_id == found.config_id, Job.status == "queued")
+    )
+    just_before = found.due_at - timedelta(minutes=1)
+    return job.id if job is not None and limits.quiet_until(job, just_before) else None
 
 
 def _is_run(run: ScheduledRun) -> ColumnElement[bool]:
