@@ -13,6 +13,8 @@ from core.errors import Refused
 JUMP = timedelta(hours=24)
 # So long after a start of the machine a clock that went on by more may still be set right.
 SETTLES_S = 3600.0
+# What is asked each minute is written only so often.
+NOTED_FOR_S = 600.0
 _KEY = "clock_reference"
 
 
@@ -44,7 +46,7 @@ def jump(now: Reading | None = None) -> timedelta | None:
     moved = _moved(noted, now)
     if abs(moved) > JUMP:
         return moved
-    if not is_settling(now):
+    if _is_old(noted, now) and not is_settling(now):
         accept(now)
     return None
 
@@ -79,6 +81,11 @@ def accept(now: Reading | None = None) -> None:
     instance.put(
         _KEY, {"wall": now.wall.isoformat(), "since_boot_s": now.since_boot_s, "boot_id": now.boot_id}
     )
+
+
+def _is_old(noted: dict[str, object], now: Reading) -> bool:
+    passed_s = now.since_boot_s - float(str(noted["since_boot_s"]))
+    return noted["boot_id"] != now.boot_id or not 0 <= passed_s < NOTED_FOR_S
 
 
 def _moved(noted: dict[str, object], now: Reading) -> timedelta:

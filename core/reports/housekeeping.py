@@ -69,11 +69,11 @@ def change(given: dict[str, Any]) -> Ages:
 
 def sweep_daily(now: datetime) -> None:
     """Sweep, unless that was done within a day, or the clock is not to be trusted."""
-    if clock.jump() is not None or clock.is_settling():
-        return
     at = (instance.get(_DONE) or {}).get("at")
     # One in the future was under a wrong clock.
-    if at is None or not -points.CLOCK_SLACK < now - datetime.fromisoformat(at) < DAILY:
+    if at is not None and -points.CLOCK_SLACK < now - datetime.fromisoformat(at) < DAILY:
+        return
+    if clock.jump() is None and not clock.is_settling():
         sweep(now)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 
 from core import words
 from core.backups import copying
@@ -67,18 +67,42 @@ def share(configs: Sequence[Config], now: datetime | None = None) -> float | Non
 
 def _overdue(config: Config, row: Destination, good: Sequence[Point], now: datetime) -> list[Point]:
     """Return what the rule keeps no longer, if a clean-up has looked at it since and left it there, or should
-    have looked a day ago."""
-    plan = retention.plan(config, destination=row, good=good)
-    leaving = [each.point for each in plan if not each.keep]
+    have removed it a day ago, whatever was backed up since."""
+    leaving = _leaving(config, row, good)
     if not leaving:
         return []
+    cleaned_at = _cleaned_at(config)
     changed_at = max(config.updated_at, *(point.created_at for point in good))
-    looked = select(Job.id).where(
-        Job.kind == "retention", Job.status.in_(_RAN), Job.started_at > changed_at,
-        or_(Job.config_id.is_(None), Job.config_id == config.id),
-    )  # fmt: skip
-    was_looked_at = db.session.scalar(looked.limit(1)) is not None
-    return leaving if was_looked_at or now - changed_at > 2 * SLACK else []
+    if cleaned_at is not None and cleaned_at > changed_at:
+        return leaving
+    long_ago = now - (SLACK if _last_failed(config) else 2 * SLACK)
+    if config.updated_at > long_ago and cleaned_at is not None and cleaned_at > long_ago:
+        return []  # the rule may be new
+    left_then = {point.id for point in _leaving(config, row, [p for p in good if p.created_at <= long_ago])}
+    return [point for point in leaving if point.id in left_then]
+
+
+def _leaving(config: Config, row: Destination, good: Sequence[Point]) -> list[Point]:
+    """Return the points that the rule would let go if these were all good ones."""
+    return [each.point for each in retention.plan(config, destination=row, good=good) if not each.keep]
+
+
+def _cleaned_at(config: Config) -> datetime | None:
+    """Return when the newest clean-up began that looked at a config and came to its end."""
+    ran = _cleanups(config).where(Job.status.in_(_RAN)).order_by(Job.started_at.desc())
+    return db.session.scalar(ran.with_only_columns(Job.started_at).limit(1))
+
+
+def _last_failed(config: Config) -> bool:
+    """Tell whether the newest clean-up of a config that has ended did not come to its end."""
+    last = _cleanups(config).where(Job.ended_at.is_not(None), Job.status != "cancelled")
+    status = db.session.scalar(last.with_only_columns(Job.status).order_by(Job.id.desc()).limit(1))
+    return status is not None and status not in _RAN
+
+
+def _cleanups(config: Config) -> Select[Job]:
+    of_it = or_(Job.config_id.is_(None), Job.config_id == config.id)
+    return select(Job).where(Job.kind == "retention", of_it)
 
 
 def _lasting(config: Config, row: Destination, now: datetime) -> int:

@@ -29,7 +29,7 @@ class Simulation:
     def __init__(self, start: datetime, traveller: Any) -> None:
         self.now = self.start = start
         self.boot = 1
-        self.step_h = 4  # how often it ticks; in earnest that is every minute
+        self.step_h: float = 4  # how often it ticks; in earnest that is every minute
         self.seen: list[tuple[str, str]] = []  # alerts as they opened: kind and subject's sort
         self._traveller = traveller
         self._awake_s = 0.0

@@ -1,0 +1,100 @@
+"""Whether a destination complies is judged by what should have left long ago, not by jobs that look busy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from core.configs import configs
+from core.db import utc_now, write
+from core.jobs import jobs
+from core.models import Config, Job, Point
+from core.points import points
+from core.retention import compliance
+from repository import locks
+from tests.core import making
+from tests.core.making import make_config, make_storage, make_tree
+
+NOW = utc_now()
+
+
+@pytest.fixture
+def config_id(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Return the id of a config that keeps two points, has five of the last five days, and is old."""
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
+    make_storage(tmp_path)
+    config_id = make_config(make_tree(tmp_path / "tree"), retention={"days": None, "max_backups": 2}).id
+    for _ in range(5):
+        making.back_up(config_id)
+        for job_id in jobs.queued_followers(config_id):
+            jobs.request_cancel(job_id)
+    with write() as session:
+        session.get_one(Config, config_id).updated_at = NOW - timedelta(days=30)
+        for days, point in enumerate(points.list_for(config_id)):
+            row = session.get_one(Point, point.id)
+            row.taken_at = row.created_at = NOW - timedelta(days=days)
+    return config_id
+
+
+def cleaned(status: str, at: datetime) -> None:
+    """Note a clean-up that ended so."""
+    with write() as session:
+        job = jobs.add_job(session, kind="retention", trigger="schedule")
+        job.status, job.created_at, job.started_at, job.ended_at = status, at, at, at
+
+
+def overdue(config_id: str) -> int:
+    """Return how many points should have left; the destination complies if there are none."""
+    (found,) = compliance.of(configs.get(config_id), NOW)
+    assert found.complies == (not found.overdue)
+    assert compliance.share([configs.get(config_id)], NOW) == (0.0 if found.overdue else 1.0)
+    return len(found.overdue)
+
+
+def test_clean_ups_that_do_not_happen_are_told_though_backups_go_on(config_id: str) -> None:
+    assert overdue(config_id) == 1  # two days ago there were three
+
+
+def test_one_that_failed_has_a_day_and_not_two(config_id: str) -> None:
+    cleaned("failed", NOW - timedelta(hours=1))
+    assert overdue(config_id) == 2
+
+
+def test_an_interrupted_one_counts_as_failed_and_a_cancelled_one_does_not_count(config_id: str) -> None:
+    cleaned("interrupted", NOW - timedelta(hours=3))
+    cleaned("cancelled", NOW - timedelta(hours=1))
+    assert overdue(config_id) == 2
+
+
+def test_one_that_ended_well_and_left_them_there_is_told_at_once(config_id: str) -> None:
+    with write() as session:
+        for point in points.list_for(config_id):
+            session.get_one(Point, point.id).created_at = NOW - timedelta(hours=2)
+    assert overdue(config_id) == 0
+    cleaned("completed", NOW - timedelta(hours=1))
+    assert overdue(config_id) == 3
+
+
+def test_a_new_rule_has_its_time_while_clean_ups_go_on(config_id: str) -> None:
+    with write() as session:
+        session.get_one(Config, config_id).updated_at = NOW - timedelta(hours=1)
+    cleaned("completed", NOW - timedelta(hours=2))
+    assert overdue(config_id) == 0
+
+
+def test_changing_the_rule_each_day_hides_no_clean_up_that_never_ends_well(config_id: str) -> None:
+    with write() as session:
+        session.get_one(Config, config_id).updated_at = NOW - timedelta(hours=1)
+    cleaned("completed", NOW - timedelta(days=6))
+    cleaned("failed", NOW - timedelta(hours=2))
+    assert overdue(config_id) == 2
+
+
+def test_a_real_clean_up_puts_it_right(config_id: str) -> None:
+    cleaned("failed", NOW - timedelta(hours=1))
+    job: Job = making.run(jobs.create_retention("manual", config_id, confirmed=True))
+    assert job.status == "completed"
+    assert overdue(config_id) == 0
