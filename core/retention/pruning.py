@@ -17,12 +17,13 @@ from core.models import Copy, Job, RepositoryRecord
 from core.models.job import PENDING
 from core.points import points
 from core.storages import storages
-from repository.locks import lock_repository
+from repository.locks import Lock, lock_repository
 from repository.progress import Progress
 from repository.prune import PruneResult, prune
 from repository.prune_plan import DEFAULT_UNUSED, PruneOptions
 from repository.repository import Repository
 from storage_adapters.base import is_far
+from storage_adapters.errors import StorageFull
 
 # A prune that nobody asked for deletes only if at least this share of what is stored is unused.
 PAYS_FROM = 0.10
@@ -132,13 +133,24 @@ def _prune(attempt: Attempt, repo: Repository, record_id: str, *, automatic: boo
     remove_dead_locks(repo)
     if lock_holders.are_all_ours(repo):
         raise Waiting("another job of Holdfast is using the repository")
-    options = PruneOptions(max_repack_bytes=COPY_AT_MOST_FAR if is_far(repo.storage) else COPY_AT_MOST)
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
         _refuse_if_lost(repo, record_id, automatic=automatic)
-        return prune(
-            repo, options, lock, attempt.report,
-            is_worth=lambda expected: not automatic or _unused_share(expected) >= PAYS_FROM,
-        )  # fmt: skip
+        try:
+            copies = COPY_AT_MOST_FAR if is_far(repo.storage) else COPY_AT_MOST
+            return _prune_with(attempt, repo, lock, copies, automatic=automatic)
+        except StorageFull as error:
+            # What needs no copies makes room for them: a full storage would stay full otherwise.
+            attempt.log.add("warning", f"No room for copies, so only whole packs are freed: {error}.")
+            return _prune_with(attempt, repo, lock, 0, automatic=automatic)
+
+
+def _prune_with(
+    attempt: Attempt, repo: Repository, lock: Lock, copy_at_most: int, *, automatic: bool
+) -> PruneResult:
+    return prune(
+        repo, PruneOptions(max_repack_bytes=copy_at_most), lock, attempt.report,
+        is_worth=lambda expected: not automatic or _unused_share(expected) >= PAYS_FROM,
+    )  # fmt: skip
 
 
 def _unused_share(expected: PruneResult) -> float:
