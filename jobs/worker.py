@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from core import settings
 from core.alerting import disk_watch, silence
+from core.backups import work_folders
 from core.db import db
 from core.jobs import nodes
 from core.messaging import deliveries, heartbeat, pings
@@ -32,12 +33,14 @@ TELL_EVERY_S = 5.0
 WATCH_DISKS_EVERY_S = 120.0
 WATCH_TICK_EVERY_S = 60.0
 REPORTS_EVERY_S = 60.0
+SWEEP_EVERY_S = 300.0
 _DUTIES: dict[str, tuple[tuple[Callable[[], object], float], ...]] = {
     "both": ((deliveries.run, TELL_EVERY_S), (pings.run, TELL_EVERY_S)),
     "worker": ((silence.watch_tick, WATCH_TICK_EVERY_S),),
     "tick": (
         (heartbeat.run, TELL_EVERY_S),
         (disk_watch.watch, WATCH_DISKS_EVERY_S),
+        (work_folders.sweep, SWEEP_EVERY_S),
         (reports.run, REPORTS_EVERY_S),
     ),
 }

@@ -169,6 +169,9 @@ def list_points(config_name: str | None, as_json: bool) -> None:
     help="Replace the database of that name, after a safety dump (it is kept under another name); or, "
     "of a configuration, the files named by --include, after a safety backup.",
 )
+@click.option(
+    "--work-folder", default="", metavar="DIR", help="Where the files of a parallel dump go on the way."
+)
 @click.option("--no-owners", is_flag=True, help="Without owners, rights and roles: all is the user's.")
 @click.option(
     "--include", multiple=True, metavar="PATH", help="Only this file or folder, as it was backed up."
@@ -188,6 +191,7 @@ def restore(
     dumped: str,
     server_of: str | None,
     in_place: bool,
+    work_folder: str,
     no_owners: bool,
     include: Sequence[str],
     conflict: str,
@@ -208,6 +212,7 @@ def restore(
         given = {
             "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
             "in_place": in_place, "server_config_id": find_config(server_of).id if server_of else None,
+            "work_folder": os.path.abspath(work_folder) if work_folder else "",
         }  # fmt: skip
         job = database_restores.create(database_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)

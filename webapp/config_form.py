@@ -34,6 +34,7 @@ SSL_MODES = (
     ("verify-full", "Always, verify certificate and name"),
     ("disable", "Never"),
 )
+PARALLEL_FIELDS = ("parallel_jobs", "work_folder")
 # What a preview needs: a message about any other field does not keep it back.
 _TREE_FIELDS = (
     "paths", "exclude", "iexclude", "exclude_if_present", "exclude_caches", "one_file_system",
@@ -43,7 +44,8 @@ SOURCE_FIELDS = {
     "files": (*_TREE_FIELDS, "host_id"),
     "config": (*_TREE_FIELDS, "variables", "units", "packages", "services"),
     "database": ("url", "host", "port", "user", "password", "database", "ssl_mode", "ssl_root_cert",
-                 "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password"),
+                 "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password",
+                 *PARALLEL_FIELDS),
 }  # fmt: skip
 
 _TLS = ("ssl_mode", "ssl_root_cert", "ssl_cert", "ssl_key")
@@ -108,7 +110,7 @@ def _database_values(source: Mapping[str, Any]) -> dict[str, Any]:
     """Return the connection's fields; never its password."""
     values = {"port": 5432, "user": "postgres", "database": "postgres", "ssl_mode": "prefer", "which": "all"}
     names = (*values, "host", *_TLS)
-    values |= {name: source[name] for name in names if name in source}
+    values |= {name: source[name] for name in (*names, *PARALLEL_FIELDS) if name in source}
     return values | {"databases": "\n".join(source.get("databases", ()))}
 
 
@@ -117,6 +119,7 @@ def _database_source(form: Form) -> dict[str, Any]:
     names = ("url", "host", "port", "user", "database", "which", *_TLS)
     source: dict[str, Any] = {name: form.value(name).strip() for name in names if form.value(name).strip()}
     source |= {name: form.lines(name) for name in ("databases", "exclude")}
+    source |= {name: form.value(name).strip() for name in PARALLEL_FIELDS}
     stays = form.value("config_id") and not form.value("no_password") and not form.value("password")
     return source if stays else {**source, "password": form.value("password")}
 

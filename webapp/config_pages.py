@@ -141,7 +141,8 @@ def trouble_with(config: Config) -> str:
     except Invalid as error:
         return f"It is saved, but the test failed. {error.message}"
     if isinstance(found, DatabasePreview) and found.stops:
-        return "It is saved, but a backup would fail: its user may not read everything. Test it under Change."
+        why = found.room or "Its user may not read everything."
+        return f"It is saved, but a backup would fail. {why} Test it under Change."
     return ""
 
 

@@ -9,7 +9,7 @@ from core.access import restore_rights
 from core.errors import Conflict, Invalid, NotFound, Refused
 from core.hosts import host_restoring
 from core.points import points, tokens
-from core.restores import config_restores, database_restores, restores
+from core.restores import config_restores, database_restores, dump_folder, restores
 from jobs import tasks
 from webapp import access, answers, formats, forms, host_form, host_pages
 
@@ -94,7 +94,7 @@ def _wanted(form: forms.Form) -> restores.RestoreInput:
 def create_database() -> ResponseReturnValue:
     """Start a restore into a new database and go to its page."""
     form = forms.sent()
-    names = ("point_id", "copy_id", "database", "to", "server_config_id")
+    names = ("point_id", "copy_id", "database", "to", "server_config_id", "work_folder")
     given = {**{name: form.value(name).strip() for name in names}, "owners": bool(form.value("owners"))}
     given["in_place"] = form.value("where") == "in_place"
     given["to"] = given["database"] if given["in_place"] else given["to"] or f"{given['database']}_restored"
@@ -119,6 +119,8 @@ def _database_page(form: forms.Form, status: int) -> ResponseReturnValue:
         form=form,
         point=point,
         manifest=manifest,
+        in_parallel=dump_folder.is_needed(manifest),
+        usual_folder=dump_folder.usual(point),
         servers=database_restores.servers(point),
         choices=points.choices(point),
     )

@@ -66,6 +66,8 @@ def document(source: OneSource) -> dict[str, object]:
 
 def check(source: OneSource) -> None:
     """Raise Invalid, by field, for what a backup could never read."""
+    if isinstance(source, DatabaseSource):
+        source_database.check(source)
     if isinstance(source, FilesSource) and source.host_id:
         host_source.check(source)
     elif isinstance(source, TreeSource):
@@ -152,7 +154,7 @@ def plan(source: OneSource) -> list[str]:
     if isinstance(source, TreeSource):
         left_out = _left_out(source)
         return lines + [f"Left out, as always: {place} ({reason})." for place, reason in left_out]
-    return lines + ([source_database.NOT_ACROSS] if source.which == "all" or source.databases[1:] else [])
+    return lines + source_database.plan(source)
 
 
 def read(opened: Source, files: int) -> str:

@@ -19,6 +19,8 @@ from pydantic import (
 )
 
 from core import words
+from core.configs import parallel_dumps
+from core.configs.parallel_dumps import MOST_JOBS
 from core.form_values import split_lines
 from core.retention.retention_rules import blank_is_none
 from sources.postgres.errors import BadConnection
@@ -43,7 +45,8 @@ class DatabaseSource(BaseModel):
 
     `url`, where given, sets the connection and is not kept. `password`: None leaves the stored one as it is,
     "" means none (then `~/.pgpass` of the user that Holdfast runs as counts); it is never part of a dump of
-    this model.
+    this model. With `parallel_jobs` above 1 so many processes dump each database, through files in
+    `work_folder`, a folder of this machine with room for the largest.
     """
 
     model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
@@ -62,6 +65,15 @@ class DatabaseSource(BaseModel):
     which: Literal["all", "chosen"] = "all"
     databases: Names = Field(default=[], validate_default=True)
     exclude: Names = []
+    parallel_jobs: Annotated[
+        int, BeforeValidator(lambda value: blank_is_none(value) or 1), Field(ge=1, le=MOST_JOBS)
+    ] = 1
+    work_folder: str = Field(default="", validate_default=True)
+
+    @field_validator("work_folder")
+    @classmethod
+    def _check_work_folder(cls, folder: str, info: ValidationInfo) -> str:
+        return parallel_dumps.clean(folder, info.data.get("parallel_jobs", 1))
 
     @field_validator("url")
     @classmethod
@@ -114,11 +126,12 @@ class DatabasePreview:
     found: DatabasesPreview
     findings: Sequence[Finding]
     user_sql: str
+    room: str = ""  # why parallel dumps have too little
 
     @property
     def stops(self) -> bool:
         """Tell whether a backup would fail."""
-        return any(finding.stops for finding in self.findings)
+        return bool(self.room) or any(finding.stops for finding in self.findings)
 
 
 def server_of(source: DatabaseSource, password: str) -> Server:
@@ -141,16 +154,38 @@ def open_source(
 ) -> PostgresSource:
     """Return the databases to dump; `waiting` is called while the server is waited for, and may raise."""
     names = source.databases if source.which == "chosen" else None
-    return PostgresSource(server_of(source, password), names, exclude=source.exclude, waiting=waiting)
+    options = parallel_dumps.options(source.parallel_jobs, source.work_folder)
+    return PostgresSource(
+        server_of(source, password), names, exclude=source.exclude, options=options, waiting=waiting
+    )
 
 
 def preview(source: DatabaseSource, password: str) -> DatabasePreview:
     """Log in, and look at the databases and at the user's rights in each. Raises SourceUnavailable."""
     found = open_source(source, password).preview()
     names = [database.name for database in found.databases]
+    largest = max((database.size_bytes or 0 for database in found.databases), default=0)
+    room = parallel_dumps.room_problem(source.work_folder, largest) if source.parallel_jobs > 1 else ""
     return DatabasePreview(
-        found, check_rights(server_of(source, password), names), backup_user_sql(names, BACKUP_USER)
+        found, check_rights(server_of(source, password), names), backup_user_sql(names, BACKUP_USER), room
     )
+
+
+def check(source: DatabaseSource) -> None:
+    """Raise Invalid, by field, for what a backup could never do."""
+    if source.parallel_jobs > 1:
+        parallel_dumps.check_folder(source.work_folder)
+
+
+def plan(source: DatabaseSource) -> list[str]:
+    """Say, a line each, how a backup is going to dump."""
+    lines = [NOT_ACROSS] if source.which == "all" or source.databases[1:] else []
+    if source.parallel_jobs > 1:
+        lines.append(
+            f"Each is dumped by {source.parallel_jobs} processes, through files in {source.work_folder} "
+            "that are removed as they are stored."
+        )
+    return lines
 
 
 def what(source: DatabaseSource) -> str:

@@ -18,6 +18,7 @@ from core.jobs import jobs
 from core.jobs.outcomes import sentence
 from core.models import Job, Point, Restore
 from core.points import browse, points
+from core.restores import dump_folder
 from core.retention.retention_rules import blank_is_none
 from repository.entries import SourceUnavailable
 from sources.postgres import manifest as manifests
@@ -37,7 +38,8 @@ class DatabaseRestoreInput(BaseModel):
     `database` may be empty where the point holds one only. In place, a safety dump is made first, and the old
     database is kept under another name until a person drops it. `server_config_id`: the config whose server
     takes it; None: that of the point. `owners`: with owners and rights, and the roles they need; else all
-    belongs to the user who restores. `copy_id` as for files.
+    belongs to the user who restores. `copy_id` as for files. `work_folder`: where the files of a parallel
+    dump go on the way; empty: the folder that its config dumps through.
     """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -49,6 +51,7 @@ class DatabaseRestoreInput(BaseModel):
     in_place: bool = False
     owners: bool = True
     copy_id: Annotated[int | None, BeforeValidator(blank_is_none)] = None
+    work_folder: str = ""
 
     @field_validator("to")
     @classmethod
@@ -80,8 +83,8 @@ def _say(problem: ErrorDetails) -> str:
 def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
     """Make a queued restore; the caller enqueues it, after the job `safety_job_of` it.
 
-    Raises NotFound, Invalid (`database`, `to`); Refused if the server does not answer; Conflict if the config
-    is being backed up, so that no safety dump can be made.
+    Raises NotFound, Invalid (`database`, `to`, `work_folder`); Refused if the server does not answer;
+    Conflict if the config is being backed up, so that no safety dump can be made.
     """
     point = points.get(given.point_id)
     copy_id = points.best_copy(point, given.copy_id).id
@@ -91,7 +94,9 @@ def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
     _refuse_obstacles(server, found, record, given, _roles(point, given))
     if given.in_place:
         _require_safety(point, given)
-    asked = given.model_dump(exclude={"point_id", "copy_id"}) | {"database": record.name}
+    asked = given.model_dump(exclude={"point_id", "copy_id"}) | {
+        "database": record.name, "work_folder": dump_folder.choose(point, record, given.work_folder),
+    }  # fmt: skip
     with write() as session:
         job = jobs.add_job(
             session, kind="restore", trigger=trigger, config_id=point.config_id,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -17,7 +17,7 @@ from core.jobs.attempts import Attempt, WaitingForJob
 from core.jobs.outcomes import Outcome, sentence
 from core.models import Restore
 from core.points import points
-from core.restores import database_restores, restores
+from core.restores import database_restores, dump_folder, restores
 from core.restores.database_restores import DatabaseRestoreInput
 from core.restores.restore_source import RestoreSource, sources
 from repository.browse import find_node, read_file
@@ -29,6 +29,7 @@ from sources.postgres.compare import TableResult
 from sources.postgres.restore import Dump, RestoreResult, restore_in_place, restore_to_new
 from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST
+from sources.postgres.tree import is_folder
 
 TABLES_KEPT = 500  # of a result, those that differ first
 
@@ -38,6 +39,7 @@ class _Task:
     restore_id: int
     given: DatabaseRestoreInput
     server: Server
+    jobs: int  # processes, for a dump that several have made
 
 
 def perform_database_restore(attempt: Attempt) -> Outcome:
@@ -80,7 +82,7 @@ def _require_safety_dump(attempt: Attempt) -> None:
 def _task(row: Restore, chosen: int | None) -> _Task:
     given = database_restores.input_of(row, chosen)
     server = database_restores.server_for(row.point, given.server_config_id)
-    return _Task(row.id, given, server)
+    return _Task(row.id, given, server, dump_folder.jobs_for(row.point))
 
 
 def _restore(
@@ -95,24 +97,22 @@ def _restore(
     record = found.find(task.given.database)
     if record is None:
         raise Refused(f"The point does not hold {task.given.database!r} any more.")
+    dump = Dump(found, record, (), _roles(repo, snapshot))
+    if is_folder(record):
+        with dump_folder.fetched(attempt, repo, snapshot, record, task.given.work_folder) as folder:
+            return _put_back(attempt, task, replace(dump, folder=folder)), record.dump_bytes
     node = find_node(repo, snapshot, database_restores.path_of(record))
-    if node.type == "dir":
-        raise Refused(
-            "This dump was made in parallel mode, as a folder.",
-            "Restore the point into a folder, then use pg_restore on it.",
-        )
     content = _reporting(attempt, read_file(repo, node), node.size)
-    dump = Dump(found, record, content, _roles(repo, snapshot))
-    attempt.log.add("info", f"Restoring {record.name} to {task.given.to} on {task.server.place}.")
-    return _put_back(attempt, task, dump), node.size
+    return _put_back(attempt, task, replace(dump, content=content)), node.size
 
 
 def _put_back(attempt: Attempt, task: _Task, dump: Dump) -> RestoreResult:
-    given = task.given
+    given, options = task.given, replace(task.given.options, jobs=task.jobs)
+    attempt.log.add("info", f"Restoring {dump.record.name} to {given.to} on {task.server.place}.")
     if given.in_place:
         now = utc_now()
-        return restore_in_place(task.server, dump, given.to, given.options, now=now, waiting=attempt.check)
-    return restore_to_new(task.server, dump, given.to, given.options, attempt.check)
+        return restore_in_place(task.server, dump, given.to, options, now=now, waiting=attempt.check)
+    return restore_to_new(task.server, dump, given.to, options, attempt.check)
 
 
 def _reporting(attempt: Attempt, content: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -282,6 +282,8 @@ def require_success(child: Child, server: Server, database: str, waiting: Callab
             f"{what}: a table stayed locked by somebody else for longer than a dump waits: {text}. Nothing "
             "of it was kept; run it again when that program is done, or let it wait longer"
         )
+    if "No space left on device" in text and "from server" not in text:
+        raise NoWorkRoom(f"{what}: {text}. Nothing of it was kept; make room, or choose another folder")
     if "connection" in text:
         raise ServerUnavailable(
             f"{what}: {text}. Nothing of it was kept; see that the server runs, then run it again"

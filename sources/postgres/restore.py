@@ -26,6 +26,7 @@ from sources.postgres.restore_plan import (
 )
 from sources.postgres.roles import RolesRestored, restore_roles
 from sources.postgres.server import Server, Session
+from sources.postgres.work_folder import note_child
 
 logger = logging.getLogger(__name__)
 
@@ -184,7 +185,9 @@ def _load(
     arguments += [] if plan.tablespaces else ["--no-tablespaces"]
     child = Child(plan.pg_restore, arguments, server, stdin=not dump.folder)
     try:
-        if not dump.folder:
+        if dump.folder:
+            note_child(dump.folder, child.pid)
+        else:
             child.feed(dump.content, waiting)
         code = child.wait(waiting)
     finally:

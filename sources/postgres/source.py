@@ -22,6 +22,7 @@ from sources.postgres.manifest import Database, LeftOut, Manifest
 from sources.postgres.programs import Program, find_program
 from sources.postgres.roles import dump_globals
 from sources.postgres.server import Server
+from sources.postgres.tree import DATABASES, GLOBALS, MANIFEST, dump_path
 from sources.postgres.work_folder import (
     WorkFile,
     WorkFolder,
@@ -29,13 +30,11 @@ from sources.postgres.work_folder import (
     entries_in,
     gone,
     open_work_file,
+    require_room,
 )
 
-DATABASES = b"/databases"
-GLOBALS = b"/globals.sql"
-MANIFEST = b"/manifest.json"
-_SUFFIX = b".dump"
-_FOLDER_SUFFIX = b".dir"
+__all__ = ["DATABASES", "GLOBALS", "MANIFEST", "DatabasesPreview", "PostgresSource", "dump_path"]
+
 _DEFAULTS = DumpOptions()
 
 
@@ -119,11 +118,15 @@ class PostgresSource:
     def check(self) -> None:
         """Look at the server anew: log in, find the databases and the programs that fit its version.
 
-        Raises ServerUnavailable, NoSuchDatabase, ProgramMissing, MissingRight.
+        Raises ServerUnavailable, NoSuchDatabase, ProgramMissing, MissingRight; NoWorkRoom if the folder for
+        parallel dumps has no room for the largest.
         """
         self._current = self._begin()
-        if not self._current.choice.wanted:
+        wanted = self._current.choice.wanted
+        if not wanted:
             raise NoSuchDatabase(f"{self._server.place} has no database to dump, apart from those left out")
+        if self._parallel:
+            require_room(self._options.work_folder, max(each.size_bytes or 0 for each in wanted))
 
     def preview(self) -> DatabasesPreview:
         """Return what a backup would dump now. Raises as `check`."""
@@ -293,12 +296,6 @@ class PostgresSource:
         with self._server.reading() as session:
             now = catalog.list_databases(session)
         return [found.name for found in now if not found.skip and found.name not in known]
-
-
-def dump_path(database: str, *, folder: bool = False) -> bytes:
-    """Return the tree path of a database's dump; `folder`: of a parallel one. `%` and `/` as in a URL."""
-    name = database.replace("%", "%25").replace("/", "%2F").encode()
-    return DATABASES + b"/" + name + (_FOLDER_SUFFIX if folder else _SUFFIX)
 
 
 def _name(path: bytes) -> bytes:

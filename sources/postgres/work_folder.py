@@ -6,7 +6,9 @@ import errno
 import fcntl
 import os
 import shutil
+import signal
 import tempfile
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,9 +22,11 @@ from sources.postgres.manifest import Database
 from sources.postgres.programs import Child, Program
 from sources.postgres.server import Server
 
-_PREFIX = "holdfast-dump-"
+_PREFIX, _NEW = "holdfast-dump-", "new-"
 # A dump may be larger than its database, which has indexes but keeps long values compressed.
 _ROOM = 1.1
+_CHILD = "child"
+_ENDS_WITHIN_S = 10.0
 
 
 class WorkFolder:
@@ -33,24 +37,20 @@ class WorkFolder:
 
     def __init__(self, parent: str) -> None:
         try:
-            _remove_stale(parent)
-            self._path = tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
-            fd = os.open(self._path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            self._remove = weakref.finalize(self, _remove, self._path, fd)
+            sweep(parent)
+            # Locked before it has its name: under that, another run would take it for a dead one's.
+            made = tempfile.mkdtemp(prefix=_NEW + _PREFIX, dir=parent)
+            fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path = os.path.join(parent, os.path.basename(made).removeprefix(_NEW))
+            os.rename(made, self._path)
+            self._remove = weakref.finalize(self, _remove, self._path, fd)
         except OSError as err:
-            raise NoWorkRoom(
-                f"the folder for parallel dumps, {parent!r}, cannot be used: {err.strerror}; choose another"
-            ) from err
+            raise _unusable(parent, err) from err
 
     def new_place(self, size_bytes: int) -> str:
         """Return the path of a folder that is not there yet, with room for a dump. Raises NoWorkRoom."""
-        free = shutil.disk_usage(self._path).free
-        if free < size_bytes * _ROOM:
-            raise NoWorkRoom(
-                f"a parallel dump needs about {int(size_bytes * _ROOM):,} bytes in {self._path}, and "
-                f"{free:,} are free; choose another folder, or one process, which needs none"
-            )
+        require_room(self._path, size_bytes)
         return tempfile.mktemp(dir=self._path)  # noqa: S306  # in a folder that is ours alone
 
     def close(self) -> None:
@@ -63,18 +63,85 @@ def _remove(path: str, fd: int) -> None:
     os.close(fd)
 
 
-def _remove_stale(parent: str) -> None:
-    for name in os.listdir(parent):
-        if name.startswith(_PREFIX):
-            path = os.path.join(parent, name)
-            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path)
-            except BlockingIOError:
-                pass  # of a backup that runs now
-            finally:
-                os.close(fd)
+def require_room(folder: str, size_bytes: int) -> None:
+    """Raise NoWorkRoom unless a folder is there and has room for the files of a dump."""
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError as err:
+        raise _unusable(folder, err) from err
+    if free < size_bytes * _ROOM:
+        raise NoWorkRoom(
+            f"a parallel dump needs about {_size(size_bytes * _ROOM)} in {folder}, and {_size(free)} are "
+            "free; choose another folder, or one process, which needs none"
+        )
+
+
+def sweep(parent: str) -> list[str]:
+    """Remove what killed runs left below a folder, and end what still writes there; return the paths.
+
+    Raises OSError.
+    """
+    paths = [os.path.join(parent, name) for name in os.listdir(parent) if name.startswith(_PREFIX)]
+    return [path for path in paths if _remove_if_left(path)]
+
+
+def _remove_if_left(path: str) -> bool:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False  # its run has just ended
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _end_orphan(path)
+        shutil.rmtree(path)
+    except BlockingIOError:
+        return False  # of a run that goes on
+    finally:
+        os.close(fd)
+    return True
+
+
+def note_child(place: str, pid: int) -> None:
+    """Note which program uses a folder that `new_place` gave: it outlives a run that is killed."""
+    work_folder = os.path.dirname(place)
+    if os.path.basename(work_folder).startswith(_PREFIX):
+        with open(os.path.join(work_folder, _CHILD), "w", encoding="ascii") as file:
+            file.write(f"{pid} {_started(pid)}")
+
+
+def _end_orphan(path: str) -> None:
+    """End the program that a killed run left, if it is beyond doubt that one; wait until it has ended."""
+    try:
+        with open(os.path.join(path, _CHILD), encoding="ascii") as file:
+            number, started = file.read().split(" ", 1)
+    except (OSError, ValueError):
+        return  # it had not begun
+    until = time.monotonic() + _ENDS_WITHIN_S
+    with suppress(ProcessLookupError):
+        while started and _started(int(number)) == started and time.monotonic() < until:
+            os.kill(int(number), signal.SIGTERM)
+            time.sleep(0.1)
+
+
+def _started(pid: int) -> str:
+    """Return the name of a process and when it was started, in ticks since boot; "" if it is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            before, _, after = file.read().rpartition(")")
+    except OSError:
+        return ""
+    fields = after.split()
+    return "" if fields[0] in "ZX" else f"{before.partition('(')[2]} {fields[19]}"
+
+
+def _unusable(folder: str, err: OSError) -> NoWorkRoom:
+    return NoWorkRoom(
+        f"the folder for parallel dumps, {folder!r}, cannot be used: {err.strerror}; choose another"
+    )
+
+
+def _size(count: float) -> str:
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
 
 
 def dump_to_folder(
@@ -93,6 +160,7 @@ def dump_to_folder(
     arguments = ["--format=directory", f"--jobs={options.jobs}", f"--file={place}"]
     child = Child(program, arguments + dump_arguments(server, snapshot, options), server)
     try:
+        note_child(place, child.pid)
         require_success(child, server, snapshot.record.name, waiting)
         record = snapshot.finish(waiting)
     finally:

@@ -24,7 +24,11 @@ from webapp.api.door import Body, Given
 
 
 class DatabaseWanted(BaseModel):
-    """Which database of the point goes where: to a new one named `to`, or `inPlace` of that one."""
+    """Which database of the point goes where: to a new one named `to`, or `inPlace` of that one.
+
+    `workFolder`: the folder of this machine that the files of a parallel dump go through; by itself, that of
+    the config.
+    """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
@@ -33,6 +37,7 @@ class DatabaseWanted(BaseModel):
     server_config_id: str | None = None
     in_place: bool = False
     owners: bool = True
+    work_folder: str = ""
 
 
 class OfPoint(BaseModel):
