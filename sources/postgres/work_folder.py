@@ -124,14 +124,13 @@ def _end_orphan(path: str) -> None:
 
 
 def _started(pid: int) -> str:
-    """Return the name of a process and when it was started, in ticks since boot; "" if it is gone."""
+    """Return when a process was started, in ticks since this machine was; "" if it is gone."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            before, _, after = file.read().rpartition(")")
+            fields = file.read().rpartition(")")[2].split()
     except OSError:
         return ""
-    fields = after.split()
-    return "" if fields[0] in "ZX" else f"{before.partition('(')[2]} {fields[19]}"
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def _unusable(folder: str, err: OSError) -> NoWorkRoom:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,41 @@ def test_what_the_test_of_the_connection_finds_is_said(as_: As, postgres: Cluste
     assert problems_of(answer.text) == []
     assert "geheim" not in answer.text
     assert PASSWORD not in html.unescape(answer.text)
+
+
+def test_parallel_dumps_are_chosen_tested_and_asked_for_again_at_a_restore(
+    world: World, as_: As, postgres: Cluster, shop: str, tmp_path: Path
+) -> None:
+    if not postgres.ask(f"SELECT 1 FROM pg_database WHERE datname = '{shop}'"):
+        postgres.create(shop, "CREATE TABLE articles AS SELECT generate_series(1, 1200) AS id")
+    admin, work = as_("admin"), str(tmp_path)
+    given = form(postgres, shop, name="Parallel", parallel_jobs="3", work_folder=work)
+    refused = admin.post("/configs", {**given, "work_folder": ""})
+    assert (refused.status_code, problems_of(refused.text)) == (422, [])
+    assert "with room for the largest database" in refused.text
+    gone = admin.post("/configs/preview", {**given, "work_folder": f"{work}/no"}, htmx=True)
+    assert "too little room for parallel dumps" in gone.text
+    assert "may read everything" in admin.post("/configs/preview", given, htmx=True).text
+    assert admin.post("/configs", given).status_code == 303
+    with world.app.app_context():
+        config = found(world, "Parallel")
+        assert (config.source["parallel_jobs"], config.source["work_folder"]) == (3, work)
+        config_id = config.id
+        assert back_up(config_id).status == "completed"
+        point = points.latest(config_id)
+        assert point is not None
+    page = admin.get(f"/configs/{config_id}/edit").text
+    assert problems_of(page) == []
+    assert f'value="{work}"' in page
+    page = admin.get(f"/restores/new?point_id={point.id}").text
+    assert problems_of(page) == []
+    assert f"Empty: {work}" in page
+    wanted = {"point_id": point.id, "database": shop, "to": "", "owners": "yes"}
+    refused = admin.post("/restores/database", {**wanted, "work_folder": f"{work}/no"})
+    assert (refused.status_code, problems_of(refused.text)) == (422, [])
+    assert "There is no folder" in refused.text
+    answer = admin.post("/restores/database", wanted)
+    assert answer.status_code == 303, answer.text
+    with world.app.app_context():
+        job = run(jobs.get(int(answer.headers["Location"].rpartition("/")[2])))
+        assert job.status == "completed", job.summary

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from repository.browse import list_dir
+from sources.postgres import work_folder
 from sources.postgres.dump import DumpOptions
 from sources.postgres.errors import DumpFailed, NoWorkRoom
 from sources.postgres.restore import Dump, RestoreOptions, restore_to_new
 from sources.postgres.source import DATABASES, PostgresSource
+from sources.postgres.work_folder import WorkFolder, sweep
+from tests.conftest import PROJECT
 from tests.repository.engine import latest, new_repo, restore_to
-from tests.servers.postgres import Cluster
+from tests.servers.postgres import PASSWORD, Cluster
 from tests.sources.postgres.making import HURTING, back_up, contents, store
+from tests.waiting import wait_for
 
 
 def test_a_parallel_dump_comes_back_whole(postgres: Cluster, database: str, tmp_path: Path) -> None:
@@ -85,3 +92,92 @@ def test_a_file_that_is_lost_on_the_way_makes_no_snapshot(
         store(source, repo)
     assert list(repo.list_snapshots()) == []
     del source
+
+
+def test_too_little_room_is_found_before_a_dump_begins(
+    postgres: Cluster, database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil._ntuple_diskusage(1 << 40, 1 << 40, 1 << 20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    source = PostgresSource(postgres.tcp, [database], options=DumpOptions(jobs=2, work_folder=str(tmp_path)))
+    with pytest.raises(NoWorkRoom, match=r"needs about \d+\.\d MB"):
+        source.check()
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_folder_that_fills_up_makes_no_snapshot_and_is_left_empty(
+    postgres: Cluster, database: str, tmp_path: Path
+) -> None:
+    """The size of a database says too little where its values are kept compressed."""
+    postgres.run("CREATE TABLE t AS SELECT repeat('x', 24000000) AS x", database=database)
+    work = tmp_path / "work"
+    work.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=20m", "none", str(work)], check=True)
+    try:
+        repo = new_repo()
+        with pytest.raises(NoWorkRoom, match="No space left on device"):
+            back_up(postgres.tcp, [database], repo=repo, options=DumpOptions(jobs=2, work_folder=str(work)))
+        assert list(repo.list_snapshots()) == []
+        sweep(str(work))
+        assert os.listdir(work) == []
+    finally:
+        subprocess.run(["umount", "-l", str(work)], check=True)
+
+
+KILLED = """
+import sys
+from sources.postgres.dump import DumpOptions
+from sources.postgres.server import Server
+from sources.postgres.source import DATABASES, PostgresSource, dump_path
+name, port, password, work = sys.argv[1:]
+server = Server("127.0.0.1", int(port), password=password)
+source = PostgresSource(server, [name], options=DumpOptions(jobs=2, work_folder=work))
+source.check()
+source.list_dir(dump_path(name, folder=True))
+"""
+
+
+def test_what_a_killed_backup_left_is_ended_and_removed(
+    postgres: Cluster, database: str, tmp_path: Path
+) -> None:
+    """pg_dump waits for a table here: it would go on for long after its backup is dead."""
+    postgres.run("CREATE TABLE t (x int)", database=database)
+    with postgres.socket.connect(database) as session, session.transaction():
+        session.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")
+        arguments = [database, str(postgres.port), PASSWORD, str(tmp_path)]
+        backup = subprocess.Popen([sys.executable, "-c", KILLED, *arguments], cwd=PROJECT)
+        try:
+            wait_for(lambda: noted(tmp_path) != 0)
+            assert sweep(str(tmp_path)) == [], "it runs"
+        finally:
+            backup.send_signal(signal.SIGKILL)
+            backup.wait()
+        orphan = noted(tmp_path)
+        assert len(sweep(str(tmp_path))) == 1
+        assert os.listdir(tmp_path) == []
+        assert not work_folder._started(orphan)
+
+
+def noted(work: Path) -> int:
+    """Return the id of the process that uses a work folder, 0 if none is noted yet."""
+    for file in work.glob("holdfast-dump-*/child"):
+        return int(file.read_text().partition(" ")[0] or 0)
+    return 0
+
+
+def test_a_program_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
+    """Ids of processes come again: what began at another time is not ours."""
+    left = tmp_path / "holdfast-dump-left"
+    left.mkdir()
+    (left / "child").write_text(f"{os.getpid()} 1")
+    assert sweep(str(tmp_path)) == [str(left)]
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_folder_in_use_is_swept_by_nobody(tmp_path: Path) -> None:
+    work = WorkFolder(str(tmp_path))
+    assert sweep(str(tmp_path)) == []
+    assert len(os.listdir(tmp_path)) == 1
+    work.close()
+    assert os.listdir(tmp_path) == []
