@@ -137,7 +137,7 @@ def test_parallel_dumps_are_chosen_tested_and_asked_for_again_at_a_restore(
     assert (refused.status_code, problems_of(refused.text)) == (422, [])
     assert "with room for the largest database" in refused.text
     gone = admin.post("/configs/preview", {**given, "work_folder": f"{work}/no"}, htmx=True)
-    assert "too little room for parallel dumps" in gone.text
+    assert "the folder for parallel dumps will not do" in gone.text
     assert "may read everything" in admin.post("/configs/preview", given, htmx=True).text
     assert admin.post("/configs", given).status_code == 303
     with world.app.app_context():
