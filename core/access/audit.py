@@ -16,7 +16,9 @@ from typing import Literal
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
-from core import secrets, words
+from core import secrets
+from core.access import audit_begin
+from core.access.audit_begin import Begin
 from core.db import db, utc_now, write
 from core.jobs.jobs import Page, paginate
 from core.models import AuditEntry, AuditHead
@@ -26,7 +28,7 @@ Result = Literal["done", "refused", "failed"]
 DOORS: tuple[Door, ...] = ("page", "api", "command")
 RESULTS: tuple[Result, ...] = ("done", "refused", "failed")
 
-BEGINNING = "0" * 64
+BEGINNING = audit_begin.NOTHING
 _LONGEST = 2000
 _NAME = 200
 _AT_ONCE = 1000
@@ -106,9 +108,18 @@ def every() -> Iterator[AuditEntry]:
 
 
 def verify() -> Verified:
-    """Look at every entry, and at where the chain ends."""
+    """Look at every entry, and at where the chain begins and ends."""
+    begin = audit_begin.read()
+    found = _look_from(begin)
+    # Entries may have left by age meanwhile: the first that was looked for is not missing then.
+    return found if found.ok or audit_begin.read() == begin else verify()
+
+
+def _look_from(begin: Begin) -> Verified:
     end, sealed = _head_as_read()
-    previous, number = BEGINNING, 0
+    previous, number = begin.hash, begin.number
+    if begin.problem:
+        return Verified(0, previous, begin.problem)
     for entry in every():
         number += 1
         problem = _wrong(entry, number, previous)
@@ -116,8 +127,8 @@ def verify() -> Verified:
             problem = f"Entry {number} is not the one at which the log ended."
         previous = entry.hash
         if problem:
-            return Verified(number, previous, problem)
-    return Verified(number, previous, _wrong_end(number, end, sealed))
+            return Verified(number - begin.number, previous, problem)
+    return Verified(number - begin.number, previous, _wrong_end(number, end, sealed))
 
 
 def document(entry: AuditEntry) -> dict[str, object]:
@@ -178,7 +189,7 @@ def _wrong(entry: AuditEntry, number: int, previous: str) -> str:
 
 def _wrong_end(number: int, end: tuple[int, str], sealed: str) -> str:
     if number < end[0]:
-        return f"The log should have {words.count(end[0], 'entry')}: its end is missing."
+        return f"The log should go on to entry {end[0]}: its end is missing."
     if number > _head_as_read()[0][0]:  # what was added since the look at its end is behind it by now
         return "There are entries behind the end of the log."
     if not end[0] and not sealed:

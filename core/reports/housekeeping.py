@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Select, and_, delete, exists, func, or_, s
 from sqlalchemy.orm import aliased
 
 from core import app_state, clock, input_sentences, instance
+from core.access import audit_age
 from core.db import Base, db, utc_now, write
 from core.errors import Invalid
 from core.models import Alert, Copy, Job, JobLog, LoginFailure, Point, ScheduledRun
@@ -40,6 +41,7 @@ class Ages(BaseModel):
     logs: Days = 90
     jobs: Days = 400
     alerts: Days = 400
+    audit: Days = 1095
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def sweep(now: datetime | None = None) -> dict[str, int]:
         "failed logins": _remove(
             LoginFailure, select(LoginFailure.id).where(LoginFailure.at < now - FAILURES_FOR)
         ),
+        "audit entries": audit_age.trim(now - timedelta(days=limits.audit)),
     }
     instance.put(_DONE, {"at": now.isoformat(), "removed": removed})
     return removed
