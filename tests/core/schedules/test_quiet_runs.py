@@ -63,14 +63,14 @@ def runs() -> list[tuple[str, int | None]]:
 def test_what_was_missed_is_made_up_for_when_they_end(clock: Any, tmp_path: Path) -> None:
     config = quiet_by_day(tmp_path)
     assert schedules.tick(at("2026-05-02 08:05")) == schedules.tick(at("2026-05-02 17:59")) == []
-    (job_id,) = schedules.tick(at("2026-05-02 18:00"))
-    assert runs() == [("02 02:00", job_id)]
-    assert alerts.list_open() == []
     found = states.state(config, at("2026-05-02 12:00"))
     assert (found.word, found.reason) == (
         "Late",
         "A run is made up for when quiet hours end, 2 May 2026, 18:00 (UTC).",
     )
+    (job_id,) = schedules.tick(at("2026-05-02 18:00"))
+    assert runs() == [("02 02:00", job_id)]
+    assert alerts.list_open() == []
 
 
 def test_after_a_pause_nothing_begins_before_they_end(clock: Any, tmp_path: Path) -> None:
