@@ -37,6 +37,10 @@ def _unique(items: list[str]) -> list[str]:
     return list(dict.fromkeys(items))
 
 
+def _blank_is_one(value: object) -> object:
+    return 1 if blank_is_none(value) is None else value
+
+
 Names = Annotated[list[str], BeforeValidator(split_lines), AfterValidator(_unique)]
 
 
@@ -65,9 +69,7 @@ class DatabaseSource(BaseModel):
     which: Literal["all", "chosen"] = "all"
     databases: Names = Field(default=[], validate_default=True)
     exclude: Names = []
-    parallel_jobs: Annotated[
-        int, BeforeValidator(lambda value: blank_is_none(value) or 1), Field(ge=1, le=MOST_JOBS)
-    ] = 1
+    parallel_jobs: Annotated[int, BeforeValidator(_blank_is_one), Field(ge=1, le=MOST_JOBS)] = 1
     work_folder: str = Field(default="", validate_default=True)
 
     @field_validator("work_folder")

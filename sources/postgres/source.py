@@ -135,6 +135,11 @@ class PostgresSource:
             run.manifest.server_version, run.choice.wanted, run.choice.left_out, run.choice.unreachable
         )
 
+    def close(self) -> None:
+        """Remove the files of parallel dumps that nobody has read."""
+        if self._current is not None and self._current.work_folder is not None:
+            self._current.work_folder.close()
+
     def list_dir(self, path: bytes) -> Listing:
         """List the root or the folder of dumps. Raises FileNotFoundError for others."""
         run = self._run()
