@@ -81,7 +81,8 @@ def set_ages() -> ResponseReturnValue:
     """Set how long records are kept."""
     form = forms.sent()
     try:
-        housekeeping.change({name: form.value(name) for name in housekeeping.Ages.model_fields})
+        kept = housekeeping.ages().model_dump()  # of what is left empty
+        housekeeping.change({name: form.value(name) or kept[name] for name in kept})
     except HoldfastError as error:
         shown = _filled()
         shown.ages = form.refuse(error)

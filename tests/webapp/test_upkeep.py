@@ -36,10 +36,10 @@ def test_a_time_gone_by_is_refused_and_what_was_typed_stays(as_: As) -> None:
 def test_limits_and_ages_are_set_and_checked(world: World, as_: As) -> None:
     admin = as_("admin")
     admin.post("/upkeep/limits", {"per_storage": "3", "per_host": ""})
-    admin.post("/upkeep/ages", {"logs": "30", "jobs": "60", "alerts": "90"})
+    admin.post("/upkeep/ages", {"logs": "30", "jobs": "60", "alerts": "90", "audit": "700"})
     with world.app.app_context():
         assert (limits.current().per_storage, limits.current().per_host) == (3, None)
-        assert housekeeping.ages().logs == 30
+        assert (housekeeping.ages().logs, housekeeping.ages().audit) == (30, 700)
     assert admin.post("/upkeep/limits", {"per_storage": "0"}).status_code == 422
     assert admin.post("/upkeep/ages", {"logs": "1", "jobs": "60", "alerts": "90"}).status_code == 422
     admin.post("/upkeep/limits", {"per_storage": "", "per_host": ""})
