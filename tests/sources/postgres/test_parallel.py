@@ -7,12 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from repository.browse import list_dir
+from repository.entries import SourceUnavailable
 from sources.postgres import work_folder
 from sources.postgres.dump import DumpOptions
 from sources.postgres.errors import DumpFailed, NoWorkRoom
@@ -21,7 +24,7 @@ from sources.postgres.source import DATABASES, PostgresSource
 from sources.postgres.work_folder import WorkFolder, sweep
 from tests.conftest import PROJECT
 from tests.repository.engine import latest, new_repo, restore_to
-from tests.servers.postgres import PASSWORD, Cluster
+from tests.servers.postgres import PASSWORD, Cluster, running
 from tests.sources.postgres.making import HURTING, back_up, contents, store
 from tests.waiting import wait_for
 
@@ -184,3 +187,48 @@ def test_a_folder_in_use_is_swept_by_nobody(tmp_path: Path) -> None:
     assert len(os.listdir(tmp_path)) == 1
     work.close()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_database_dropped_while_all_are_dumped_is_told_and_the_others_are_whole(
+    restless: Cluster, tmp_path: Path
+) -> None:
+    for name in ("goes", "stays"):
+        restless.create(name)
+    try:
+        options = DumpOptions(jobs=2, work_folder=str(tmp_path))
+        with closing(PostgresSource(restless.tcp, options=options)) as source:
+            source.check()
+            source.check = lambda: None  # type: ignore[method-assign]  # the engine's look is behind us
+            restless.drop("goes")
+            point = store(source)
+        told = {problem.path: problem.loses_data for problem in point.problems}
+        assert told == {DATABASES + b"/goes.dir": True}
+        assert point.manifest.find("goes") is None
+        assert point.manifest.find("stays") is not None
+        assert os.listdir(tmp_path) == []
+    finally:
+        restless.drop("stays")
+
+
+def test_a_server_that_dies_in_mid_dump_makes_no_snapshot_and_leaves_no_file(tmp_path: Path) -> None:
+    with running() as cluster:
+        name = cluster.create("big", "CREATE TABLE t (x int)")
+        with suppress(psycopg.OperationalError), cluster.socket.connect(name) as session:
+            session.execute("BEGIN")
+            session.execute("LOCK TABLE t IN ACCESS EXCLUSIVE MODE")  # pg_dump waits for it
+            kill = threading.Thread(target=_quit_once_begun, args=(cluster, tmp_path))
+            kill.start()
+            repo, options = new_repo(), DumpOptions(jobs=2, work_folder=str(tmp_path))
+            with (
+                closing(PostgresSource(cluster.tcp, [name], options=options)) as source,
+                pytest.raises(SourceUnavailable),
+            ):
+                store(source, repo)
+            kill.join()
+        assert list(repo.list_snapshots()) == []
+        assert os.listdir(tmp_path) == []
+
+
+def _quit_once_begun(cluster: Cluster, work: Path) -> None:
+    wait_for(lambda: noted(work) != 0)
+    cluster.process.send_signal(signal.SIGQUIT)
