@@ -32,7 +32,7 @@ READS = frozenset(
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
-     "restores.new", "restores.look", "hosts.keys", "hosts.examine"}
+     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(

@@ -13,11 +13,14 @@ import click
 from core.errors import Refused
 from core.hosts import host_confirm, host_doctor, host_inputs, host_login, host_test, hosts
 from core.models import Host
+from webapp import command_host_looks
 from webapp.command_group import Group
 from webapp.command_output import table
 from webapp.host_words import ms, where
 
 host = Group("host", help="Add, confirm, test and list the machines that are reached over SSH.")
+for each in command_host_looks.COMMANDS:
+    host.add_command(each)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _STATES = {

@@ -72,11 +72,16 @@ def points_part(config: Config) -> dict[str, Any]:
     }
 
 
-def for_host(form: Form, host_id: str) -> Form:
-    """Return the form of a new config for a host, if it is one: nothing of this machine's is proposed."""
+def for_host(form: Form, host_id: str, paths: Sequence[str] = ()) -> Form:
+    """Return the form of a new config for a host, if it is one: nothing of this machine's is proposed.
+
+    `paths`: what somebody has chosen there already.
+    """
     if not host_id or form.value("type") != "files":
         return form
-    return form.changed({"host_id": host_id, "name": f"{hosts.get(host_id).name} Files", "paths": ""})
+    return form.changed(
+        {"host_id": host_id, "name": f"{hosts.get(host_id).name} Files", "paths": "\n".join(paths)}
+    )
 
 
 def form_page(

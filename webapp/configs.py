@@ -51,7 +51,8 @@ def index() -> ResponseReturnValue:
 def new() -> ResponseReturnValue:
     """Show the form of a new config, filled with what is usual."""
     form = config_form.from_input(configs.offered(request.args.get("type", "files")))
-    return config_pages.form_page(config_pages.for_host(form, request.args.get("host_id", "")))
+    host_id, paths = request.args.get("host_id", ""), request.args.getlist("path")
+    return config_pages.form_page(config_pages.for_host(form, host_id, paths))
 
 
 @blueprint.post("")

@@ -10,7 +10,7 @@ from flask import render_template
 from flask.typing import ResponseReturnValue
 
 from core.errors import HoldfastError
-from core.hosts import host_confirm, host_doctor, host_login, host_test, hosts
+from core.hosts import host_confirm, host_doctor, host_login, host_map, host_self_test, host_test, hosts
 from core.models import Host, Point
 from webapp import host_form
 from webapp.forms import Form
@@ -72,6 +72,9 @@ def values(
         "command": host_login.install_command(host),
         "asked": asked,
         "compare": host_confirm.compare_command,
+        "self_test": host_self_test.last(host),
+        "blind": host_map.last(host),
+        "look_trouble": None,
     }
 
 
@@ -81,9 +84,11 @@ def show_page(
     status: int = 200,
     *,
     report: host_doctor.Report | None = None,
+    look_trouble: HoldfastError | None = None,
 ) -> ResponseReturnValue:
-    """Render a host's page."""
-    return render_template("hosts/show.html", **values(host, asked, report)), status
+    """Render a host's page; `look_trouble`: why nobody could look around there."""
+    found = {**values(host, asked, report), "look_trouble": look_trouble}
+    return render_template("hosts/show.html", **found), status
 
 
 def form_page(form: Form, host: Host | None = None, status: int = 200) -> ResponseReturnValue:

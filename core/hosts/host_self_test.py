@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,9 @@ State = Literal["kept", "lost", "untried"]
 
 _THROWN_AWAY = KdfParams(n=1024, r=8, p=1)  # the repository lives in memory, for seconds
 _SHOWN = 5
+_TIMES = "times"
+_OWN_TIMES = ("oldtimes", "linktimes")
+_OF_THE_SHELL = re.compile(r"\A\S*sh: (?:line )?\d+: ")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,9 +188,11 @@ def _things(repo: Repository, snapshot_id: bytes, top: bytes) -> Iterator[tuple[
 
 
 def _finding(kind: Kind, made: Made, first: Tree, second: Tree | None, holes: tuple[int, int]) -> Finding:
+    if kind.key == _TIMES and second is not None and (late := list(_other_times(first, second))):
+        return Finding(kind.title, "lost", _told("A restore does not bring this back", late))
     if kind.key in made.failed:
-        why = made.failed[kind.key] or "it cannot be made there"
-        return Finding(kind.title, "untried", storable(sentence(why)))
+        why = _OF_THE_SHELL.sub("", made.failed[kind.key]) or "it cannot be made there"
+        return Finding(kind.title, "untried", storable(why))
     wrong = list(_wrong(kind, first))
     if wrong:
         return Finding(kind.title, "lost", _told("A backup does not keep this", wrong))
@@ -252,8 +258,22 @@ def _changed(kind: Kind, first: Tree, second: Tree) -> Iterator[str]:
             continue
         if path not in second:
             yield f"{printable(path)} is missing"
-        elif (thing.sha256, _facts(thing.entry)) != (second[path].sha256, _facts(second[path].entry)):
+            continue
+        here, there = thing.entry, second[path].entry
+        if (thing.sha256, _facts(here)) != (second[path].sha256, _facts(there)):
             yield f"{printable(path)} is not quite as it was"
+        elif kind.key in _OWN_TIMES and here.mtime_ns != there.mtime_ns:
+            yield f"{printable(path)} has another time"
+
+
+def _other_times(first: Tree, second: Tree) -> Iterator[str]:
+    """Yield which things came back with another time, but for those that are about times alone."""
+    for path, thing in first.items():
+        there = second.get(path)
+        about_times = path.startswith(tuple(key.encode() + b"/" for key in _OWN_TIMES))
+        if there is not None and not about_times and there.entry.mtime_ns != thing.entry.mtime_ns:
+            lost_s = abs(there.entry.mtime_ns - thing.entry.mtime_ns) / 1e9
+            yield f"{printable(path)} is off by {lost_s:.3g} s"
 
 
 def _identity(entry: Entry) -> tuple[int, int]:
@@ -262,7 +282,7 @@ def _identity(entry: Entry) -> tuple[int, int]:
 
 def _facts(entry: Entry) -> tuple[object, ...]:
     return (
-        entry.kind, entry.mode, entry.mtime_ns, entry.uid, entry.gid, entry.size, entry.links,
+        entry.kind, entry.mode, entry.uid, entry.gid, entry.size, entry.links,
         entry.linktarget, entry.device, sorted(entry.xattrs),
     )  # fmt: skip
 

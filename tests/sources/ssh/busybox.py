@@ -8,7 +8,8 @@ from tests.conftest import need_program
 from tests.servers.sshd import Sshd, start_sshd
 
 _TOOLS = ["sh", "find", "tar", "stat", "xargs", "head", "cat", "printf"]
-_TOOLS += ["uname", "date", "id", "sed", "env", "getent"]
+_TOOLS += ["uname", "date", "id", "sed", "env", "getent", "mkdir", "rm", "ln", "touch", "chmod", "chown"]
+_TOOLS += ["mktemp", "mkfifo", "mknod", "truncate", "tail", "test", "true", "timeout", "du", "cut"]
 
 
 def start_busybox(folder: Path) -> Sshd:

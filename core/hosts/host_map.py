@@ -1,0 +1,184 @@
+"""The blind-spot map: what is on a host, and which of it no config backs up."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from core.db import db, utc_now, write
+from core.errors import Invalid, Unreachable
+from core.hosts import host_login, host_trouble, hosts
+from core.jobs.outcomes import sentence
+from core.models import Config, Host
+from repository.entries import SourceUnavailable
+from ssh.errors import SshError
+
+if TYPE_CHECKING:
+    from sources.ssh.host import SshHostSettings
+    from sources.ssh.survey import Found
+
+Cover = Literal["none", "partly", "whole", "left out"]
+
+_SMALLEST_BYTES = 10 * 1000 * 1000  # of a folder that is nothing special
+_KINDS = {
+    "database": "data of a database",
+    "volumes": "disks of containers or virtual machines",
+    "home": "home folder",
+    "config": "configuration",
+    "disk": "file system",
+    "network": "on another machine",
+    "folder": "folder",
+}
+_POSTGRESQL = ("/postgresql", "/pgsql")
+_SHOWN_NAMES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """A place on a host. `covered_by`: names of configs; `size_bytes` None: there was no time to tell."""
+
+    path: str
+    kind: str
+    size_bytes: int | None
+    cover: Cover
+    covered_by: Sequence[str] = ()
+
+    @property
+    def what(self) -> str:
+        """The kind in words."""
+        return _KINDS.get(self.kind, self.kind)
+
+
+@dataclass(slots=True)
+class Map:
+    """What was found, by how it is covered, the largest first."""
+
+    spots: list[Spot] = field(default_factory=list)
+
+    def of(self, *covers: Cover) -> list[Spot]:
+        """Return the spots that are covered so."""
+        return [spot for spot in self.spots if spot.cover in covers]
+
+    @property
+    def blind_bytes(self) -> int:
+        """At least so much is in no backup."""
+        blind = self.of("none")
+        paths = [spot.path for spot in blind]
+        return sum(
+            spot.size_bytes or 0
+            for spot in blind
+            if not any(spot.path.startswith(other + "/") for other in paths)
+        )
+
+    @property
+    def unmeasured(self) -> int:
+        """How many of the places that are not covered could not be measured in time."""
+        return sum(spot.size_bytes is None and spot.kind != "network" for spot in self.of("none", "partly"))
+
+
+def look(host_id: str) -> Map:
+    """Look at a host, note what was found, and return the map. Nothing is written there.
+
+    Raises NotFound, Unreachable, Refused where its key is not confirmed yet.
+    """
+    host = hosts.get(host_id)
+    settings, name = host_login.settings_of(host, quick=True), host.name
+    db.session.rollback()
+    try:
+        found = _survey(settings)
+    except (SshError, SourceUnavailable) as error:
+        advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
+        raise Unreachable(sentence(f"{name}: {error}"), advice) from error
+    spots = [asdict(each) for each in found if _is_storable(each.path)]
+    with write() as session:
+        row = session.get_one(Host, host_id)
+        row.blind_spots, row.mapped_at = {**row.blind_spots, "spots": spots}, utc_now()
+    return last(hosts.get(host_id)) or Map()
+
+
+def last(host: Host) -> Map | None:
+    """Return the map as it was looked up last, held against the configs of today; None before that."""
+    if host.mapped_at is None:
+        return None
+    uses = hosts.uses(host.id).configs
+    left_out = set(host.blind_spots.get("left_out", ()))
+    spots = [_spot(each, uses, left_out) for each in host.blind_spots.get("spots", ())]
+    shown = [spot for spot in spots if _is_worth_telling(spot)]
+    return Map(sorted(shown, key=lambda spot: (-(spot.size_bytes or 0), spot.path)))
+
+
+def leave_out(host_id: str, paths: Sequence[str], *, on_purpose: bool = True) -> None:
+    """Remember that these places are in no backup on purpose, or no longer so. Raises NotFound, Invalid."""
+    host = hosts.get(host_id)
+    known = {each["path"] for each in host.blind_spots.get("spots", ())}
+    wanted = [path for path in paths if path in known]
+    if not wanted:
+        raise Invalid({"path": "Tick at least one of the places."})
+    with write() as session:
+        row = session.get_one(Host, host_id)
+        before = set(row.blind_spots.get("left_out", ()))
+        after = before | set(wanted) if on_purpose else before - set(wanted)
+        row.blind_spots = {**row.blind_spots, "left_out": sorted(after)}
+
+
+def _survey(settings: SshHostSettings) -> Sequence[Found]:
+    from sources.ssh.host import SshHost  # slow to import: paramiko
+    from sources.ssh.probe import probe
+    from sources.ssh.survey import survey
+
+    host = SshHost(settings)
+    try:
+        if not probe(host).shell:
+            raise SourceUnavailable("this login runs no programs, so nobody can look around with it")
+        return survey(host)
+    finally:
+        host.close()
+
+
+def _spot(found: dict[str, Any], uses: Sequence[Config], left_out: set[str]) -> Spot:
+    path, kind, size = found["path"], found["kind"], found["size_bytes"]
+    whole = list(_covering(path, kind, uses))
+    if whole:
+        return Spot(path, kind, size, "whole", whole)
+    if path in left_out:
+        return Spot(path, kind, size, "left out")
+    # A rule may also leave out a part of it: that is somebody's choice, and not looked into.
+    parts = [
+        config.name for config in uses if any(_is_in(each, path) for each in config.source.get("paths", ()))
+    ]
+    return Spot(path, kind, size, "partly" if parts else "none", parts[:_SHOWN_NAMES])
+
+
+def _covering(path: str, kind: str, uses: Sequence[Config]) -> Iterator[str]:
+    """Yield the names of configs that back a place up: its files, or its databases by their dumps."""
+    for config in uses:
+        if config.type == "database":
+            covers = kind == "database" and any(each in path for each in _POSTGRESQL)
+        else:
+            covers = any(_is_in(path, top) for top in config.source.get("paths", ()))
+            covers = covers and not any(_is_in(path, rule) for rule in config.source.get("exclude", ()))
+        if covers:
+            yield config.name
+
+
+def _is_worth_telling(spot: Spot) -> bool:
+    if spot.size_bytes is None or spot.kind == "network":
+        return True
+    return spot.size_bytes >= (_SMALLEST_BYTES if spot.kind in ("folder", "disk") else 16 * 1024)
+
+
+def _is_in(path: str, top: str) -> bool:
+    top = top.rstrip("/")
+    return path == top or path.startswith(top + "/")
+
+
+def _is_storable(path: str) -> bool:
+    """Tell whether a form can carry a path and a row can keep it."""
+    try:
+        json.dumps(path).encode()
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return path.isprintable()

@@ -1,0 +1,175 @@
+"""The blind-spot map: what is found on a host, and which of it is in a backup."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from core.configs import configs
+from core.db import utc_now, write
+from core.errors import Invalid, Unreachable
+from core.hosts import host_login, host_map, hosts
+from core.models import Host
+from sources.ssh import survey
+from sources.ssh.host import SshHost
+from tests.core.hosting import make_host
+from tests.core.making import make_storage
+from tests.servers.sshd import Sshd, stop_sshd
+from tests.sources.ssh.busybox import start_busybox
+
+MB = 1000 * 1000
+
+FOUND = [
+    {"path": "/var/lib/postgresql", "kind": "database", "size_bytes": 900 * MB},
+    {"path": "/etc", "kind": "config", "size_bytes": 3 * MB},
+    {"path": "/home/ann", "kind": "home", "size_bytes": 50 * MB},
+    {"path": "/home/ben", "kind": "home", "size_bytes": 70 * MB},
+    {"path": "/srv", "kind": "folder", "size_bytes": 400 * MB},
+    {"path": "/opt", "kind": "folder", "size_bytes": 4096},
+    {"path": "/data", "kind": "disk", "size_bytes": None},
+    {"path": "/data/deep", "kind": "disk", "size_bytes": 20 * MB},
+]
+
+
+@pytest.fixture
+def host(context: Flask, tmp_path: Path, sshd: Sshd) -> Host:
+    make_storage(tmp_path)
+    made = make_host(sshd)
+    with write() as session:
+        row = session.get_one(Host, made.id)
+        row.blind_spots, row.mapped_at = {"spots": FOUND}, utc_now()
+    return hosts.get(made.id)
+
+
+def protect(host: Host, *paths: str, **more: Any) -> None:
+    source = {"paths": list(paths), "host_id": host.id, **more}
+    configs.create(configs.ConfigInput(name=f"Of {paths[0]}", source=source))
+
+
+def covers(host: Host) -> dict[str, str]:
+    found = host_map.last(hosts.get(host.id))
+    assert found is not None
+    return {spot.path: spot.cover for spot in found.spots}
+
+
+def test_nothing_is_known_before_somebody_looked(context: Flask, sshd: Sshd) -> None:
+    assert host_map.last(make_host(sshd)) is None
+
+
+def test_what_configs_back_up_is_told_from_what_they_do_not(host: Host) -> None:
+    assert set(covers(host).values()) == {"none"}
+    assert "/opt" not in covers(host), "next to nothing is in it"
+    protect(host, "/home/ann", "/srv/www")
+    protect(host, "/etc", "/data", exclude=["/data/deep"])
+    assert covers(host) == {
+        "/var/lib/postgresql": "none", "/etc": "whole", "/home/ann": "whole", "/home/ben": "none",
+        "/srv": "partly", "/data": "whole", "/data/deep": "none",
+    }  # fmt: skip
+    found = host_map.last(hosts.get(host.id))
+    assert found is not None
+    assert [spot.path for spot in found.of("none")] == ["/var/lib/postgresql", "/home/ben", "/data/deep"]
+    assert found.blind_bytes == 990 * MB
+
+
+def test_what_is_in_another_blind_spot_is_counted_once(host: Host) -> None:
+    with write() as session:
+        spots = [
+            {"path": "/srv", "kind": "folder", "size_bytes": 400 * MB},
+            {"path": "/srv/a", "kind": "disk", "size_bytes": 300 * MB},
+        ]
+        session.get_one(Host, host.id).blind_spots = {"spots": spots}
+    found = host_map.last(hosts.get(host.id))
+    assert found is not None
+    assert found.blind_bytes == 400 * MB
+
+
+def test_a_place_is_left_out_on_purpose_until_it_is_taken_back(host: Host) -> None:
+    host_map.leave_out(host.id, ["/srv", "/not/known"])
+    assert covers(host)["/srv"] == "left out"
+    protect(host, "/srv")
+    assert covers(host)["/srv"] == "whole", "a backup counts more"
+    host_map.leave_out(host.id, ["/srv"], on_purpose=False)
+    with pytest.raises(Invalid):
+        host_map.leave_out(host.id, [])
+    with pytest.raises(Invalid):
+        host_map.leave_out(host.id, ["/not/known"])
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only some places be measured: the machine that tests may have very many files."""
+    true_places = survey._places
+
+    def places(*facts: Any) -> list[tuple[str, survey.PlaceKind]]:
+        return [
+            place for place in true_places(*facts) if place[0] in ("/etc", "/proc", "/usr", "/var/spool/cron")
+        ]
+
+    monkeypatch.setattr(survey, "_places", places)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_real_host_is_looked_at(context: Flask, sshd: Sshd) -> None:
+    host = make_host(sshd)
+    found = host_map.look(host.id)
+    by_path = {spot.path: spot for spot in found.spots}
+    assert (by_path["/etc"].kind, by_path["/etc"].cover) == ("config", "none")
+    assert (by_path["/etc"].size_bytes or 0) > 100_000
+    assert not {"/proc", "/usr"} & set(by_path)
+    host_map.leave_out(host.id, ["/etc"])
+    again = host_map.look(host.id)
+    assert [spot.path for spot in again.of("left out")] == ["/etc"], "that is remembered"
+
+
+@pytest.mark.usefixtures("few")
+def test_busybox_is_looked_at_too_and_what_took_too_long_is_not_measured(
+    context: Flask, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    server = start_busybox(tmp_path_factory.mktemp("busybox"))
+    try:
+        host = SshHost(host_login.settings_of(make_host(server, "box")))
+        measured = {each.path: each for each in survey.survey(host)}
+        unmeasured = {each.path: each for each in survey.survey(host, 0)}
+        host.close()
+    finally:
+        stop_sshd(server)
+    assert (measured["/etc"].size_bytes or 0) > 100_000
+    assert unmeasured["/etc"].size_bytes is None
+
+
+def test_disks_homes_and_databases_are_known() -> None:
+    mounts = (
+        "/dev/sda1 / ext4 rw 0 0\nproc /proc proc rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n"
+        "/dev/sdb1 /data\\040of\\040all xfs rw 0 0\nnas:/x /mnt/nas nfs4 rw 0 0\n"
+        "/dev/sda2 /boot/efi vfat rw 0 0\n"
+        "overlay /var/lib/docker/overlay2/x ext4 rw 0 0\n"
+    )
+    users = (
+        "root:x:0:0::/root:/bin/sh\nbin:x:2:2::/bin:/sbin/nologin\nann:x:1000:1000::/data/ann:/bin/sh\nbroken\n"
+        "nobody:x:65534:65534::/nonexistent:/sbin/nologin\n"
+    )
+    folders = [
+        "/srv",
+        "/usr",
+        "/var",
+        "/home/ben",
+        "/var/lib/postgresql",
+        "/var/lib/app",
+        "/var/lib/dpkg",
+        "/mnt/nas",
+    ]
+    found = dict(survey._places(mounts, users, folders))
+    assert {path: kind for path, kind in found.items() if kind not in ("config", "volumes")} == {
+        "/var/lib/postgresql": "database", "/root": "home", "/data/ann": "home", "/home/ben": "home",
+        "/data of all": "disk", "/mnt/nas": "network", "/srv": "folder", "/var/lib/app": "folder",
+    }  # fmt: skip
+
+
+def test_a_login_without_programs_cannot_look_around(context: Flask, sshd: Sshd) -> None:
+    host = make_host(sshd, private_key=sshd.sftp_only_key.read_text())
+    with pytest.raises(Unreachable, match="runs no programs"):
+        host_map.look(host.id)
+    assert hosts.get(host.id).mapped_at is None
