@@ -32,7 +32,7 @@ READS = frozenset(
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
-     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look"}
+     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look", "job_many.ask"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(
@@ -47,7 +47,7 @@ GUESSED = frozenset(
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
-         "address", "host_id", "hostId", "host_keys", "folders", "networks")  # fmt: skip
+         "address", "host_id", "hostId", "host_keys", "folders", "networks", "do", "job")  # fmt: skip
 _LONGEST = 300
 
 
@@ -156,7 +156,9 @@ def _sent() -> Mapping[str, Any]:
         except RecursionError:
             return {}  # what comes next refuses it
         return found if isinstance(found, dict) else {}
-    return request.form if request.endpoint != "sessions.enter" else {}
+    if request.endpoint == "sessions.enter":
+        return {}
+    return {name: found if len(found) > 1 else found[0] for name, found in request.form.lists()}
 
 
 def _path_said() -> dict[str, str]:

@@ -16,6 +16,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "sessions.theme": ("anyone", "/theme"),
     "setup.admin": ("anyone", "/setup"),
     "setup.create_admin": ("anyone", "/setup"),
+    "components.index": ("admin", "/components"),
     "overview.index": ("viewer", "/"),
     "overview.board": ("viewer", "/overview/board"),
     "overview.rail": ("viewer", "/overview/rail?at=jobs"),
@@ -40,6 +41,9 @@ ROUTES: dict[str, tuple[str, str]] = {
     "jobs.head": ("viewer", "/jobs/{job_id}/head"),
     "jobs.detail": ("viewer", "/jobs/{job_id}/detail"),
     "jobs.progress": ("viewer", "/jobs/{job_id}/progress"),
+    "job_many.change": ("operator", "/jobs/many"),
+    "job_many.ask": ("admin", "/jobs/many/ask"),
+    "job_many.delete": ("admin", "/jobs/many/delete"),
     "jobs.cancel": ("operator", "/jobs/{queued_job_id}/cancel"),
     "configs.confirm_delete": ("admin", "/configs/{spare_config_id}/delete"),
     "configs.delete": ("admin", "/configs/{spare_config_id}/delete"),
@@ -178,6 +182,7 @@ RANKS = {"anyone": 0, "stranger": 0, "viewer": 1, "operator": 2, "admin": 3}
 PASSED = (200, 302, 303, 409, 422)
 # Forms whose empty input would do something to the person who sends it.
 FORMS = {
+    "job_many.change": {"do": "pin"},
     "restores.create": {"point_id": "1"},
     "restores.look": {"point_id": "1"},
     "restores.create_database": {"point_id": "1", "database": "x"},

@@ -73,12 +73,12 @@
 
   // A ticked folder means all that is below it: those boxes follow, and do not count a second time.
   document.addEventListener("change", (event) => {
-    if (!event.target.matches(".tree input[type=checkbox]")) return;
-    follow(event.target);
-    const form = event.target.form;
+    const form = event.target.matches("input[type=checkbox]") && event.target.form;
+    const label = form && form.querySelector("[data-selected]");
+    if (!label) return;
+    if (event.target.matches(".tree input")) follow(event.target);
     const count = [...form.elements].filter((box) => box.checked && !box.disabled).length;
-    const label = form.querySelector("[data-selected]");
-    if (label) label.textContent = count === 1 ? "1 thing selected" : count + " things selected";
+    label.textContent = count === 1 ? "1 thing selected" : count + " things selected";
   });
 
   // A folder opened after it was ticked.
@@ -86,6 +86,16 @@
     const item = event.target.closest(".tree li");
     const folder = item && item.querySelector(":scope > .tree-item > .tick input");
     if (folder && folder.checked) follow(folder);
+  });
+
+  // What was pressed may be gone with what it changed: then the keyboard goes on from what came in its place.
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const pressed = event.detail.requestConfig && event.detail.requestConfig.triggeringEvent;
+    if (!pressed || !["click", "submit"].includes(pressed.type)) return;
+    const place = event.detail.elt || event.target;
+    if (document.activeElement !== document.body || !place.isConnected) return;
+    if (!place.hasAttribute("tabindex")) place.tabIndex = -1;
+    place.focus({ preventScroll: true });
   });
 
   // Time axis: the arrow keys go from point to point.
