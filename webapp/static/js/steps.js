@@ -1,0 +1,42 @@
+// A form in steps: one part at a time, named in the address, so that Back goes back and nothing typed is lost.
+(function () {
+  "use strict";
+
+  const form = document.querySelector("form[data-steps]");
+  if (!form) return;
+  const parts = [...form.querySelectorAll("[data-step]")];
+  const links = [...form.querySelectorAll("[data-steps-nav] a")];
+
+  function show(part, focus) {
+    for (const each of parts) each.classList.toggle("at", each === part);
+    for (const link of links) {
+      if (link.hash === "#" + part.id) link.setAttribute("aria-current", "step");
+      else link.removeAttribute("aria-current");
+    }
+    if (!focus) return;
+    const head = part.querySelector("h2");
+    head.tabIndex = -1;
+    head.focus();
+  }
+
+  function named(hash) {
+    return parts.find((part) => "#" + part.id === hash);
+  }
+
+  const refused = parts.find((part) => part.querySelector("[aria-invalid], .error"));
+  show(refused || named(location.hash) || parts[0], false);
+  window.addEventListener("hashchange", () => show(named(location.hash) || parts[0], true));
+
+  // A link to where one came from changes no address.
+  form.addEventListener("click", (event) => {
+    const link = event.target.closest("a");
+    const part = link && named(link.hash);
+    if (part) show(part, true);
+  });
+
+  // A browser cannot point at what is wrong in a part that is not shown: go there first.
+  form.addEventListener("invalid", (event) => {
+    if (form.querySelector(".at :invalid")) return;
+    show(event.target.closest("[data-step]") || parts[0], false);
+  }, true);
+})();
