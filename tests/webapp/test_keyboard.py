@@ -1,0 +1,107 @@
+"""Pages by keyboard alone, in a real Chromium: all that can be pressed is reached, and nobody gets lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from core.alerting import alerts
+from tests.conftest import need_program
+from tests.e2e import walk
+from tests.webapp.served import open_as, served
+from tests.webapp.world import World
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+PAGES = ("/", "/jobs", "/configs/{config_id}", "/points/{point_id}", "/storages", "/configs/new")
+_WATCH = "() => document.addEventListener('focusin', (event) => { event.target.dataset.reached = 'yes'; })"
+# Of a group of radio buttons the arrows reach the others.
+_MISSED = """() => [...document.querySelectorAll("a[href], button, input, select, textarea, summary")]
+    .filter((each) => each.checkVisibility({visibilityProperty: true}))
+    .filter((each) => !each.disabled && each.tabIndex >= 0)
+    .filter((each) => each.type !== "radio" && each.dataset.reached !== "yes")
+    .map((each) => each.outerHTML.slice(0, 120))"""
+_OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with walk.chromium(need_program("chromium")) as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, world: World) -> Iterator[Page]:
+    with (
+        served(world.app) as url,
+        open_as(
+            browser,
+            url,
+            world.app,
+            world.user_ids["admin"],
+            base_url=url,
+            viewport={"width": 1280, "height": 900},
+        ) as context,
+    ):
+        yield context.new_page()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_tab_reaches_all_that_can_be_pressed(path: str, page: Page, world: World) -> None:
+    page.goto(path.format(**vars(world)))
+    page.evaluate(_WATCH)
+    for _ in range(400):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement === document.body"):
+            break
+    assert page.evaluate(_MISSED) == []
+
+
+def test_the_first_tab_leads_past_the_rail(page: Page) -> None:
+    page.goto("/jobs")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.querySelector('#main').contains(document.activeElement)")
+    assert page.evaluate(_OUTLINED)
+
+
+def test_what_comes_in_place_of_a_button_has_the_focus(page: Page, world: World) -> None:
+    page.goto("/alerts")
+    with world.app.app_context():
+        number = alerts.list_open()[0].id
+    page.locator(f"#alert-{number}-ack").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(f"#alert-{number}")).to_contain_text("Seen by anna")
+    expect(page.locator(f"#alert-{number}")).to_be_focused()
+
+
+def test_a_new_config_goes_in_steps_and_back_without_loss(page: Page) -> None:
+    page.goto("/configs/new")
+    what, when, where = (
+        page.get_by_role("heading", name=name, level=2) for name in ("What", "When", "Where to")
+    )
+    page.get_by_label("Folders and files").fill("/srv/typed")
+    page.get_by_role("link", name="Next: when").press("Enter")
+    expect(when).to_be_focused()
+    expect(what).to_be_hidden()
+    page.get_by_role("radio", name="Cron line").check()
+    page.get_by_role("link", name="Next: where to").click()
+    expect(where).to_be_visible()
+    page.go_back()
+    expect(when).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Folders and files")).to_have_value("/srv/typed")
+    expect(page.locator("#config-summary")).to_contain_text("/srv/typed")
+
+
+def test_what_is_wrong_in_another_step_is_shown(page: Page) -> None:
+    page.goto("/configs/new#step-where")
+    expect(page.get_by_label("Folders and files")).to_be_hidden()
+    page.get_by_role("button", name="Save only").click()
+    expect(page.get_by_label("Folders and files")).to_be_focused()
