@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, expect
 from ssh import host_keys
 from tests.conftest import need_program
 from tests.core.receivers import http_receiver
-from tests.e2e import walk, walk_alerts, walk_database, walk_host, walk_retention
+from tests.e2e import walk, walk_alerts, walk_database, walk_host, walk_retention, walk_without_js
 from tests.e2e.installed import Installed, copy_project
 from tests.servers.postgres import Cluster, postgres
 from tests.servers.sshd import start_sshd, stop_sshd
@@ -192,6 +192,19 @@ def test_a_second_copy_on_another_disk(holdfast: Installed, page: Page, home: Pa
     page.get_by_role("button", name="Read this copy").click()
     expect(page.get_by_role("main")).to_contain_text("the copy on Second disk")
     expect(page.get_by_role("main")).to_contain_text("sparse")
+
+
+def test_all_of_it_works_without_javascript(
+    holdfast: Installed, browser: Browser, page: Page, home: Path
+) -> None:
+    """Log in, make a config, back up, look into the point, download, restore: with forms and links alone."""
+    diary = home / "papers" / "diary"
+    diary.mkdir(parents=True)
+    (diary / "monday.txt").write_text("Rain.\n")
+    with browser.new_context(java_script_enabled=False, accept_downloads=True) as context:
+        got = walk_without_js.walk(context.new_page(), holdfast.url, home / "papers", home / "papers again")
+    assert got == b"Rain.\n"
+    assert Path(f"{home}/papers again{diary}/monday.txt").read_bytes() == got
 
 
 def test_a_database_comes_back_with_its_rows_proven(
