@@ -68,6 +68,7 @@ def values(
         "report": report,
         "card": card_of(host),
         "pinned": host_confirm.pinned(host),
+        "pinned_then": host_confirm.state(host),
         "line": host_login.authorized_line(host),
         "command": host_login.install_command(host),
         "asked": asked,

@@ -57,8 +57,10 @@ def keys(host_id: str) -> ResponseReturnValue:
 @access.allow("admin")
 def confirm(host_id: str) -> ResponseReturnValue:
     """Pin the keys that were ticked, and test the host with them."""
+    form = forms.sent()
     try:
-        host_confirm.confirm(host_id, forms.sent().values("host_keys"), access.user().name)
+        who, seen = access.user().name, form.value("pinned_then")
+        host_confirm.confirm(host_id, form.values("host_keys"), who, seen=seen)
     except Invalid as error:
         asked = host_pages.ask(hosts.get(host_id))
         asked.errors = error.fields

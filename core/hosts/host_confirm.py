@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 
 from core import words
@@ -50,8 +51,16 @@ def compare_command(key: HostKey) -> str:
     return f"ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub"
 
 
-def confirm(host_id: str, lines: Sequence[str], by: str) -> Host:
-    """Pin these keys ("type base64" lines) and no others. Raises Invalid (`host_keys`), NotFound."""
+def state(host: Host) -> str:
+    """Return what is another word whenever other keys are confirmed."""
+    return hashlib.sha256("\n".join(host.pinned).encode()).hexdigest()[:16]
+
+
+def confirm(host_id: str, lines: Sequence[str], by: str, *, seen: str = "") -> Host:
+    """Pin these keys ("type base64" lines) and no others. Raises Invalid (`host_keys`), NotFound.
+
+    `seen`: the `state` that somebody had before them; if others were confirmed since, nothing is pinned.
+    """
     if not lines:
         raise Invalid({"host_keys": "Tick the key whose fingerprint you have compared."})
     try:
@@ -61,6 +70,9 @@ def confirm(host_id: str, lines: Sequence[str], by: str) -> Host:
     hosts.get(host_id)
     with write() as session:
         host = session.get_one(Host, host_id)
+        if seen and seen != state(host):
+            text = f"Meanwhile {host.confirmed_by} has confirmed another key of it. Nothing was changed."
+            raise Invalid({"host_keys": f"{text} Talk to each other, compare once more, then tick it."})
         host.host_keys = {"lines": list(dict.fromkeys(key.line for key in keys))}
         host.confirmed_at, host.confirmed_by = utc_now(), by
         host.tested_at, host.test_result = None, {}

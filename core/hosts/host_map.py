@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from core.db import db, utc_now, write
-from core.errors import Invalid, Unreachable
+from core.errors import Invalid, NotFound, Unreachable
 from core.hosts import host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Config, Host
@@ -23,7 +23,7 @@ Cover = Literal["none", "partly", "whole", "left out"]
 
 _SMALLEST_BYTES = 10 * 1000 * 1000  # of a folder that is nothing special
 _KINDS = {
-    "database": "data of a database",
+    "database": "data of a database, whose files alone are no backup while it runs: it is to be dumped",
     "volumes": "disks of containers or virtual machines",
     "home": "home folder",
     "config": "configuration",
@@ -93,7 +93,9 @@ def look(host_id: str) -> Map:
         raise Unreachable(sentence(f"{name}: {error}"), advice) from error
     spots = [asdict(each) for each in found if _is_storable(each.path)]
     with write() as session:
-        row = session.get_one(Host, host_id)
+        row = session.get(Host, host_id)
+        if row is None:
+            raise NotFound(f"{name} was deleted meanwhile.")
         row.blind_spots, row.mapped_at = {**row.blind_spots, "spots": spots}, utc_now()
     return last(hosts.get(host_id)) or Map()
 
@@ -107,6 +109,13 @@ def last(host: Host) -> Map | None:
     spots = [_spot(each, uses, left_out) for each in host.blind_spots.get("spots", ())]
     shown = [spot for spot in spots if _is_worth_telling(spot)]
     return Map(sorted(shown, key=lambda spot: (-(spot.size_bytes or 0), spot.path)))
+
+
+def to_protect(host_id: str, paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return which of these places are files to back up, and which are data of databases. Raises NotFound."""
+    kinds = {each["path"]: each["kind"] for each in hosts.get(host_id).blind_spots.get("spots", ())}
+    dumped = [path for path in paths if kinds.get(path) == "database"]
+    return [path for path in paths if path in kinds and path not in dumped], dumped
 
 
 def leave_out(host_id: str, paths: Sequence[str], *, on_purpose: bool = True) -> None:

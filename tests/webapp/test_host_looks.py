@@ -79,11 +79,12 @@ def test_blind_spots_lead_to_a_config_or_are_left_out(
         {"path": '/srv/it\'s "here"', "kind": "folder", "size_bytes": 400 * MB},
         {"path": "/etc", "kind": "config", "size_bytes": 5 * MB},
         {"path": "/data", "kind": "disk", "size_bytes": None},
+        {"path": "/var/lib/postgresql", "kind": "database", "size_bytes": 60 * MB},
     ]
     keep(world, url, blind_spots={"spots": spots}, mapped_at=utc_now())
     page = admin.get(url).text
     assert problems_of(page) == []
-    assert "3 places with at least 386.2 MiB are in no backup" in page
+    assert "4 places with at least 443.5 MiB are in no backup" in page
     assert "no time to measure 1 place" in page
     paths = [spots[0]["path"], "/etc"]
     answer = admin.post(f"{url}/blind-spots", {"path": paths, "action": "protect"})
@@ -94,6 +95,11 @@ def test_blind_spots_lead_to_a_config_or_are_left_out(
     assert area is not None
     assert area[1].split() == ["/srv/it&#39;s", "&#34;here&#34;", "/etc"]
     assert f"{name} Files" in form
+    both = {"path": ["/etc", "/var/lib/postgresql"], "action": "protect"}
+    form = admin.get(admin.post(f"{url}/blind-spots", both).headers["Location"]).text
+    assert "Not in this config: /var/lib/postgresql" in form, "its files are no backup while it runs"
+    data = admin.post(f"{url}/blind-spots", {"path": ["/var/lib/postgresql"], "action": "protect"})
+    assert "type=database" in data.headers["Location"]
     assert admin.post(f"{url}/blind-spots", {"path": ["/etc"], "action": "leave_out"}).status_code == 303
     page = admin.get(url).text
     assert problems_of(page) == []

@@ -209,3 +209,19 @@ def test_a_file_is_put_back_where_it_was(world: World, admin: Browser, sshd: Ssh
     assert again.status_code == 422
     assert problems_of(again.text) == []
     assert "is being backed up already" in again.text.replace("&#39;", "'")
+
+
+def test_two_admins_cannot_confirm_different_keys_unseen(admin: Browser, sshd: Sshd) -> None:
+    url = confirmed(admin, sshd, "raced")
+    asked = admin.post(f"{url}/keys", htmx=True).text
+    lines = re.findall(r'name="host_keys" value="([^"]+)"', asked)
+    then = re.findall(r'name="pinned_then" value="([^"]+)"', asked)[0]
+    assert len(lines) > 1
+    first = admin.post(f"{url}/confirm", {"host_keys": lines[1], "pinned_then": then})
+    assert first.status_code == 303
+    late = admin.post(f"{url}/confirm", {"host_keys": lines[0], "pinned_then": then})
+    assert late.status_code == 422
+    assert problems_of(late.text) == []
+    assert "has confirmed another key" in late.text
+    again = re.findall(r'name="pinned_then" value="([^"]+)"', late.text)[0]
+    assert admin.post(f"{url}/confirm", {"host_keys": lines[0], "pinned_then": again}).status_code == 303
