@@ -12,10 +12,11 @@ from core.errors import Invalid
 from core.jobs import job_deletion, jobs
 from core.models import Config
 from jobs import tasks
-from webapp.api import answers, config_input, door, queries
-from webapp.api.answers import JobOut, ListOut
+from webapp.api import answers, config_input, door, job_shape, queries
+from webapp.api.answers import ListOut
 from webapp.api.config_shape import ConfigOut, ConfigRequest, config
 from webapp.api.door import Body, Given
+from webapp.api.job_shape import JobOut
 
 _ANY = Body(ConfigRequest, parse=dict)
 # A type may be asked for under another name at start.
@@ -136,7 +137,7 @@ def list_backups(config_id: str, query: queries.Paged) -> Any:
     """List the backups of a config, the newest first."""
     row = configs.get(config_id, deleted=True)
     found = jobs.list_jobs(kind="backup", config_id=row.id, page=query.page, per_page=query.per_page)
-    return answers.page(found, answers.job)
+    return answers.page(found, job_shape.job)
 
 
 @door.operation(
@@ -151,7 +152,7 @@ def start_backup(config_id: str, body: Start) -> Given:
         raise Invalid({"type": f"{row.name} can be backed up as: {', '.join(allowed)}."})
     made = jobs.create_backup(row.id, "api", allow_empty=body.allow_empty)
     tasks.enqueue([made.id])
-    return Given(answers.job(made), headers={"Location": url_for("api.get_job", job_id=made.id)})
+    return Given(job_shape.job(made), headers={"Location": url_for("api.get_job", job_id=made.id)})
 
 
 def _replace(config_id: str, body: dict[str, Any]) -> Any:

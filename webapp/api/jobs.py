@@ -13,9 +13,10 @@ from core.jobs import job_deletion, job_kinds, jobs
 from core.models import Job
 from core.models.job import ENDED, PENDING
 from webapp import access, failures
-from webapp.api import answers, door, queries
-from webapp.api.answers import JobOut, ListOut, LogLineOut, Out
+from webapp.api import answers, door, job_shape, queries
+from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body
+from webapp.api.job_shape import JobOut, LogLineOut
 
 MOST_AT_ONCE = 200
 _STATUSES = (*PENDING, *ENDED, "pending", "ended")
@@ -56,7 +57,7 @@ def list_jobs(query: queries.JobQuery) -> Any:
         kind=query.kind, status=query.status, config_id=query.config, config_type=query.type,
         since=query.since, until=query.until, page=query.page, per_page=query.per_page,
     )  # fmt: skip
-    return answers.page(found, answers.job)
+    return answers.page(found, job_shape.job)
 
 
 @door.operation("POST", "/backup/jobs", "operator", body=Body(Many), answer=ManyOut)
@@ -72,7 +73,7 @@ def change_jobs(body: Many) -> ManyOut:
 @door.operation("GET", "/backup/jobs/<int:job_id>", "viewer", answer=JobOut)
 def get_job(job_id: int) -> JobOut:
     """Return a job: its state and progress, or how it ended and what that means."""
-    return answers.job(job_deletion.get(job_id))
+    return job_shape.job(job_deletion.get(job_id))
 
 
 @door.operation(
@@ -82,13 +83,13 @@ def get_log(job_id: int, query: queries.LogQuery) -> Any:
     """Return the log of a job, in order."""
     row = job_deletion.get(job_id)
     found = jobs.log_lines(row.id, problems_only=query.problems, page=query.page, per_page=query.per_page)
-    return answers.page(found, answers.log_line)
+    return answers.page(found, job_shape.log_line)
 
 
 @door.operation("POST", "/backup/jobs/<int:job_id>/cancel", "operator", answer=JobOut, also=(409,))
 def cancel_job(job_id: int) -> JobOut:
     """Ask a job to stop: a queued one ends at once, a running one as soon as it can cleanly."""
-    return answers.job(_cancel(job_id))
+    return job_shape.job(_cancel(job_id))
 
 
 @door.operation("DELETE", "/backup/jobs/<int:job_id>", "admin", query=queries.DeleteJobQuery, also=(409,))

@@ -10,8 +10,9 @@ from flask import Response
 from core.errors import Invalid
 from core.points import browse, points, tokens
 from webapp import downloads
-from webapp.api import answers, door, queries
-from webapp.api.answers import FileOut, ListOut, PointOut
+from webapp.api import answers, door, point_shape, queries
+from webapp.api.answers import ListOut
+from webapp.api.point_shape import FileOut, PointOut
 
 _BYTES = "application/octet-stream"
 
@@ -20,13 +21,13 @@ _BYTES = "application/octet-stream"
 def list_points(query: queries.ByConfig) -> Any:
     """List points, the newest first; those in the trash, too."""
     found = points.list_page(config_id=query.config, page=query.page, per_page=query.per_page)
-    return answers.page(found, answers.point)
+    return answers.page(found, point_shape.point)
 
 
 @door.operation("GET", "/backup/points/<int:point_id>", "viewer", answer=PointOut)
 def get_point(point_id: int) -> PointOut:
     """Return a point with its copies."""
-    return answers.point(points.get(point_id))
+    return point_shape.point(points.get(point_id))
 
 
 @door.operation(

@@ -18,9 +18,10 @@ from core.points.tokens import path_from_token, token_from_path
 from core.restores import database_restores, restores
 from jobs import tasks
 from webapp import access
-from webapp.api import answers, door, queries
-from webapp.api.answers import ListOut, RestoreOut
+from webapp.api import answers, door, job_shape, queries
+from webapp.api.answers import ListOut
 from webapp.api.door import Body, Given
+from webapp.api.job_shape import RestoreOut
 
 
 class DatabaseWanted(BaseModel):
@@ -69,13 +70,13 @@ class Wanted(OfPoint):
 def list_restores(query: queries.ByConfig) -> Any:
     """List restores, the newest first."""
     found = restores.list_restores(config_id=query.config, page=query.page, per_page=query.per_page)
-    return answers.page(found, answers.restore)
+    return answers.page(found, job_shape.restore)
 
 
 @door.operation("GET", "/backup/restores/<int:restore_id>", "viewer", answer=RestoreOut)
 def get_restore(restore_id: int) -> RestoreOut:
     """Return a restore with its job."""
-    return answers.restore(restores.get(restore_id))
+    return job_shape.restore(restores.get(restore_id))
 
 
 @door.operation(
@@ -116,7 +117,7 @@ def _start(point_id: int, body: OfPoint) -> Given:
     tasks.enqueue([job.id] if safety_id is None else [safety_id, job.id])
     made = restores.of_job(job.id)
     where = url_for("api.get_restore", restore_id=made.id)
-    return Given(answers.restore(made), headers={"Location": where})
+    return Given(job_shape.restore(made), headers={"Location": where})
 
 
 def _of_files(given: Mapping[str, Any], body: OfPoint) -> Job:

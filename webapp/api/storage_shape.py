@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
@@ -10,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, create_model
 from core.errors import Invalid
 from core.models import Storage
 from core.storages import providers, storage_inputs
-from core.storages.storage_inputs import INPUTS, StorageInput
+from core.storages.storage_inputs import INPUTS, StorageInput, write_size
+from webapp.api.answers import Out
 
 _STRICT = ConfigDict(extra="forbid", hide_input_in_errors=True)
 _OPEN = ("id", "repository_ids", "has_credentials", "quota_bytes", "used_bytes", "measured_at", "created_at",
@@ -43,6 +45,51 @@ _LOCAL, _S3, _SFTP = (_request(INPUTS[name]) for name in ("local", "s3", "sftp")
 
 class StorageRequest(RootModel[Annotated[_LOCAL | _S3 | _SFTP, Field(discriminator="provider")]]):  # type: ignore[valid-type]
     """What a person decides about a storage. Credentials that are left out stay as they are."""
+
+
+class StorageOut(Out):
+    """Where bytes go. `settings` by provider; secrets are never given: `hasCredentials` tells of them."""
+
+    id: str
+    name: str
+    provider: str
+    settings: dict[str, Any]
+    has_credentials: bool
+    repository_ids: list[str]
+    quota: str
+    quota_bytes: int | None
+    used_bytes: int | None
+    measured_at: datetime | None
+    site: str
+    offsite: bool
+    media: str
+    price_per_gb_month: float | None
+    currency: str
+    upload_limit: int | None
+    download_limit: int | None
+    limit_hours: str
+    immutable_days: int | None
+    unreachable_since: datetime | None
+    unreachable_reason: str
+    tested_at: datetime | None
+    test_ok: bool
+    test_result: str
+    created_at: datetime
+
+
+def storage(row: Storage, *, full: bool) -> StorageOut:
+    """Return a storage as it is given, without its secrets; `full`: with where it is, and reasons."""
+    return StorageOut.model_validate(
+        {name: getattr(row, name) for name in StorageOut.model_fields if hasattr(row, name)}
+        | {
+            "settings": dict(row.settings) if full else {},
+            "unreachable_reason": row.unreachable_reason if full else "",
+            "test_result": row.test_result if full else "",
+            "has_credentials": bool(row.credentials_sealed),
+            "repository_ids": [each.id for each in row.repositories],
+            "quota": write_size(row.quota_bytes),
+        }
+    )
 
 
 def parse(data: Mapping[str, Any], known: Storage | None = None) -> StorageInput:

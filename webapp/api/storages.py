@@ -10,9 +10,9 @@ from core.errors import Conflict
 from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from webapp import access
 from webapp.api import answers, door, queries
-from webapp.api.answers import ListOut, Out, StorageOut
+from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body, Given
-from webapp.api.storage_shape import StorageRequest, parse
+from webapp.api.storage_shape import StorageOut, StorageRequest, parse, storage
 
 _BODY = Body(StorageRequest, parse=dict)
 
@@ -71,4 +71,4 @@ def test_storage(storage_id: str) -> TestOut:
 
 
 def _given(row: Any) -> StorageOut:
-    return answers.storage(row, full=access.may("admin"))
+    return storage(row, full=access.may("admin"))
