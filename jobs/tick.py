@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
+from core.access import audit_begun
 from core.alerting import clock_watch, job_alerts, recovery_reminder, silence, slow_runs, stalled
 from core.backups import copying
 from core.db import db, utc_now
@@ -33,6 +34,7 @@ def run(now: datetime | None = None) -> list[int]:
         stalled.watch,
         slow_runs.watch,
         recovery_reminder.watch,
+        audit_begun.settle,
     ):
         _try(duty, troubles)
     found: list[int] = []

@@ -11,8 +11,8 @@ from datetime import UTC, date, datetime, time, timedelta
 from flask import Blueprint, Response, current_app, render_template, request, stream_with_context
 from flask.typing import ResponseReturnValue
 
-from core.access import audit
-from core.models import AuditEntry
+from core.access import audit, audit_begun
+from core.models import AuditEntry, BegunDeed
 from webapp import access
 
 blueprint = Blueprint("audit", __name__, url_prefix="/audit")
@@ -34,7 +34,8 @@ def index() -> ResponseReturnValue:
     chosen |= {"from": f"{first:%Y-%m-%d}" if first else "", "to": f"{last:%Y-%m-%d}" if last else ""}
     return render_template(
         "audit/index.html", page=found, chosen=chosen, actors=audit.actors(), results=audit.RESULTS,
-        doors=audit.DOORS, in_words=in_words, checked=audit.verify() if "verify" in request.args else None,
+        doors=audit.DOORS, in_words=in_words, begun=audit_begun.going_on(),
+        checked=audit.verify() if "verify" in request.args else None,
     )  # fmt: skip
 
 
@@ -69,7 +70,7 @@ def csv_lines() -> Iterator[str]:
         yield _line([_harmless(str(value)) for value in audit.document(entry).values()])
 
 
-def in_words(entry: AuditEntry) -> str:
+def in_words(entry: AuditEntry | BegunDeed) -> str:
     """Return what an entry's action does, as its view or command says it of itself."""
     view = current_app.view_functions.get(entry.action)
     text = (getattr(view, "said", None) or getattr(view, "__doc__", None) or "").strip()

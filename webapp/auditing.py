@@ -1,6 +1,7 @@
 """The audit log of pages and API: after each request that changed something, or read backed-up data.
 
 Everything that is sent by another method than GET counts, so that a new view is noted without a word here.
+It is noted as begun before it is done: a kill in the middle leaves a trace (core.access.audit_begun).
 What was not even tried is not noted: input that could not be taken, addresses that do not exist.
 A view whose status does not say what came of it sets `g.audit_result`.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from core.access import api_tokens, audit, users
+from core.access import api_tokens, audit, audit_begun, users
 from core.access.audit import Deed, Door, Result
 from core.configs import configs
 from core.db import db
@@ -53,13 +54,16 @@ _LONGEST = 300
 
 def register(app: Flask) -> None:
     """Note requests as they are answered."""
-    app.before_request(_look)
+    app.before_request(_begin)
     app.after_request(_note)
+    app.teardown_request(_let_go)
 
 
-def _look() -> None:
-    """Say what it is about before it is changed, or gone."""
-    g.audit_target = _target() if _counts() else ""
+def _begin() -> None:
+    """Note what is about to be done, and what it is about before that is changed, or gone."""
+    if _counts():
+        g.audit_target = _target()
+        g.audit_begun = audit_begun.begin(_deed("unknown", f"{request.method} {request.path}"))
 
 
 def _counts() -> bool:
@@ -70,18 +74,31 @@ def _counts() -> bool:
 
 
 def _note(response: Response) -> Response:
-    if not _counts() or not _was_tried(response.status_code):
+    if not _counts():
         return response
+    status, tried = response.status_code, _was_tried(response.status_code)
     db.session.rollback()  # an error may have left it broken
-    audit.record(
-        Deed(
-            actor=_actor(), door=_door(), action=request.endpoint or "",
-            result=g.get("audit_result") or _result(response.status_code),
-            target=g.audit_target if "audit_target" in g else _target(), address=request.remote_addr or "",
-            detail=f"{request.method} {request.path}: {response.status_code}",
-        )
-    )  # fmt: skip
+    result = g.get("audit_result") or _result(status)
+    deed = _deed(result, f"{request.method} {request.path}: {status}") if tried else None
+    if "audit_begun" in g:
+        audit_begun.end(g.audit_begun, deed)
+        _let_go()
+    elif deed is not None:  # it was refused before it could begin
+        audit.record(deed)
     return response
+
+
+def _let_go(error: BaseException | None = None) -> None:
+    if "audit_begun" in g:
+        audit_begun.let_go(g.pop("audit_begun"))
+
+
+def _deed(result: Result, detail: str) -> Deed:
+    target = g.audit_target if "audit_target" in g else _target()
+    return Deed(
+        actor=_actor(), door=_door(), action=request.endpoint or "", result=result, target=target,
+        address=request.remote_addr or "", detail=detail,
+    )  # fmt: skip
 
 
 def _was_tried(status: int) -> bool:

@@ -8,7 +8,8 @@ from typing import TextIO
 import click
 
 from core import words
-from core.access import audit
+from core.access import audit, audit_begun
+from core.models import AuditEntry, BegunDeed
 from webapp import audit as audit_page
 from webapp.command_group import Group
 
@@ -29,13 +30,18 @@ def verify() -> None:
 @click.option("--actor", default="", metavar="NAME", help="Only what this one did.")
 @click.option("--last", type=click.IntRange(1, 1000), default=50, show_default=True, help="So many entries.")
 def list_all(actor: str, last: int) -> None:
-    """List the newest entries, the oldest of them first."""
+    """List the newest entries, the oldest of them first; last what is being done now."""
     for entry in reversed(audit.list_page(actor=actor, per_page=last).items):
-        what = f"{entry.action} {entry.target}".strip()
-        place = f" from {entry.address}" if entry.address else ""
-        click.echo(
-            f"{entry.number}  {entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.actor}{place}: {what}: {entry.result}"
-        )
+        click.echo(f"{entry.number}  {_said(entry)}: {entry.result}")
+    for row in reversed(audit_begun.going_on()):
+        if actor in ("", row.actor):
+            click.echo(f"-  {_said(row)}: begun")
+
+
+def _said(entry: AuditEntry | BegunDeed) -> str:
+    place = f" from {entry.address}" if entry.address else ""
+    what = f"{entry.action} {entry.target}".strip()
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {entry.actor}{place}: {what}"
 
 
 @group.command("export")

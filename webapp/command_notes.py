@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 from flask import has_app_context
+from flask.cli import ScriptInfo
 
-from core.access import audit
+from core.access import audit_begun
 from core.access.audit import Deed, Result
 from core.errors import HoldfastError
 
@@ -23,13 +24,18 @@ _SECRET = re.compile(r"password|secret|token|key|url", re.IGNORECASE)
 
 
 def noted(callback: Callable[..., Any], who: Callable[[], str]) -> Callable[..., Any]:
-    """Return a command's function that also adds an entry once it has ended, however it did."""
+    """Return a command's function that also adds an entry once it has ended, however it did.
+
+    It is noted as begun before, so that a kill in the middle leaves a trace.
+    """
     if getattr(callback, "noted", False):
         return callback
 
     @functools.wraps(callback)
     def run(*arguments: Any, **options: Any) -> Any:
         result: Result = "failed"
+        ctx = click.get_current_context()
+        begun = _begin(ctx, who())
         try:
             answer = callback(*arguments, **options)
             result = "done"
@@ -41,19 +47,35 @@ def noted(callback: Callable[..., Any], who: Callable[[], str]) -> Callable[...,
             result = "done" if code in _DONE else "failed"
             raise
         finally:
-            _note(click.get_current_context(), result, who())
+            if begun is not None:
+                audit_begun.end(begun, _deed(ctx, result, who()))
+                audit_begun.let_go(begun)
         return answer
 
     run.noted = True  # type: ignore[attr-defined]
     return run
 
 
-def _note(ctx: click.Context, result: Result, who: str) -> None:
-    # "flask backup audit export": without the program, and without options.
-    words = ctx.command_path.split()[1:]
-    if not has_app_context() or not words or words[-1] in SHOWS or _only_shows(ctx, words):
-        return
-    audit.record(Deed(f"{who} on the server", "command", " ".join(words), result, _target(ctx)))
+def _begin(ctx: click.Context, who: str) -> int | None:
+    if not _counts(ctx):
+        return None
+    if not has_app_context():
+        ctx.with_resource(ctx.ensure_object(ScriptInfo).load_app().app_context())
+    return audit_begun.begin(_deed(ctx, "unknown", who))
+
+
+def _counts(ctx: click.Context) -> bool:
+    words = _words(ctx)
+    return bool(words) and words[-1] not in SHOWS and not _only_shows(ctx, words)
+
+
+def _words(ctx: click.Context) -> list[str]:
+    """Return a command without the program, and without options: backup audit export."""
+    return ctx.command_path.split()[1:]
+
+
+def _deed(ctx: click.Context, result: Result, who: str) -> Deed:
+    return Deed(f"{who} on the server", "command", " ".join(_words(ctx)), result, _target(ctx))
 
 
 def _only_shows(ctx: click.Context, words: list[str]) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -24,12 +24,14 @@ from core.jobs.jobs import Page, paginate
 from core.models import AuditEntry, AuditHead
 
 Door = Literal["page", "api", "command"]
-Result = Literal["done", "refused", "failed"]
+# unknown: the process was killed in the middle, see core.access.audit_begun.
+Result = Literal["done", "refused", "failed", "unknown"]
 DOORS: tuple[Door, ...] = ("page", "api", "command")
-RESULTS: tuple[Result, ...] = ("done", "refused", "failed")
+RESULTS: tuple[Result, ...] = ("done", "refused", "failed", "unknown")
 
 BEGINNING = audit_begin.NOTHING
 _LONGEST = 2000
+_LONG = ("target", "detail")
 _NAME = 200
 _AT_ONCE = 1000
 _HEAD = 1
@@ -66,17 +68,32 @@ class Verified:
 def record(deed: Deed) -> None:
     """Add an entry at the end of the chain, in a transaction of its own."""
     with write() as session:
-        head = _locked_head(session)
-        entry = AuditEntry(
-            number=head.number + 1, at=utc_now(), actor=_clean(deed.actor, _NAME), door=deed.door,
-            address=_clean(deed.address, _NAME), action=_clean(deed.action, _NAME),
-            target=_clean(deed.target, _LONGEST), result=deed.result, detail=_clean(deed.detail, _LONGEST),
-            previous=head.hash,
-        )  # fmt: skip
-        entry.hash = _hash(entry)
-        session.add(entry)
-        head.number, head.hash = entry.number, entry.hash
-        head.sealed = secrets.seal(_end(head), row=_HEAD, **_SEALED_IN)
+        add(session, deed)
+
+
+def add(session: Session, deed: Deed) -> None:
+    """Add an entry at the end of the chain, in the caller's transaction."""
+    head = lock(session)
+    entry = AuditEntry(number=head.number + 1, at=utc_now(), previous=head.hash, **cleaned(asdict(deed)))
+    entry.hash = _hash(entry)
+    session.add(entry)
+    head.number, head.hash = entry.number, entry.hash
+    head.sealed = secrets.seal(_end(head), row=_HEAD, **_SEALED_IN)
+
+
+def lock(session: Session) -> AuditHead:
+    """Return the end of the chain, which nobody else changes until the transaction ends."""
+    return session.get_one(AuditHead, _HEAD, with_for_update=True)
+
+
+def cleaned(said: Mapping[str, str]) -> dict[str, str]:
+    """Return the texts of a deed, each on one line and no longer than fits."""
+    return {name: _clean(text, _LONGEST if name in _LONG else _NAME) for name, text in said.items()}
+
+
+def door(word: str) -> Door:
+    """Return the door of that name."""
+    return next(each for each in DOORS if each == word)
 
 
 def list_page(
@@ -153,10 +170,6 @@ def _filtered(
         query = query.where(found | AuditEntry.target.icontains(action, autoescape=True))
     query = query.where(AuditEntry.at >= since) if since else query
     return query.where(AuditEntry.at < until) if until else query
-
-
-def _locked_head(session: Session) -> AuditHead:
-    return session.get_one(AuditHead, _HEAD, with_for_update=True)
 
 
 def _hash(entry: AuditEntry) -> str:

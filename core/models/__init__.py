@@ -1,7 +1,7 @@
 """The rows. One file a noun; import them from here."""
 
 from core.models.alert import Alert
-from core.models.audit import AuditEntry, AuditHead
+from core.models.audit import AuditEntry, AuditHead, BegunDeed
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
 from core.models.host import Host
@@ -20,6 +20,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "AuditHead",
+    "BegunDeed",
     "Channel",
     "Config",
     "Copy",

@@ -13,7 +13,7 @@ class AuditEntry(Base):
     """One thing that somebody did, or was refused. `number` counts from 1 without gaps.
 
     `door`: page, api, command. `action`: the endpoint or command. `target`: what it was about, in words.
-    `result`: done, refused, failed. `hash` is over all of it and `previous`, the hash of the entry before.
+    `result`: done, refused, failed, unknown. `hash` is over all of it and `previous`, that of the one before.
     """
 
     __tablename__ = "audit_entries"
@@ -42,3 +42,22 @@ class AuditHead(Base):
     number: Mapped[int] = mapped_column(BigInteger, default=0)
     hash: Mapped[HexId]
     sealed: Mapped[LongText] = mapped_column(default="")
+
+
+class BegunDeed(Base):
+    """One thing that is being done and whose result is not noted yet, and the process that does it."""
+
+    __tablename__ = "begun_deeds"
+
+    id: Mapped[RowId]
+    at: Mapped[Created]
+    actor: Mapped[Name]
+    door: Mapped[Word]
+    address: Mapped[Name] = mapped_column(default="")
+    action: Mapped[Name]
+    target: Mapped[LongText] = mapped_column(default="")
+    detail: Mapped[LongText] = mapped_column(default="")
+    node: Mapped[Name]
+    boot_id: Mapped[Name]
+    pid: Mapped[int]
+    pid_started: Mapped[Name]

@@ -229,9 +229,9 @@ def test_a_change_that_cannot_be_noted_is_no_quiet_success(
     browser = as_("admin")
     token = browser.token()
 
-    def full(deed: object) -> None:
+    def full(*given: object) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr(audit, "record", full)
+    monkeypatch.setattr(audit, "add", full)
     answer = browser.client.get(address(world, "points.file"), headers={"X-CSRFToken": token})
     assert answer.status_code == 500
