@@ -1,4 +1,4 @@
-"""A process that is killed right after a change leaves a trace of it, by every door; refusals are noted as such."""
+"""A process that is killed right after a change leaves a trace, by every door; refusals are noted as such."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.webapp import world as making
 from tests.webapp.api.conftest import make_token
 from tests.webapp.conftest import As
 from tests.webapp.world import World
+from webapp import auditing
 
 DIE = """
 import os, signal, sys
@@ -109,12 +110,17 @@ def test_a_redirect_that_says_no_is_a_refusal(
     [
         ("/settings/restore-folders", {"folders": "/srv/restored"}, "folders /srv/restored"),
         ("/settings/metrics/networks", {"networks": "10.0.0.0/8"}, "networks 10.0.0.0/8"),
-        ("/hosts/{host_id}/confirm", {"host_keys": "ssh-ed25519 AAAA"}, "host_keys ssh-ed25519 AAAA"),
         ("/hosts", {"name": "web", "address": "10.1.2.3", "user": "b", "port": "22"}, "address 10.1.2.3"),
     ],
 )
 def test_what_a_form_was_about_is_told(
     world: World, as_: As, url: str, form: dict[str, object], said: str
 ) -> None:
-    as_("admin").post(url.format(**vars(world)), form)
+    assert as_("admin").post(url.format(**vars(world)), form).status_code == 303
     assert said in last(world).target
+
+
+def test_the_keys_that_were_confirmed_are_told(world: World) -> None:
+    form = {"host_keys": "ssh-ed25519 AAAA"}
+    with world.app.test_request_context(f"/hosts/{world.host_id}/confirm", method="POST", data=form):
+        assert auditing._target() == "host <b>host</b>, host_keys ssh-ed25519 AAAA"
