@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from core import words
 from core.db import UtcDateTime, db, utc_now, write
 from core.errors import Conflict, NotFound
+from core.jobs import job_filters
 from core.models import Config, Job, JobLog
 from core.models.job import PENDING
 
@@ -109,6 +110,7 @@ def list_jobs(
     status: str | None = None,
     config_id: str | None = None,
     config_type: str | None = None,
+    host_id: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     page: int = 1,
@@ -119,11 +121,13 @@ def list_jobs(
     if kind:
         conditions.append(Job.kind == kind)
     if status:
-        conditions.append(_status_is(status))
+        conditions.append(job_filters.status_is(status))
     if config_id:
         conditions.append(Job.config_id == config_id)
     if config_type:
         conditions.append(Job.config.has(Config.type == config_type))
+    if host_id:
+        conditions.append(job_filters.is_on_host(host_id))
     if since:
         conditions.append(Job.created_at >= since)
     if until:
@@ -287,15 +291,6 @@ def _pending_backup(config_id: str) -> Select[Job]:
     return (
         select(Job).where(Job.kind == "backup", Job.config_id == config_id, Job.status.in_(PENDING)).limit(1)
     )
-
-
-def _status_is(status: str) -> ColumnElement[bool]:
-    wanted: Iterable[str] = (status,)
-    if status == "pending":
-        wanted = PENDING
-    elif status == "ended":
-        return Job.status.not_in(PENDING)
-    return Job.status.in_(wanted)
 
 
 def _cancel_queued(job: Job) -> None:

@@ -55,6 +55,7 @@ def list_jobs(query: queries.JobQuery) -> Any:
     _require(query.status, _STATUSES, "status")
     found = jobs.list_jobs(
         kind=query.kind, status=query.status, config_id=query.config, config_type=query.type,
+        host_id=query.host,
         since=query.since, until=query.until, page=query.page, per_page=query.per_page,
     )  # fmt: skip
     return answers.page(found, job_shape.job)

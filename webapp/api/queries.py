@@ -56,6 +56,7 @@ class JobQuery(Days):
     status: str | None = None
     type: str | None = Field(default=None, description="The type of the config.")
     config: str | None = Field(default=None, description="The id of the config.")
+    host: str | None = Field(default=None, description="The id of the host that it reads or restores to.")
 
 
 class LogQuery(Paged):
