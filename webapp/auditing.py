@@ -28,12 +28,13 @@ from webapp.api import problems
 READS = frozenset(
     {"api.download_file", "api.download_folder", "api.export_audit", "audit.export", "compare.diff",
      "compare.environment", "diffs.file", "points.archive", "points.file", "setup.recovery_file",
-     "setup.recovery_key"}
+     "setup.recovery_key", "transfer.export", "api.export_all"}
 )  # fmt: skip
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
-     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look", "job_many.ask"}
+     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look", "job_many.ask",
+     "transfer.look"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(

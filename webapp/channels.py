@@ -11,7 +11,7 @@ from core.configs import configs
 from core.errors import HoldfastError, Invalid
 from core.messaging import channels, heartbeat
 from core.models import Channel
-from webapp import access, answers, channel_form, forms
+from webapp import access, answers, channel_form, forms, transfer
 
 blueprint = Blueprint("channels", __name__, url_prefix="/channels")
 
@@ -37,7 +37,7 @@ def new() -> ResponseReturnValue:
     kind = request.args.get("kind", "")
     if kind not in channel_form.ICONS:
         return render_template("channels/new.html", at="settings", **_values())
-    return _form_page(channel_form.empty(kind))
+    return _form_page(transfer.prefilled(channel_form.empty(kind), "channel"))
 
 
 @blueprint.post("")
@@ -52,7 +52,9 @@ def create() -> ResponseReturnValue:
         made = channels.create(channel_form.to_input(form, kind), channel_form.to_target(form, kind))
     except HoldfastError as error:
         return _form_page(form.refuse(error, "url"), status=422)
-    return _back(f"{made.name} is ready. Press “Send a test” to see whether messages arrive.")
+    name = made.name
+    transfer.follow()
+    return _back(f"{name} is ready. Press “Send a test” to see whether messages arrive.")
 
 
 @blueprint.get("/<int:channel_id>")

@@ -24,7 +24,7 @@ from core.restores.restores import CONFLICTS
 from core.retention import pruning
 from core.storages import storages
 from jobs import tasks
-from webapp import command_alerts, command_audit, command_configs
+from webapp import command_alerts, command_audit, command_configs, command_transfer
 from webapp import command_output as output
 from webapp.command_compare import compare, environment
 from webapp.command_find import find_config, find_point
@@ -33,7 +33,6 @@ from webapp.command_group import Group, prepare
 from webapp.command_hosts import host
 from webapp.command_leftovers import leftovers
 from webapp.command_rights import restore_folders
-from webapp.command_transfer import export, import_
 from webapp.command_users import user as user
 
 backup = Group("backup", help="Back up, restore and look after backups.")
@@ -44,8 +43,8 @@ backup.add_command(leftovers)
 backup.add_command(command_configs.group)
 backup.add_command(command_audit.group)
 backup.add_command(restore_folders)
-backup.add_command(export)
-backup.add_command(import_)
+for _command in command_transfer.COMMANDS:
+    backup.add_command(_command)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _ALLOW_EMPTY = click.option("--allow-empty", is_flag=True, help="A source that is empty is meant to be.")

@@ -9,7 +9,7 @@ from core.errors import HoldfastError, Unreachable
 from core.retention import pruning
 from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from jobs import tasks
-from webapp import access, answers, forms, storage_form, storage_pages
+from webapp import access, answers, forms, storage_form, storage_pages, transfer
 
 blueprint = Blueprint("storages", __name__, url_prefix="/storages")
 
@@ -28,7 +28,7 @@ def new() -> ResponseReturnValue:
     provider = request.args.get("provider", "")
     if provider not in storage_form.ICONS:
         return render_template("storages/new.html", provider="")
-    return storage_pages.form_page(storage_form.empty(provider))
+    return storage_pages.form_page(transfer.prefilled(storage_form.empty(provider), "storage"))
 
 
 @blueprint.post("")
@@ -40,8 +40,9 @@ def create() -> ResponseReturnValue:
         storage = storage_setup.create(storage_form.to_input(form), form.value("password_there"))
     except HoldfastError as error:
         return storage_pages.form_page(form.refuse(error), status=422)
-    message = f"{storage.name} is ready. Next: open a config, and let it keep a copy there."
-    return answers.see_other(url_for("storages.show", storage_id=storage.id), message)
+    name, storage_id = storage.name, storage.id
+    message = f"{name} is ready. Next: open a config, and let it keep a copy there.{transfer.follow()}"
+    return answers.see_other(url_for("storages.show", storage_id=storage_id), message)
 
 
 @blueprint.post("/look")

@@ -1,36 +1,39 @@
-"""Configs, storages, hosts and channels as one document without secrets, to be kept, or taken over elsewhere.
+"""Take an export over: what is missing is made, what is there stays. Things are known by their names.
 
-What needs a secret cannot be made from it: the import says what is left for a person to do. Things are known
-by their names; what is there already stays as it is.
+What needs a secret is made with the secrets given beside the document; without them it waits for a person
+(core.configs.awaited), and so does what needs it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core import inputs
 from core.configs import configs
 from core.configs.configs import ConfigInput
+from core.configs.export_document import VERSION as VERSION
+from core.configs.export_document import config as config
+from core.configs.export_document import document as document
+from core.configs.transfer_secrets import Secrets
 from core.errors import Invalid
 from core.hosts import hosts
 from core.hosts.host_inputs import HostInput
-from core.messaging import channels
-from core.models import Channel, Config, Host, Storage
-from core.storages import storage_inputs, storage_setup, storages
+from core.messaging import channel_inputs, channels
+from core.messaging.channel_inputs import ChannelInput, Target
+from core.storages import providers, storage_setup, storages
 from core.storages.storage_inputs import StorageInput
 
-VERSION = 1
-_SECTIONS = ("storages", "hosts", "channels", "configs")
-_NOT_OF_A_CONFIG = {"repository_id"}
-_HOST_FIELDS = ("name", "address", "port", "user", "sudo", "parallel_jobs")
-What = Literal["make", "there", "left"]
+_SECTIONS = ("storages", "hosts", "configs", "channels")  # in an order in which they can be made
+# What stands for secrets that are not known, so that all the rest can be checked.
+_UNKNOWN = {"access_key": "?", "secret_key": "?", "password": "?"}
+What = Literal["make", "there", "waits"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an import does with one thing: make it; nothing, since it is there; or leave it to a person."""
+    """What an import does with one thing: make it; nothing, since it is there; let it wait for a person."""
 
     noun: str
     name: str
@@ -40,50 +43,36 @@ class Step:
 
 @dataclass(slots=True)
 class Plan:
-    """All that an import would do, checked: nothing of it is done yet."""
+    """All that an import would do, checked: nothing of it is done yet. `waiting`: noun, name, document."""
 
-    steps: list[Step]
-    storages: list[StorageInput]
-    hosts: list[tuple[HostInput, str]]  # with the name of the host to go through
-    configs: list[tuple[ConfigInput, dict[str, Any]]]  # with the document it came from
+    secrets: Secrets
+    steps: list[Step] = field(default_factory=list)
+    storages: list[StorageInput] = field(default_factory=list)
+    hosts: list[tuple[HostInput, str]] = field(default_factory=list)  # with the host to go through
+    configs: list[tuple[ConfigInput, dict[str, Any]]] = field(default_factory=list)  # with its document
+    channels: list[tuple[ChannelInput, Target]] = field(default_factory=list)  # `configs`: names
+    waiting: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
 
-
-def document() -> dict[str, Any]:
-    """Return everything, as plain data; no secret is in it."""
-    return {
-        "holdfast": VERSION,
-        "storages": [_storage(row) for row in storages.list_all()],
-        "hosts": [_host(row) for row in hosts.list_all()],
-        "channels": [_channel(row) for row in channels.list_all()],
-        "configs": [config(row) for row in configs.list_all()],
-    }
+    def wait(self, noun: str, name: str, given: Mapping[str, Any], why: str) -> None:
+        """Let a thing wait for a person."""
+        self.waiting.append((noun, name, dict(given)))
+        self.steps.append(Step(noun, name, "waits", why))
 
 
-def config(row: Config) -> dict[str, Any]:
-    """Return a config as plain data: storages and its host by name, and no password."""
-    found = configs.to_input(row).model_dump(mode="json", exclude=_NOT_OF_A_CONFIG)
-    host_id = found["source"].pop("host_id", None)
-    if host_id:
-        found["source"]["host"] = hosts.name_of(host_id)
-    del found["retention"]  # the first destination has it
-    for place, each in enumerate(row.destinations):
-        listed = found["destinations"][place]
-        del listed["repository_id"]
-        found["destinations"][place] = {"storage": each.repository.storage.name, **listed}
-    return found
-
-
-def plan(data: Any) -> Plan:
-    """Check a document whole. Raises Invalid that names each thing that cannot be taken."""
+def plan(data: Any, secrets: Any = None) -> Plan:
+    """Check a document whole, and the secrets for it. Raises Invalid that names what cannot be taken."""
     if not isinstance(data, Mapping) or data.get("holdfast") != VERSION:
         raise Invalid({"file": f"This is no export of Holdfast, version {VERSION}."})
+    made = Plan(Secrets.of(secrets, data))
     problems: dict[str, str] = {}
-    made = Plan([], [], [], [])
     for section in _SECTIONS:
+        seen: set[str] = set()
         for number, each in enumerate(_listed(data, section)):
-            name = str(each.get("name", "")) if isinstance(each, Mapping) else ""
+            given = each if isinstance(each, Mapping) else {}
+            name = str(given.get("name", ""))
             try:
-                _PLANNERS[section](made, each if isinstance(each, Mapping) else {}, name)
+                _require_once(name, seen)
+                _PLANNERS[section](made, given, name)
             except Invalid as error:
                 where = f"{section}.{number}" + (f" ({name})" if name else "")
                 problems |= {f"{where}: {field}": text for field, text in error.fields.items()}
@@ -93,8 +82,8 @@ def plan(data: Any) -> Plan:
     return made
 
 
-def apply(made: Plan) -> None:
-    """Make what is to be made, in an order in which it can be. Raises what making it raises."""
+def make(made: Plan) -> None:
+    """Make what can be made, in an order in which it can be. Raises what making it raises."""
     for storage in made.storages:
         storage_setup.create(storage)
     for host, jump in _jumps_first(made.hosts):
@@ -103,6 +92,16 @@ def apply(made: Plan) -> None:
     repositories = {row.name: row.repositories[0].id for row in storages.list_all()}
     for _, given in made.configs:
         configs.create(configs.parse(_with_ids(given, repositories, _host_ids())))
+    ids = {row.name: row.id for row in configs.list_all()}
+    for channel, target in made.channels:
+        chosen = [ids[name] for name in channel.configs]
+        channels.create(channel.model_copy(update={"configs": chosen}), target)
+
+
+def _require_once(name: str, seen: set[str]) -> None:
+    if name and name in seen:
+        raise Invalid({"name": "Another one in this file has this name, too."})
+    seen.add(name)
 
 
 def _jumps_first(found: Sequence[tuple[HostInput, str]]) -> list[tuple[HostInput, str]]:
@@ -127,19 +126,6 @@ def _lost_jumps(made: Plan) -> dict[str, str]:
     }
 
 
-def _storage(row: Storage) -> dict[str, Any]:
-    return {name: value for name, value in storage_inputs.to_form(row).items() if value not in ("", None)}
-
-
-def _host(row: Host) -> dict[str, Any]:
-    found = {name: getattr(row, name) for name in _HOST_FIELDS}
-    return found | ({"jump": row.jump.name} if row.jump is not None else {})
-
-
-def _channel(row: Channel) -> dict[str, Any]:
-    return {"name": row.name, "kind": row.kind, "enabled": row.enabled}
-
-
 def _listed(data: Mapping[str, Any], section: str) -> Iterable[Any]:
     found = data.get(section) or []
     if not isinstance(found, list):
@@ -150,11 +136,13 @@ def _listed(data: Mapping[str, Any], section: str) -> Iterable[Any]:
 def _plan_storage(made: Plan, given: Mapping[str, Any], name: str) -> None:
     if name in {row.name for row in storages.list_all()}:
         made.steps.append(Step("storage", name, "there"))
-    elif given.get("provider") != "local":
-        why = "its credentials are in no export: add it by hand, under this name, then import again"
-        made.steps.append(Step("storage", name, "left", why))
+        return
+    known = made.secrets.of_storage(name)
+    parsed = providers.parse({**given, **(known or _UNKNOWN)})
+    if parsed.secrets and known is None:
+        made.wait("storage", name, given, "its credentials are in no export: give them")
     else:
-        made.storages.append(storage_inputs.parse(given))
+        made.storages.append(parsed)
         made.steps.append(Step("storage", name, "make"))
 
 
@@ -169,9 +157,32 @@ def _plan_host(made: Plan, given: Mapping[str, Any], name: str) -> None:
 
 
 def _plan_channel(made: Plan, given: Mapping[str, Any], name: str) -> None:
-    there = name in {row.name for row in channels.list_all()}
-    why = "" if there else "where it sends to is a secret, and in no export: add it by hand"
-    made.steps.append(Step("channel", name, "there" if there else "left", why))
+    if name in {row.name for row in channels.list_all()}:
+        made.steps.append(Step("channel", name, "there"))
+        return
+    fields = {field: value for field, value in given.items() if field != "target"}
+    parsed = channel_inputs.parse(fields)
+    coming = {row.name for row in configs.list_all()} | {each.name for each, _ in made.configs}
+    missing = sorted(set(parsed.configs) - coming)
+    target = _target(parsed.kind, given.get("target"), made.secrets.of_channel(name))
+    if target is None:
+        made.wait("channel", name, given, "where it sends to is a secret, and in no export: give it")
+    elif missing:
+        made.wait("channel", name, given, f"it is for {', '.join(missing)}, which is not there")
+    else:
+        made.channels.append((parsed, target))
+        made.steps.append(Step("channel", name, "make"))
+
+
+def _target(kind: str, given: Any, known: Mapping[str, Any] | None) -> Target | None:
+    """Return where a channel leads; None while a secret is missing. Raises Invalid."""
+    fields = dict(given) if isinstance(given, Mapping) else {}
+    if known is not None:
+        return channel_inputs.parse_target(kind, {**fields, **known})
+    if kind != "email" or not fields:
+        return None
+    found = channel_inputs.parse_target(kind, {**fields, "password": "?"})
+    return None if getattr(found, "user", "") else channel_inputs.parse_target(kind, fields)
 
 
 def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
@@ -179,17 +190,28 @@ def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
         made.steps.append(Step("config", name, "there"))
         return
     coming = {each.name for each in made.storages} | {row.name for row in storages.list_all()}
-    names = {each: f"storage {each}" for each in coming}
-    waiting = {host.name: "coming" for host, _ in made.hosts}
-    missing = sorted({str(each.get("storage")) for each in _destinations(given)} - coming)
-    if missing:
-        why = f"it goes to {', '.join(missing)}, which is not there: add that first, then import again"
-        made.steps.append(Step("config", name, "left", why))
+    wanted = sorted({str(each.get("storage")) for each in _destinations(given)})
+    given = {**given, **made.secrets.in_config(name, given)}
+    coming_hosts = {host.name: "coming" for host, _ in made.hosts}
+    # All of it is checked, also of what waits: by ids that stand for those to come.
+    parsed = configs.parse(
+        _with_ids(given, {each: f"storage {each}" for each in wanted}, {**coming_hosts, **_host_ids()})
+    )
+    if missing := [each for each in wanted if each not in coming]:
+        made.wait("config", name, _plain(given), f"it goes to {', '.join(missing)}, which is not there yet")
         return
-    parsed = configs.parse(_with_ids(given, names, {**waiting, **_host_ids()}))
     made.configs.append((parsed, dict(given)))
-    why = "its password is in no export: edit it and type it" if given.get("type") == "database" else ""
+    without = given.get("type") == "database" and not made.secrets.configs.get(name)
+    why = "its password is in no export: edit it and type it" if without else ""
     made.steps.append(Step("config", name, "make", why))
+
+
+def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a config's document without the secret that was put into it: what waits holds none."""
+    source = given.get("source")
+    if not isinstance(source, Mapping):
+        return dict(given)
+    return {**given, "source": {name: value for name, value in source.items() if name != "password"}}
 
 
 def _destinations(given: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -2,6 +2,7 @@
 
 from core.models.alert import Alert
 from core.models.audit import AuditEntry, AuditHead, BegunDeed
+from core.models.awaited import Awaited
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
 from core.models.host import Host
@@ -20,6 +21,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "AuditHead",
+    "Awaited",
     "BegunDeed",
     "Channel",
     "Config",

@@ -1,0 +1,93 @@
+"""What imports could not make yet: it waits here, and is made once what it lacks is there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from core import words
+from core.configs import transfer
+from core.configs.transfer import Plan, Step
+from core.db import db, utc_now, write
+from core.errors import HoldfastError, NotFound
+from core.models import Awaited
+
+SECTIONS = {"storage": "storages", "config": "configs", "channel": "channels"}
+
+_log = logging.getLogger(__name__)
+
+
+def apply(made: Plan) -> None:
+    """Make what a plan can make, and let the rest wait; the same again changes nothing. Raises as making."""
+    transfer.make(made)
+    with write() as session:
+        for noun, name, document in made.waiting:
+            row = session.scalar(select(Awaited).where(Awaited.noun == noun, Awaited.name == name))
+            if row is None:
+                session.add(Awaited(noun=noun, name=name, document=document, created_at=utc_now()))
+            else:
+                row.document = document
+    follow()
+
+
+def follow() -> list[Step]:
+    """Make what lacks nothing any more, and forget what is there by now; return what was made.
+
+    To be called when a storage or a channel was made. What cannot be made goes on waiting; `why` says why.
+    """
+    made: list[Step] = []
+    for row in list_all():
+        awaited_id = row.id
+        try:
+            plan = _plan(row)
+            transfer.make(plan)
+        except HoldfastError as error:
+            _log.warning("what an import awaits could not be made: %s", error)
+            continue
+        if not plan.waiting:
+            made += [step for step in plan.steps if step.what == "make"]
+            _forget(awaited_id)
+    return made
+
+
+def list_all() -> Sequence[Awaited]:
+    """Return what waits: storages, then what may need them."""
+    order = list(SECTIONS)
+    found = db.session.scalars(select(Awaited).order_by(Awaited.name)).all()
+    return sorted(found, key=lambda row: order.index(row.noun))
+
+
+def get(awaited_id: int) -> Awaited:
+    """Return what waits under this number. Raises NotFound."""
+    row = db.session.get(Awaited, awaited_id)
+    if row is None:
+        raise NotFound(f"Nothing waits under the number {awaited_id}.")
+    return row
+
+
+def why(row: Awaited) -> str:
+    """Say what it waits for."""
+    try:
+        return " ".join(words.ended(step.why) for step in _plan(row).steps) or "It can be made now."
+    except HoldfastError as error:
+        return str(error)
+
+
+def drop(awaited_id: int) -> Awaited:
+    """Wait for it no more. Raises NotFound."""
+    row = get(awaited_id)
+    _forget(awaited_id)
+    return row
+
+
+def _plan(row: Awaited) -> Plan:
+    return transfer.plan({"holdfast": transfer.VERSION, SECTIONS[row.noun]: [row.document]})
+
+
+def _forget(awaited_id: int) -> None:
+    with write() as session:
+        row = session.get(Awaited, awaited_id)
+        if row is not None:
+            session.delete(row)
