@@ -51,6 +51,17 @@ def patched(config: Config, data: Mapping[str, Any]) -> ConfigInput:
     return replacement(config, {name: _merged(before.get(name), value) for name, value in data.items()})
 
 
+def source_alone(data: Mapping[str, Any]) -> ConfigInput:
+    """Return an input that only says what is read, to be looked at. Raises Invalid by field."""
+    unknown = [name for name in data if name not in ("type", "source", "config_id")]
+    if unknown:
+        raise Invalid({unknown[0]: "This field is not known."})
+    if not isinstance(data.get("config_id"), str | None):
+        raise Invalid({"config_id": "An id is a text."})
+    given = {name: value for name, value in data.items() if name != "config_id"}
+    return _parse({"name": "preview", **given})
+
+
 def _decided(data: Mapping[str, Any]) -> dict[str, Any]:
     """Return what is sent as core's fields, but for the storage; null is as if it were not sent."""
     given = {name: value for name, value in data.items() if name not in FACTS and value is not None}
@@ -91,7 +102,10 @@ def _check_encryption(given: Any) -> None:
         raise Invalid({"encryption": "Send an object with enabled."})
     wanted = inputs.validate(Encryption, given)
     if not wanted.enabled:
-        text = "This version keeps encrypted repositories only."
+        text = (
+            "Nothing is stored unencrypted here: every repository is encrypted with the recovery key. "
+            "Leave `encryption` out, or send true."
+        )
         raise Invalid({"encryption.enabled": text})
     known = (recovery.stored() or "").encode()
     if wanted.key is not None and not hmac.compare_digest(wanted.key.encode(), known):

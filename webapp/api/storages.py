@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import url_for
 
+from core.configs import awaited
 from core.errors import Conflict
 from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
 from webapp import access
@@ -35,8 +36,10 @@ def list_storages(query: queries.Paged) -> Any:
 )
 def create_storage(body: dict[str, Any]) -> Given:
     """Initialise a storage with its repository, or take over one that the recovery key opens."""
-    made = storage_setup.create(parse(body))
-    return Given(_given(made), headers={"Location": url_for("api.get_storage", storage_id=made.id)})
+    storage_id = storage_setup.create(parse(body)).id
+    awaited.follow()
+    where = url_for("api.get_storage", storage_id=storage_id)
+    return Given(_given(storages.get(storage_id)), headers={"Location": where})
 
 
 @door.operation("GET", "/backup/storages/<storage_id>", "viewer", answer=StorageOut)
