@@ -15,7 +15,7 @@ from core import setup
 from core.access import api_tokens, sessions, users
 from core.access.api_tokens import TokenInput
 from core.alerting import alerts, mutes
-from core.configs import configs
+from core.configs import awaited, configs, transfer
 from core.hosts import host_inputs, hosts
 from core.jobs import jobs
 from core.messaging import channels
@@ -59,6 +59,7 @@ class World:
     host_id: str = ""
     destination_id: int = 0
     token_id: int = 0
+    awaited_id: int = 0
     user_ids: dict[str, int] = field(default_factory=dict)
 
 
@@ -143,6 +144,7 @@ def make_world(folder: Path) -> World:
         setup.confirm_recovery_key([key[place - 1] for place in setup.recovery_challenge()])
         _make_runs(world)
         _make_host(world)
+        world.awaited_id = _awaited()
     return world
 
 
@@ -185,6 +187,13 @@ def _make_host(world: World) -> None:
     """Add a host that answers nobody: what looks at it is told so at once."""
     given = {"name": "<b>host</b>", "address": "127.0.0.1", "port": str(free_port()), "user": "backup"}
     world.host_id = hosts.create(host_inputs.parse(given)).id
+
+
+def _awaited() -> int:
+    """Import a storage whose credentials nobody has given yet."""
+    cloud = {"name": "<u>cloud</u>", "provider": "s3", "bucket": "wanted"}
+    awaited.apply(transfer.plan({"holdfast": 1, "storages": [cloud]}))
+    return awaited.list_all()[0].id
 
 
 def _failed(job: Job) -> int:

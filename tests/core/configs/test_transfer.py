@@ -9,7 +9,7 @@ import pytest
 import yaml
 from flask import Flask
 
-from core.configs import config_source, configs, transfer
+from core.configs import awaited, config_source, configs, transfer, transfer_text
 from core.db import write
 from core.errors import Invalid
 from core.hosts import hosts
@@ -33,7 +33,7 @@ def full(context: Flask, tmp_path: Path) -> dict[str, Any]:
     with write() as session:
         row = session.query(Storage).one()
         row.credentials_sealed = providers.seal_credentials(row.id, {"secret_key": SECRET})
-    found = yaml.safe_load(yaml.safe_dump(transfer.document()))
+    found = transfer_text.read(transfer_text.write(transfer.document()))
     assert isinstance(found, dict)
     return found
 
@@ -54,7 +54,7 @@ def test_what_is_there_stays_as_it_is(full: dict[str, Any]) -> None:
     full["configs"][1]["timezone"] = "UTC"
     assert set(steps(full).values()) == {"there"}
     before = transfer.document()
-    transfer.apply(transfer.plan(full))
+    awaited.apply(transfer.plan(full))
     assert transfer.document() == before
 
 
@@ -62,7 +62,7 @@ def test_what_is_missing_is_made_as_it_was(full: dict[str, Any]) -> None:
     for row in configs.list_all():
         configs.delete(row.id)
     assert steps(full) == {"storage Local disk": "there", "config Base": "make", "config Wiki": "make"}
-    transfer.apply(transfer.plan(full))
+    awaited.apply(transfer.plan(full))
     assert transfer.document() == full
     (base, wiki) = configs.list_all()
     assert wiki.source["exclude"] == ["*.tmp"]
@@ -74,21 +74,21 @@ def test_a_storage_of_this_machine_is_made_with_its_configs(full: dict[str, Any]
     copied = {**full["configs"][1], "name": "Wiki elsewhere"}
     copied["destinations"] = [{**copied["destinations"][0], "storage": "Second"}]
     full["configs"].append(copied)
-    transfer.apply(transfer.plan(full))
+    awaited.apply(transfer.plan(full))
     made = next(row for row in configs.list_all() if row.name == "Wiki elsewhere")
     assert made.destinations[0].repository.storage.name == "Second"
     assert (tmp_path / "second" / "repository" / "config").exists()
 
 
-def test_what_needs_a_secret_is_left_and_so_is_what_needs_that(full: dict[str, Any]) -> None:
+def test_what_needs_a_secret_waits_and_so_does_what_needs_that(full: dict[str, Any]) -> None:
     full["storages"].append({"name": "Cloud", "provider": "s3", "bucket": "bbb"})
     full["channels"].append({"name": "Chat", "kind": "webhook", "enabled": True})
     away = {**full["configs"][1], "name": "Away"}
     away["destinations"] = [{**away["destinations"][0], "storage": "Cloud"}]
     full["configs"].append(away)
     found = steps(full)
-    assert (found["storage Cloud"], found["channel Chat"], found["config Away"]) == ("left", "left", "left")
-    transfer.apply(transfer.plan(full))
+    assert {found[name] for name in ("storage Cloud", "channel Chat", "config Away")} == {"waits"}
+    awaited.apply(transfer.plan(full))
     assert "Away" not in [row.name for row in configs.list_all()]
 
 
@@ -97,7 +97,7 @@ def test_a_host_is_made_after_the_one_its_way_leads_through(full: dict[str, Any]
         {"name": name, "address": "10.0.0.1", "user": "backup", **({"jump": jump} if jump else {})}
         for name, jump in (("a", "b"), ("b", "c"), ("c", ""))
     ]
-    transfer.apply(transfer.plan(full))
+    awaited.apply(transfer.plan(full))
     assert {row.name: row.jump and row.jump.name for row in hosts.list_all()} == {
         "a": "b",
         "b": "c",
@@ -174,6 +174,4 @@ def test_the_commands_carry_it_over(full: dict[str, Any], tmp_path: Path, contex
     assert "config Wiki: made" in runner.invoke(args=["backup", "import", str(file)]).output
     file.write_text("a: [")
     refused = runner.invoke(args=["backup", "import", str(file)])
-    assert (refused.exit_code, "is no YAML" in refused.output) == (1, True)
-    file.write_text("!!python/object/apply:os.system ['true']")
-    assert runner.invoke(args=["backup", "import", str(file)]).exit_code == 1
+    assert (refused.exit_code, "This is no YAML, line 1" in refused.output) == (1, True)

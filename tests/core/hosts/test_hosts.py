@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core.configs import configs, transfer
+from core.configs import awaited, configs, transfer
 from core.db import db
 from core.errors import Invalid, NotFound, Refused, Unreachable
 from core.hosts import host_confirm, host_inputs, host_login, host_source, host_test, hosts
@@ -229,7 +229,7 @@ def test_a_host_and_its_config_come_with_one_import(context: Flask, tmp_path: Pa
         "destinations": [{"storage": storages.list_all()[0].name}],
     }  # fmt: skip
     host = {"name": "web1", "address": "web1.lan", "user": "backup"}
-    transfer.apply(transfer.plan({"holdfast": 1, "hosts": [host], "configs": [coming]}))
+    awaited.apply(transfer.plan({"holdfast": 1, "hosts": [host], "configs": [coming]}))
     (config,) = configs.list_all()
     assert config.source["host_id"] == hosts.find("web1").id
     assert hosts.state_of(hosts.find("web1")) == "unconfirmed"

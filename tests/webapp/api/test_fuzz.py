@@ -16,10 +16,14 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from core.configs import configs
 from core.errors import Unreachable
 from core.hosts import host_confirm
+from core.messaging import apprise_sender, channels
+from core.messaging.outgoing import SendFailed
 from core.storages import providers, storage_setup
 from jobs import tasks
+from sources.preview import Preview
 from storage_adapters.base import StorageAdapter
 from storage_adapters.errors import StorageUnavailable
 from tests.webapp.api.conftest import make_token
@@ -61,6 +65,16 @@ def harmless(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(providers, "make_adapter", make_local)
     monkeypatch.setattr(storage_setup, "check", check_below)
+
+    def send_nothing(*asked: Any) -> Any:
+        raise SendFailed("no message is sent in this test")
+
+    def read_nothing(*asked: Any, **more: Any) -> Preview:
+        return Preview(0, 0, [], [], [], complete=True)
+
+    monkeypatch.setattr(channels, "send", send_nothing)
+    monkeypatch.setattr(apprise_sender, "check", lambda url: None)
+    monkeypatch.setattr(configs, "preview", read_nothing)
 
     def show_nothing(*asked: Any) -> Any:
         raise Unreachable("no host is asked in this test")
