@@ -174,8 +174,8 @@ def _sent() -> Mapping[str, Any]:
         except RecursionError:
             return {}  # what comes next refuses it
         return found if isinstance(found, dict) else {}
-    if request.endpoint == "sessions.enter":
-        return {}
+    if problems.is_api() or request.endpoint == "sessions.enter":
+        return {}  # reading a form would take its content away from the API, which refuses it
     return {name: found if len(found) > 1 else found[0] for name, found in request.form.lists()}
 
 

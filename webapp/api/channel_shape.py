@@ -68,7 +68,7 @@ def parse(data: Mapping[str, Any], known: Channel | None = None) -> tuple[Channe
         if sent.get("kind", known.kind) != known.kind:
             raise Invalid({"kind": "A channel keeps its kind: make another channel."})
         sent = {**_stored(known), **sent}
-    if sent.get("kind") not in TARGETS:
+    if str(sent.get("kind")) not in TARGETS:
         raise Invalid({"kind": f"There are: {', '.join(TARGETS)}."})
     return channel_inputs.parse(sent), _target(str(sent["kind"]), data.get("target"), known)
 

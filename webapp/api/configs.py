@@ -171,13 +171,12 @@ def _live(config_id: str, body: dict[str, Any]) -> Config:
 
 
 def _id_of(body: dict[str, Any], asked: str | None) -> str:
+    if not isinstance(body.get("id"), str | None):
+        raise Invalid({"id": "An id is a text."})
     given = {each for each in (body.get("id"), asked) if each is not None}
     if len(given) != 1:
         raise Invalid({"id": "Name one config, in the body or as ?id=."})
-    (found,) = given
-    if not isinstance(found, str):
-        raise Invalid({"id": "An id is a text."})
-    return found
+    return str(given.pop())
 
 
 def _delete(config_id: str, what: str) -> None:

@@ -161,7 +161,7 @@ def _query(made: Operation) -> BaseModel | None:
 def _sent(body: Body) -> dict[str, Any]:
     """Return the document that was sent, in snake_case. Raises BadRequest, UnsupportedMediaType, Invalid."""
     content = request.get_data()
-    if not content and body.optional:
+    if body.optional and not (content or request.content_length or request.form or request.files):
         return {}
     if not request.is_json:
         raise UnsupportedMediaType("Send JSON, with the header Content-Type: application/json.")
