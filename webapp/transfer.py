@@ -114,7 +114,8 @@ def _text() -> str:
     if file is None or not file.filename:
         return forms.sent().value("document")
     try:
-        return file.read().decode()
+        text: str = file.read().decode()
+        return text
     except UnicodeDecodeError:
         return "\0"  # refused as any other text that is no YAML
 

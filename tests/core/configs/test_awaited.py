@@ -102,7 +102,7 @@ def test_secrets_beside_it_make_all_of_it(document: dict[str, Any], s3_settings:
     assert chat.config_ids == [here.id]
     again = transfer.document()
     assert {each["name"] for each in again["channels"]} == {"Chat", "Mail", "Open relay"}
-    assert "hook" not in str(again)
+    assert "chat.example" not in str(again)
 
 
 def test_a_storage_made_by_hand_lets_its_configs_be_made(
