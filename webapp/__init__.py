@@ -188,23 +188,29 @@ def _register_commands(app: Flask) -> None:
     from webapp import (
         command_alerts,
         command_catalog,
+        command_channels,
         command_diff,
+        command_host_edit,
+        command_hosts,
+        command_jobs,
         command_pause,
+        command_points,
+        command_preview,
         command_removals,
         command_report,
+        command_storages,
         command_trash,
         commands,
     )
 
     for command in (
-        *command_removals.COMMANDS,
-        command_report.report,
-        *command_alerts.COMMANDS,
-        *command_catalog.COMMANDS,
-        command_diff.diff,
-    ):
+        *command_removals.COMMANDS, command_report.report, *command_alerts.COMMANDS,
+        *command_catalog.COMMANDS, command_diff.diff, *command_points.COMMANDS,
+        command_storages.group, command_channels.group, command_jobs.group, command_preview.group,
+    ):  # fmt: skip
         commands.backup.add_command(command)
     command_trash.register(commands.backup)
+    command_host_edit.register(command_hosts.host)
     command_pause.register(commands.backup)
     app.cli.add_command(commands.backup)
     app.cli.add_command(commands.user)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, TextIO
 
 import click
-from pydantic_core import to_jsonable_python
 
 from core.configs import config_source, configs, states
-from core.errors import HoldfastError, Invalid, NotFound
+from core.errors import NotFound
 from core.jobs import job_deletion
 from core.models import Config
+from webapp import command_json as json
 from webapp import folders
-from webapp.api import config_input, names
+from webapp.api import config_input
 from webapp.api.config_shape import config as shape_of
 from webapp.command_group import Group, prepare
 
@@ -28,7 +27,7 @@ def list_all(as_json: bool) -> None:
     """List the configs."""
     every = configs.list_all()
     if as_json:
-        _print({"configs": [shape_of(each) for each in every]})
+        json.show({"configs": [shape_of(each) for each in every]})
         return
     for each in every:
         click.echo(f"{each.id}  {each.name}  {each.type}, {states.state(each).word}")
@@ -38,7 +37,7 @@ def list_all(as_json: bool) -> None:
 @_WANTED
 def show(wanted: str) -> None:
     """Print a config as JSON, as `set` and the API take it. Passwords are not in it."""
-    _print(shape_of(find(wanted)))
+    json.show(shape_of(find(wanted)))
 
 
 @group.command("set")
@@ -49,13 +48,9 @@ def put(file: TextIO) -> None:
     What the file does not name stays as it is. Prints the id.
     """
     prepare()
-    data = _read(file)
-    try:
+    data = json.read(file)
+    with json.fields_told():
         made, verb = _put(data)
-    except Invalid as error:
-        for field, reason in error.fields.items():
-            click.echo(f"{names.to_camel(field)}: {reason}", err=True)
-        raise HoldfastError("Nothing was changed.") from error
     click.echo(f"{verb} {made.name}.", err=True)
     if config_source.is_of_this_machine(made) and (trouble := folders.missing(made.source["paths"])):
         click.echo(f"Warning: {trouble}", err=True)
@@ -101,18 +96,3 @@ def _put(data: dict[str, Any]) -> tuple[Config, str]:
     if not known:
         return configs.create(config_input.new(data), data.get("id")), "Made"
     return configs.update(known[0].id, config_input.replacement(known[0], data)), "Changed"
-
-
-def _read(file: TextIO) -> dict[str, Any]:
-    try:
-        found = json.load(file)
-    except (ValueError, RecursionError) as error:
-        raise click.UsageError(f"{file.name} is no JSON: {error}") from error
-    if not isinstance(found, dict):
-        raise click.UsageError(f"{file.name} holds no JSON object.")
-    clean: dict[str, Any] = names.snakify(found)
-    return clean
-
-
-def _print(document: Any) -> None:
-    click.echo(json.dumps(names.camelize(to_jsonable_python(document)), indent=2, ensure_ascii=False))

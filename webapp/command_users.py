@@ -60,6 +60,23 @@ def disable(name: str) -> None:
     click.echo(f"Disabled {name}.")
 
 
+@user.command("enable")
+@click.argument("name")
+def enable(name: str) -> None:
+    """Let a disabled user log in again; their tokens stay revoked."""
+    users.enable(users.find(name).id)
+    click.echo(f"{name} may log in again.")
+
+
+@user.command("role")
+@click.argument("name")
+@click.argument("role", type=click.Choice(get_args(Role)))
+def set_role(name: str, role: Role) -> None:
+    """Change what a user may do, from their next click on."""
+    users.set_role(users.find(name).id, role)
+    click.echo(f"{name} is {role} now.")
+
+
 @user.command("reset-totp")
 @click.argument("name")
 def reset_totp(name: str) -> None:

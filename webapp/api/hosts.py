@@ -88,7 +88,7 @@ def list_hosts(query: queries.Paged) -> Any:
 @door.operation("POST", "/backup/hosts", "admin", body=_BODY, answer=HostOut, status=201)
 def create_host(body: dict[str, Any]) -> Given:
     """Add a host; a key is made for it unless one is given. Nothing is sent to it before it is confirmed."""
-    made = hosts.create(host_inputs.parse(_decided(body)))
+    made = hosts.create(host_inputs.parse(decided(body)))
     return Given(_given(made), headers={"Location": url_for("api.get_host", host_id=made.id)})
 
 
@@ -102,7 +102,7 @@ def get_host(host_id: str) -> HostOut:
 def replace_host(host_id: str, body: dict[str, Any]) -> HostOut:
     """Change a host; what is not named stays, and so does what logs in."""
     before = host_inputs.to_form(hosts.get(host_id))
-    return _given(hosts.update(host_id, host_inputs.parse({**before, **_decided(body)})))
+    return _given(hosts.update(host_id, host_inputs.parse({**before, **decided(body)})))
 
 
 @door.operation("DELETE", "/backup/hosts/<host_id>", "admin", also=(409,))
@@ -136,7 +136,8 @@ def test_host(host_id: str) -> HostTestOut:
     return HostTestOut(ok=result.ok, steps=steps, limits=result.limits, advice=result.advice)
 
 
-def _decided(body: Mapping[str, Any]) -> dict[str, Any]:
+def decided(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a document a person decides: facts that came with an answer are passed over."""
     return {name: value for name, value in body.items() if name not in _FACTS and value is not None}
 
 
@@ -145,7 +146,11 @@ def _key(key: host_confirm.HostKey) -> KeyOut:
 
 
 def _given(row: Host) -> HostOut:
-    full = access.may("admin")
+    return shown(row, full=access.may("admin"))
+
+
+def shown(row: Host, *, full: bool) -> HostOut:
+    """Return a host as it is given; `full`: with where it is and who logs in."""
     return HostOut(
         id=row.id, name=row.name, address=row.address if full else "", port=row.port,
         user=row.user if full else "", sudo=row.sudo, jump_id=row.jump_id, parallel_jobs=row.parallel_jobs,

@@ -123,11 +123,7 @@ def preview_source(body: dict[str, Any]) -> SourcePreviewOut:
         found = configs.preview(data, config_id=config_id)
     except Invalid as error:
         raise Invalid({f"source.{name}": text for name, text in error.fields.items()}) from error
-    if isinstance(found, DatabasePreview):
-        return _of_databases(found)
-    if isinstance(found, HostPreview):
-        return _of_host(found)
-    return _of_tree(found)
+    return shown(found)
 
 
 @door.operation(
@@ -143,6 +139,13 @@ def preview_retention(body: RuleWanted) -> RulePreviewsOut:
     return RulePreviewsOut(
         destinations=[_of_rule(each, retention.preview(config, rule, each)) for each in chosen]
     )
+
+
+def shown(found: Preview | DatabasePreview | HostPreview) -> SourcePreviewOut:
+    """Return as it is given what a look at a source has found."""
+    if isinstance(found, DatabasePreview):
+        return _of_databases(found)
+    return _of_host(found) if isinstance(found, HostPreview) else _of_tree(found)
 
 
 def _of_rule(destination: Destination, found: retention.Preview) -> RulePreviewOut:
