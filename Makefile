@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(os.cpu
 	--no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint types units prepare bench screenshots clean
+.PHONY: help run test test-slow lint types units prepare audit bench screenshots clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -35,6 +35,12 @@ units: $(VENV)/.installed-dev
 prepare: $(VENV)/.installed-dev
 	@sh tests/prepare.sh
 
+# Of its own, so that what looks at the dependencies is none of them.
+audit: ## Ask PyPI whether a dependency has a known hole (needs the internet, so `make test` does not)
+	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && \
+	  $(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit==2.9.0; }
+	$(VENV)-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt
+
 bench: $(VENV)/.installed-dev ## Compare with restic, borg and the plain limits; writes bench/RESULTS.md (half an hour)
 	$(BIN)/python -m bench --keep
 
@@ -42,7 +48,7 @@ screenshots: $(VENV)/.installed-dev ## Make the pictures of the README anew (nee
 	$(BIN)/python docs/make_screenshots.py
 
 clean: ## Remove the virtual environment and caches, never data
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-audit .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # A stamp a list: installing again only when a list changes.
 $(VENV)/.installed: requirements.txt

@@ -16,8 +16,8 @@ from core.access.audit import Deed, Result
 from core.errors import HoldfastError
 
 # A command whose last word is one of these changes nothing, and reads no backed-up data.
-SHOWS = frozenset({"status", "points", "list", "show", "verify", "export", "doctor", "find", "versions", "log",
-                   "ls", "restores", "source", "retention"})  # fmt: skip
+SHOWS = frozenset({"status", "points", "list", "show", "verify", "export", "doctor", "find", "versions",
+                   "log", "ls", "restores", "source", "retention"})  # fmt: skip
 SHOWS_WITHOUT_OPTIONS = frozenset({"leftovers", "restore-folders"})
 # Exit codes: well, and well with warnings.
 _DONE = (None, 0, 3)

@@ -20,7 +20,7 @@ from core.models import Config
 from repository.compression import Mode
 from repository.entries import Source, SourceUnavailable
 from sources.postgres.source import PostgresSource
-from sources.preview import Preview
+from sources.preview import Preview as Preview
 from sources.preview import preview as preview_tree
 
 

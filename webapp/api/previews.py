@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.configs import configs
-from core.configs.config_source import AnySource
+from core.configs.config_source import AnySource, Preview
 from core.configs.source_database import DatabasePreview
 from core.errors import Invalid
 from core.hosts.host_source import HostPreview
@@ -16,7 +16,6 @@ from core.models import Destination
 from core.points.tokens import printable
 from core.retention import retention
 from core.retention.retention_rules import RetentionRule, rule_from
-from sources.preview import Preview
 from webapp.api import config_input, door
 from webapp.api.answers import Out
 from webapp.api.door import Body
