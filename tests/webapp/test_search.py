@@ -25,7 +25,7 @@ def token(world: World, name: str = "") -> str:
 
 def test_a_file_is_found_and_leads_to_its_versions(world: World, as_: As) -> None:
     page = as_("viewer").get("/search?q=FIRST").text
-    assert "1 thing is called that" in page
+    assert "1 result for" in page
     assert str(world.tree / "letters" / "old" / "first.txt") in page
     assert "2 points" in page
     link = re.search(r'href="(/search/versions[^"]+)"', page)
@@ -47,7 +47,7 @@ def test_names_that_are_found_are_only_text(world: World, as_: As) -> None:
     page = as_("admin").get(f"/search?q={quote(NASTY)}").text
     assert problems_of(page) == []
     assert "<script>alert" not in page
-    assert "1 thing is called that" in page
+    assert "1 result for" in page
 
 
 @pytest.mark.parametrize(("text", "status"), [("", 200), ("*", 422), ("no such name", 200)])
