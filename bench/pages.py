@@ -22,12 +22,16 @@ from sqlalchemy import Engine, event, select
 
 from bench import busy_install, report
 from core.access import sessions, users
+from core.configs import configs
+from core.configs.configs import ConfigInput
 from core.db import db
 from core.jobs import attempts, job_kinds, jobs
 from core.models import Config, Storage
 from core.points import points
 from core.points.tokens import token_from_path
 from core.settings import load
+from core.storages import storage_setup
+from core.storages.storage_inputs import LocalInput
 from webapp import access, create_app
 
 TARGET_MS = 100
@@ -105,9 +109,11 @@ def _paths_of_real_points(folder: Path) -> list[str]:
     """Back some files up twice: other points are only rows, and cannot be looked into."""
     for number in range(1_000):
         (folder / "source" / f"{number:04}.txt").write_text(f"{number}\n" * 20)
-    config = db.session.scalars(select(Config).order_by(Config.name)).first()
-    assert config is not None
-    config_id = config.id
+    # On a storage of their own: a job on the other one would find that what was seeded is not there.
+    storage = storage_setup.create(LocalInput(name="Real", path=str(folder / "real")))
+    source = {"paths": [str(folder / "source")]}
+    given = ConfigInput(name="Real", source=source, repository_id=storage.repositories[0].id)  # type: ignore[arg-type]
+    config_id = configs.create(given).id
     found = [_back_up(config_id)]
     (folder / "source" / "0007.txt").write_text("other\n")
     found.append(_back_up(config_id))

@@ -36,7 +36,7 @@ def find(name: str, config_name: str | None, as_json: bool) -> None:
     names = {one.id: one for one in configs.names()}
     if as_json:
         rows = [_found(row, names) for row in answer.found]
-        click.echo(json.dumps({"found": rows, "more": answer.more}, indent=2))
+        click.echo(json.dumps({"found": rows, "more": answer.more, "partial": answer.partial}, indent=2))
     elif answer.found:
         rows_ = [
             (

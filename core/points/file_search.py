@@ -5,27 +5,35 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 
+from sqlalchemy import select
+
+from core.db import db
+from core.models import Point
 from core.points import catalog_climb, catalog_file, catalog_pattern
 from core.points.catalog_climb import Bits, Held
 from core.points.catalog_entries import Row, masks
 from core.points.catalog_pattern import Pattern
+from core.points.catalog_rows import fold
 from core.points.tokens import printable, token_from_path
 
 MOST_SHOWN = 100
 LONGEST_S = 3.0  # of one look at the file
 # What a page can look at within a tenth of a second; with folders named, most of what is found falls away.
-_MOST_NAMES, _MOST_ENTRIES = 500, 2_000
-_MORE_WITH_FOLDERS = 5
+_MOST_NAMES, _MOST_ENTRIES, _MOST_POINTS = 500, 1_000, 6_000
+_MORE_WITH_FOLDERS = 3
 _LOOK_EVERY = 10_000  # steps of SQLite's between two looks at the clock
 _WITH_LETTERS = "SELECT rowid, folded FROM letters WHERE folded GLOB ?"
 _OF_NAME = (
     "SELECT name_id, tree_id, kind, size, mtime, coalesce(content, subtree_id) FROM entries WHERE name_id = ?"
     " LIMIT ?"
 )
+
+Standing = list[tuple[int, Row]]  # entries of one path, each with what holds it as bits
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +59,12 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a search found, best first; `more`: there is, or may be, more than that."""
+    """What a search found, best first; `more`: there is, or may be, more than that. `partial`: so many points
+    hold it that not all were counted."""
 
     found: list[Found]
     more: bool
+    partial: bool = False
 
 
 def search(text: str, config_id: str | None = None) -> Answer:
@@ -66,11 +76,15 @@ def search(text: str, config_id: str | None = None) -> Answer:
         ups, more_trees = catalog_climb.ancestors(connection, {row.tree_id for row in rows})
         used = {name_id for above in ups.values() for _, name_id in above} | {row.name_id for row in rows}
         names = catalog_climb.names_of(connection, used)
-        bits, roots = _roots(connection, ups, config_id)
-    places, more_places = catalog_climb.places(ups, roots, names)
-    found = sorted(_found(rows, places, names, bits, pattern), key=lambda each: _rank(each, pattern))
-    left_out = len(found) > MOST_SHOWN
-    return Answer(found[:MOST_SHOWN], any((more, more_rows, more_trees, more_places, left_out)))
+        roots = _roots(connection, ups, config_id)
+        places, more_places = catalog_climb.places(ups, roots, names)
+        standing = _standing(rows, places, names, pattern)
+        best = sorted(standing, key=lambda path: _rank(path, pattern))[:MOST_SHOWN]
+        holders, more_points = _holders(connection, roots, [standing[path] for path in best], config_id)
+    found = [one for path in best for one in _by_config(path, standing[path], holders)]
+    left_out = len(standing) > len(best) or len(found) > MOST_SHOWN
+    more = any((more, more_rows, more_trees, more_places, more_points, left_out))
+    return Answer(found[:MOST_SHOWN], more, more_points)
 
 
 def _names(connection: sqlite3.Connection, pattern: Pattern) -> tuple[list[int], bool]:
@@ -103,47 +117,93 @@ def _rows(connection: sqlite3.Connection, name_ids: list[int], pattern: Pattern)
     return rows, len(rows) >= most
 
 
-def _roots(
-    connection: sqlite3.Connection, trees: Iterable[int], config_id: str | None
-) -> tuple[Bits, dict[int, int]]:
-    """Return which of these trees are roots, with their points as bits."""
-    query = "SELECT tree_id, point_id FROM roots WHERE tree_id IN"
-    pairs = list(catalog_climb.select_in(connection, query, list(trees)))
-    bits = Bits(catalog_climb.held_points({point_id for _, point_id in pairs}, config_id))
-    return bits, masks(pairs, bits)
+def _roots(connection: sqlite3.Connection, trees: Collection[int], config_id: str | None) -> dict[int, int]:
+    """Return which of these trees are roots, of any points or of a config's, each as a bit."""
+    if config_id:
+        ids = list(db.session.scalars(select(Point.id).where(Point.config_id == config_id)))
+        query, keys = "SELECT DISTINCT tree_id FROM roots WHERE point_id IN", ids
+    else:
+        query, keys = "SELECT DISTINCT tree_id FROM roots WHERE tree_id IN", list(trees)
+    found = {row[0] for row in catalog_climb.select_in(connection, query, keys)}
+    return {tree_id: 1 << place for place, tree_id in enumerate(sorted(found.intersection(trees)))}
 
 
-def _found(
+def _standing(
     rows: Iterable[Row],
     places: Mapping[int, Mapping[bytes, int]],
     names: Mapping[int, bytes],
-    bits: Bits,
     pattern: Pattern,
-) -> Iterable[Found]:
-    by_path: dict[bytes, list[tuple[int, Row]]] = defaultdict(list)
+) -> dict[bytes, Standing]:
+    """Return by path which entries stand there, each with its roots as bits."""
+    found: dict[bytes, Standing] = defaultdict(list)
     for row in rows:
         for folder, mask in places.get(row.tree_id, {}).items():
-            by_path[folder + b"/" + names[row.name_id]].append((mask, row))
-    for path, standing in by_path.items():
-        if pattern.path is not None and not pattern.path.match(catalog_pattern.folded_path(path)):
-            continue
-        everywhere = 0
-        for mask, _ in standing:
-            everywhere |= mask
-        for config_id, part in bits.by_config(everywhere):
-            here = [(mask & part, row) for mask, row in standing if mask & part]
-            yield _one(path, config_id, part, here, bits)
+            path = folder + b"/" + names[row.name_id]
+            if pattern.path is None or pattern.path.match(catalog_pattern.folded_path(path)):
+                found[path].append((mask, row))
+    return found
 
 
-def _one(path: bytes, config_id: str | None, mask: int, here: list[tuple[int, Row]], bits: Bits) -> Found:
+class _Holders:
+    """The points of root trees: as bits, from the roots that are bits, too."""
+
+    def __init__(
+        self, roots: Mapping[int, int], pairs: Sequence[tuple[int, ...]], held: Collection[Held]
+    ) -> None:
+        self.bits = Bits(held)
+        points_of = masks(pairs, self.bits)
+        self._points = {mask.bit_length(): points_of.get(tree_id, 0) for tree_id, mask in roots.items()}
+        self._known: dict[int, int] = {}
+
+    def of(self, roots: int) -> int:
+        """Return the points of some roots; entries of one folder have the same."""
+        if roots not in self._known:
+            points, rest = 0, roots
+            while rest:
+                lowest = rest & -rest
+                points |= self._points[lowest.bit_length()]
+                rest ^= lowest
+            self._known[roots] = points
+        return self._known[roots]
+
+
+def _holders(
+    connection: sqlite3.Connection,
+    roots: Mapping[int, int],
+    standing: Iterable[Standing],
+    config_id: str | None,
+) -> tuple[_Holders, bool]:
+    """Return the points that hold these, and whether there are more than are looked at."""
+    wanted = 0
+    for each in standing:
+        for mask, _ in each:
+            wanted |= mask
+    trees = [tree_id for tree_id, mask in roots.items() if mask & wanted]
+    query = "SELECT tree_id, point_id FROM roots WHERE tree_id IN"
+    pairs = list(islice(catalog_climb.select_in(connection, query, trees), _MOST_POINTS + 1))
+    held = catalog_climb.held_points({point_id for _, point_id in pairs[:_MOST_POINTS]}, config_id)
+    return _Holders(roots, pairs, held), len(pairs) > _MOST_POINTS
+
+
+def _by_config(path: bytes, standing: Standing, holders: _Holders) -> Iterator[Found]:
+    here = [(holders.of(mask), row) for mask, row in standing]
+    everywhere = 0
+    for mask, _ in here:
+        everywhere |= mask
+    for config_id, part in holders.bits.by_config(everywhere):
+        yield _one(path, config_id, part, [(mask & part, row) for mask, row in here if mask & part], holders)
+
+
+def _one(path: bytes, config_id: str | None, mask: int, here: Standing, holders: _Holders) -> Found:
     newest = max(here, key=lambda each: each[0].bit_length())[1]
     return Found(
         printable(path.rpartition(b"/")[2]), path, printable(path), token_from_path(path),
         newest.shown_kind, config_id, mask.bit_count(),
-        len({(row.kind, row.content) for _, row in here}), bits.newest(mask), bits.oldest(mask),
-        newest.shown_size, newest.changed_at,
+        len({(row.kind, row.content) for _, row in here}), holders.bits.newest(mask),
+        holders.bits.oldest(mask), newest.shown_size, newest.changed_at,
     )  # fmt: skip
 
 
-def _rank(found: Found, pattern: Pattern) -> tuple[bool, int, str]:
-    return found.name.lower() != pattern.whole, found.path.count(b"/"), found.shown
+def _rank(path: bytes, pattern: Pattern) -> tuple[bool, int, bytes]:
+    name = path.rpartition(b"/")[2]
+    return fold(name) != pattern.whole, path.count(b"/"), path
