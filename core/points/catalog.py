@@ -45,7 +45,7 @@ def coverage(config_id: str | None = None) -> Coverage:
     return Coverage(len(there), len(there & known), catalog_fill.trouble())
 
 
-def _there() -> Select[tuple[int]]:
+def _there() -> Select[int]:
     return select(Copy.point_id).where(Copy.forgotten_at.is_(None), Copy.lost_at.is_(None)).distinct()
 
 
