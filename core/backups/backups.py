@@ -183,6 +183,7 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
     )
     _log_plan(attempt, task, parent)
     source = config_source.open_source(task.source, task.password, attempt.check)
+    config_source.tell_work(source, lambda text: _tell(attempt, text))
     with (
         config_source.closed_after(source),
         TreeCache(os.path.join(app_state.settings().data_dir, TREE_CACHE), source) as cache,
@@ -220,6 +221,10 @@ def _back_up(attempt: Attempt, task: _Task, repo: Repository, lock: Lock, parent
 
     attempts.finish(attempt, outcome, add_rows)
     return outcome
+
+
+def _tell(attempt: Attempt, text: str) -> None:
+    attempt.report(replace(attempt.progress or Progress("reading"), current=text.encode()))
 
 
 def _read_back(repo: Repository, task: _Task, result: BackupResult) -> Snapshot:

@@ -117,6 +117,12 @@ def closed_after(opened: Source) -> AbstractContextManager[object]:
     return closing(opened) if isinstance(opened, Closable) else nullcontext()
 
 
+def tell_work(opened: Source, tell: Callable[[str], None]) -> None:
+    """Let a source that works for long before it hands anything on say how far it is."""
+    if isinstance(opened, PostgresSource):
+        opened.tell = tell
+
+
 def limits(opened: Source) -> list[str]:
     """Return what of the files read cannot be kept, a sentence each."""
     return list(getattr(opened, "limits", ()))

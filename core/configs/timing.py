@@ -90,7 +90,7 @@ def words_of(fields: TimingFields) -> list[str]:
     """Say what differs from the usual, a sentence each."""
     said = []
     if fields.blackouts:
-        said.append(f"Nothing begins by itself {' or '.join(fields.blackouts)}.")
+        said.append(f"No backup begins by itself {' or '.join(fields.blackouts)}.")
     if fields.spread:
         said.append(f"Runs begin up to {spans.say(fields.spread)} later, always by the same time.")
     if fields.retries.count:

@@ -31,6 +31,7 @@ from sources.postgres.work_folder import (
     gone,
     open_work_file,
     require_room,
+    telling,
 )
 
 __all__ = ["DATABASES", "GLOBALS", "MANIFEST", "DatabasesPreview", "PostgresSource", "dump_path"]
@@ -73,7 +74,8 @@ class PostgresSource:
     those in `exclude`. Each is consistent in itself, not across databases. Nothing touches a disk on the way
     unless `options.jobs` says so: then a dump is a folder `/databases/<name>.dir`, written to files first.
     A dump that breaks off raises a SourceUnavailable out of the backup: there is no snapshot then.
-    `waiting` is called twice a second while the server is waited for, and may raise to cancel.
+    `waiting` is called twice a second while the server is waited for, and may raise to cancel; `tell`, an
+    attribute, with how far a parallel dump is.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class PostgresSource:
         self._now_ns = now_ns
         self._waiting = waiting
         self._parallel = options.jobs > 1
+        self.tell: Callable[[str], None] = lambda text: None
         self._current: _Run | None = None
 
     @property
@@ -232,7 +235,8 @@ class PostgresSource:
         except BaseException:
             snapshot.close()
             raise
-        record = dump_to_folder(self._server, snapshot, run.pg_dump, self._options, place, self._waiting)
+        waiting = telling(place, name, self.tell, self._waiting)
+        record = dump_to_folder(self._server, snapshot, run.pg_dump, self._options, place, waiting)
         run.manifest.databases.append(record)
         entries = entries_in(place, run.now_ns)
         run.work_files.update({path + b"/" + entry.name: (entry, place) for entry in entries})

@@ -27,6 +27,7 @@ _PREFIX, _NEW = "holdfast-dump-", "new-"
 _ROOM = 1.1
 _CHILD = "child"
 _ENDS_WITHIN_S = 10.0
+_TELL_EVERY_S = 5.0
 
 
 class WorkFolder:
@@ -168,6 +169,32 @@ def dump_to_folder(
     record.warnings = child.messages()
     record.dump_bytes = sum(size for _, size in _sizes(place))
     return record
+
+
+def telling(
+    place: str, name: str, tell: Callable[[str], None], waiting: Callable[[], None]
+) -> Callable[[], None]:
+    """Return `waiting` that also tells, every few seconds, how much of a dump is written to a folder.
+
+    Nothing is handed on meanwhile, for hours perhaps: a job that says nothing is taken for one that hangs.
+    """
+    told_at = 0.0
+
+    def both() -> None:
+        nonlocal told_at
+        waiting()
+        if time.monotonic() - told_at >= _TELL_EVERY_S:
+            told_at = time.monotonic()
+            tell(f"{name}: {_size(_written(place))} dumped to {place}")
+
+    return both
+
+
+def _written(place: str) -> int:
+    try:
+        return sum(size for _, size in _sizes(place))
+    except DumpFailed:
+        return 0  # not made yet, or a file was renamed this moment: it is looked at again
 
 
 def entries_in(place: str, now_ns: int) -> list[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,12 @@ from core.configs import configs
 from core.db import utc_now, write
 from core.errors import Invalid
 from core.jobs import jobs
+from core.jobs.attempts import Attempt
 from core.models import Config, Job, Restore
 from core.points import browse
 from core.restores import database_restores, restores
+from repository.progress import Progress
+from sources.postgres import source
 from tests.core.making import back_up, make_storage, run
 from tests.core.restores.test_databases import (
     database,
@@ -99,8 +103,8 @@ def test_the_folder_is_asked_for_where_there_is_none_any_more(
     with pytest.raises(Invalid, match="There is no folder") as refused:
         restore(point, f"{shop}_new")
     assert list(refused.value.fields) == ["work_folder"]
-    source = source_of(postgres, shop, parallel_jobs="")
-    data = configs.parse({"name": "Shop", "type": "database", "source": source})
+    one = source_of(postgres, shop, parallel_jobs="")
+    data = configs.parse({"name": "Shop", "type": "database", "source": one})
     configs.update(config.id, data)
     with pytest.raises(Invalid, match="Choose a folder of this machine"):
         restore(point, f"{shop}_new")
@@ -146,9 +150,9 @@ def test_what_cannot_be_is_refused(
     make_storage(tmp_path)
     if wrong["work_folder"] in ("backups", "data"):
         wrong = {"work_folder": str(tmp_path / wrong["work_folder"])}
-    source = source_of(postgres, "x", **{"parallel_jobs": 4, **wrong})
+    given = source_of(postgres, "x", **{"parallel_jobs": 4, **wrong})
     with pytest.raises(Invalid) as refused:
-        configs.create(configs.parse({"name": "Shop", "type": "database", "source": source}))
+        configs.create(configs.parse({"name": "Shop", "type": "database", "source": given}))
     (field,) = refused.value.fields
     assert said in refused.value.message or said == field
 
@@ -170,3 +174,24 @@ def test_what_killed_runs_left_is_swept(config: Config, shop: str, work: Path, t
         assert session.query(Restore).one().job_id == job.id
     assert work_folders.sweep() == [str(other / "holdfast-dump-left")]
     assert os.listdir(work) == os.listdir(other) == ["of somebody else"]
+
+
+def test_a_long_dump_is_not_taken_for_a_job_that_hangs(
+    config: Config, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is handed on while pg_dump writes to files: what it has written is the job's progress."""
+    reported: list[bytes] = []
+    report = Attempt.report
+
+    def note(attempt: Attempt, progress: Progress) -> None:
+        reported.append(progress.current)
+        report(attempt, progress)
+
+    def at_once(place: str, name: str, tell: Callable[[str], None], waiting: Callable[[], None]) -> object:
+        tell(f"{name}: 1 GB dumped")
+        return waiting
+
+    monkeypatch.setattr(Attempt, "report", note)
+    monkeypatch.setattr(source, "telling", at_once)
+    assert back_up(config.id).status == "completed"
+    assert f"{shop}: 1 GB dumped".encode() in reported

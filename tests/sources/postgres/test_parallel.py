@@ -232,3 +232,18 @@ def test_a_server_that_dies_in_mid_dump_makes_no_snapshot_and_leaves_no_file(tmp
 def _quit_once_begun(cluster: Cluster, work: Path) -> None:
     wait_for(lambda: noted(work) != 0)
     cluster.process.send_signal(signal.SIGQUIT)
+
+
+def test_how_much_is_written_is_told_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    looked: list[int] = []
+    waiting = work_folder.telling(str(tmp_path / "dump"), "shop", told.append, lambda: looked.append(1))
+    waiting()
+    (tmp_path / "dump").mkdir()
+    (tmp_path / "dump" / "1.dat").write_bytes(bytes(2_500_000))
+    waiting()
+    monkeypatch.setattr(work_folder, "_TELL_EVERY_S", 0.0)
+    waiting()
+    place = tmp_path / "dump"
+    assert told == [f"shop: 0.0 MB dumped to {place}", f"shop: 2.5 MB dumped to {place}"]
+    assert len(looked) == 3
