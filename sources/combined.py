@@ -38,6 +38,18 @@ class CombinedSource:
         known = [member.tree_paths for member in self._members if isinstance(member, TargetedSource)]
         return {path: place for paths in known for path, place in paths.items()}
 
+    @property
+    def limits(self) -> list[str]:
+        """What cannot be kept of what the members read, a sentence each."""
+        return [each for member in self._members for each in getattr(member, "limits", ())]
+
+    def close(self) -> None:
+        """Let go of what the members hold."""
+        for member in self._members:
+            close = getattr(member, "close", None)
+            if close is not None:
+                close()
+
     def check(self) -> None:
         """Raise SourceUnavailable if any of them cannot be read."""
         for member in self._members:

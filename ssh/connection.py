@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from paramiko import Channel, SSHException, Transport
-from paramiko.ssh_exception import IncompatiblePeer
+from paramiko.ssh_exception import ChannelException, IncompatiblePeer
 
 from ssh import host_keys
-from ssh.errors import HostKeyRefused, NoCommonAlgorithms, Unreachable
+from ssh.errors import ForwardRefused, HostKeyRefused, NobodyThere, NoCommonAlgorithms, Unreachable
 from ssh.login import log_in
 from ssh.server import Server
 
@@ -32,6 +32,7 @@ RSA_SIGNATURES = ("rsa-sha2-512", "rsa-sha2-256")
 
 WINDOW_BYTES = 8 * 1024 * 1024  # what may be under way to us: enough for 1 Gbit/s over 60 ms
 PACKET_BYTES = 32 * 1024
+_CONNECT_FAILED = 2  # SSH_OPEN_CONNECT_FAILED of RFC 4254; 1 is "administratively prohibited"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,23 @@ class Connection:
             )
         except (SSHException, EOFError, OSError) as error:
             raise Unreachable(f"the jump host does not reach {host}:{port}: {reason(error)}") from error
+
+    def lead_to(self, host: str, port: int) -> Channel:
+        """Return a channel to an address as the server sees it, that may be silent for as long as it likes.
+
+        Raises ForwardRefused, NobodyThere, Unreachable.
+        """
+        where = ("direct-tcpip", (host, port), ("127.0.0.1", 0), WINDOW_BYTES, PACKET_BYTES)
+        try:
+            channel = self._transport.open_channel(*where, timeout=self.limits.login_s)
+        except ChannelException as error:
+            if error.code == _CONNECT_FAILED:
+                raise NobodyThere(f"nobody answers at {host}:{port}: {error.text}") from error
+            raise ForwardRefused(f"it may not lead on to {host}:{port}: {error.text}") from error
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"the way on to {host}:{port} does not open: {reason(error)}") from error
+        channel.settimeout(None)
+        return channel
 
     def close(self) -> None:
         """End the connection, and that to its jump host; a second time does nothing."""

@@ -43,6 +43,14 @@ class BadHostKey(SshError):
     """A line that should hold a pinned host key holds none."""
 
 
+class ForwardRefused(SshError):
+    """The server lets us in, but leads on to no other address: its settings or the key's line forbid that."""
+
+
+class NobodyThere(SshError):
+    """The server would lead on, but nobody answers at the address that was asked for."""
+
+
 class NoSftp(SshError):
     """The server lets us in, but offers no SFTP."""
 

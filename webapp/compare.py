@@ -77,14 +77,23 @@ def reveal_environment(point_id: int) -> ResponseReturnValue:
 @blueprint.get("/<int:point_id>/since")
 @access.allow("operator")
 def since(point_id: int) -> ResponseReturnValue:
-    """Return what is otherwise on this machine now; asking it takes a moment."""
+    """Return what is otherwise on the machine now; asking it takes a moment."""
     point, copy_id = _get(point_id), _copy()
     if not config_documents.is_comparable(point):
         return answers.see_other(url_for("points.show", point_id=point.id))
-    found = config_documents.changed_since(point, copy_id)
+    found, trouble = None, ""
+    try:
+        found = config_documents.changed_since(point, copy_id)
+    except errors.Unreachable as error:
+        trouble = str(error)
+    values: dict[str, Any] = {
+        "since": found,
+        "trouble": trouble,
+        "machine": config_documents.machine_of(point),
+    }
     if answers.is_fragment_request():
-        return answers.fragment("compare/_since.html", since=found)
-    return render_template("compare/since.html", point=point, copy=copy_id, since=found)
+        return answers.fragment("compare/_since.html", **values)
+    return render_template("compare/since.html", point=point, copy=copy_id, **values)
 
 
 def _page(point: Point, chosen: Sequence[str] = (), problem: str = "") -> str:
@@ -125,6 +134,7 @@ def _environment(point: Point, *, reveal: bool) -> ResponseReturnValue:
         copy=copy_id,
         document=config_documents.document_of(point, copy_id, reveal=reveal),
         comparable=config_documents.is_comparable(point),
+        machine=config_documents.machine_of(point),
         revealed=reveal,
     )
 

@@ -42,9 +42,9 @@ _TREE_FIELDS = (
 )  # fmt: skip
 SOURCE_FIELDS = {
     "files": (*_TREE_FIELDS, "host_id"),
-    "config": (*_TREE_FIELDS, "variables", "units", "packages", "services"),
-    "database": ("url", "host", "port", "user", "password", "database", "ssl_mode", "ssl_root_cert",
-                 "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password",
+    "config": (*_TREE_FIELDS, "host_id", "variables", "units", "packages", "services"),
+    "database": ("host_id", "url", "host", "port", "user", "password", "database", "ssl_mode",
+                 "ssl_root_cert", "ssl_cert", "ssl_key", "which", "databases", "exclude", "no_password",
                  *PARALLEL_FIELDS),
 }  # fmt: skip
 
@@ -116,7 +116,7 @@ def _database_values(source: Mapping[str, Any]) -> dict[str, Any]:
 
 def _database_source(form: Form) -> dict[str, Any]:
     """Return the connection; no password where a stored one stays."""
-    names = ("url", "host", "port", "user", "database", "which", *_TLS)
+    names = ("host_id", "url", "host", "port", "user", "database", "which", *_TLS)
     source: dict[str, Any] = {name: form.value(name).strip() for name in names if form.value(name).strip()}
     source |= {name: form.lines(name) for name in ("databases", "exclude")}
     source |= {name: form.value(name).strip() for name in PARALLEL_FIELDS}
@@ -129,8 +129,7 @@ def _source(form: Form) -> dict[str, Any]:
         return _database_source(form)
     source: dict[str, Any] = {name: form.lines(name) for name in _LINES}
     source |= {name: bool(form.value(name)) for name in _TICKS}
-    if form.value("type") in ("", "files"):
-        source["host_id"] = form.value("host_id")
+    source["host_id"] = form.value("host_id")
     if form.value("type") == "config":
         source |= {name: form.lines(name) for name in _CONFIG_LINES}
         source |= {name: bool(form.value(name)) for name in _CONFIG_TICKS}

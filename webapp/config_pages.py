@@ -12,7 +12,7 @@ from core.alerting import alerts
 from core.backups import copying
 from core.configs import config_source, configs, states
 from core.configs.source_database import DatabasePreview
-from core.configs.source_files import FilesSource
+from core.configs.source_files import FilesSource, TreeSource
 from core.errors import Invalid
 from core.hosts import host_source, hosts
 from core.jobs import jobs
@@ -23,6 +23,8 @@ from webapp import config_cards, config_form, config_words, folders, formats, pr
 from webapp.forms import Form
 
 POINTS_AT_ONCE = 20
+# What is proposed for a host, by type: a name, and paths.
+_OF_A_HOST = {"files": ("Files", ""), "database": ("Databases", ""), "config": ("Configuration", "/etc")}
 
 list_folders = folders.list_folders
 
@@ -77,11 +79,13 @@ def for_host(form: Form, host_id: str, paths: Sequence[str] = ()) -> Form:
 
     `paths`: what somebody has chosen there already.
     """
-    if not host_id or form.value("type") != "files":
+    kind = form.value("type")
+    if not host_id or kind not in _OF_A_HOST:
         return form
-    return form.changed(
-        {"host_id": host_id, "name": f"{hosts.get(host_id).name} Files", "paths": "\n".join(paths)}
-    )
+    what, usual = _OF_A_HOST[kind]
+    name = f"{hosts.get(host_id).name} {what}"
+    return form.changed({"host_id": host_id, "name": name, "paths": "
+".join(paths) or usual})
 
 
 def form_page(
@@ -136,7 +140,7 @@ def require_present(form: Form, data: configs.ConfigInput, before: Config | None
 def trouble_with(config: Config) -> str:
     """Say in a sentence what would keep a backup of a config from working now; empty if nothing is known."""
     source = config_source.as_stored(config)
-    if isinstance(source, FilesSource) and source.host_id:
+    if isinstance(source, TreeSource) and source.host_id:
         trouble = host_source.trouble_with(source)
         return f"It is saved, but a backup would fail now. {trouble}" if trouble else ""
     if config.type != "database":

@@ -82,7 +82,8 @@ def _what(form: Form) -> list[str]:
         host_id = form.value("host_id")
         before = f"{hosts.name_of(host_id)}:" if host_id else ""
         return [before + path for path in form.lines("paths")]
-    where = f" on {form.value('host')}" if form.value("host") else ""
+    through = f" by way of {hosts.name_of(form.value('host_id'))}" if form.value("host_id") else ""
+    where = f" on {form.value('host')}{through}" if form.value("host") else through
     chosen = form.value("which") == "chosen"
     return [name + where for name in form.lines("databases")] if chosen else [f"all databases{where}"]
 
@@ -95,7 +96,8 @@ def what_of(config: Config, most: int | None = None) -> str:
         return formats.listing(source.paths, most) + (f" of {hosts.name_of(host_id)}" if host_id else "")
     if most is not None and isinstance(source, DatabaseSource):
         names = formats.listing(source.databases, most) if source.which == "chosen" else "all databases"
-        return f"{names} on {source.host}"
+        through = f" by way of {hosts.name_of(source.host_id)}" if source.host_id else ""
+        return f"{names} on {source.host}{through}"
     return config_source.what(source)
 
 

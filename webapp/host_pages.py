@@ -47,8 +47,9 @@ def card_of(host: Host) -> Card:
 
 
 def host_of(point: Point) -> str:
-    """Return the id of the host that a point was taken of, if it is still known: "" for this machine."""
-    host_id = str(point.config.source.get("host_id") or "") if point.config else ""
+    """Return the id of the host whose files a point holds, if it is still known: "" for this machine."""
+    of_files = point.config is not None and point.config.type != "database"
+    host_id = str(point.config.source.get("host_id") or "") if point.config and of_files else ""
     return host_id if any(host.id == host_id for host in hosts.list_all()) else ""
 
 

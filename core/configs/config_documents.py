@@ -10,10 +10,13 @@ from typing import Any
 
 from core.configs import config_source, source_config
 from core.configs.source_config import ConfigSource
-from core.errors import NotFound, Refused
+from core.errors import NotFound, Refused, Unreachable
+from core.hosts import host_trouble, hosts
+from core.jobs.outcomes import sentence
 from core.models import Point
 from core.points import browse
 from core.points.tokens import printable
+from repository.entries import SourceUnavailable
 from sources.config_bundle.environment import FORMAT, VERSION, Document, without_secrets
 from sources.config_bundle.source import DOCUMENT
 
@@ -33,7 +36,7 @@ class PackageChange:
 
 @dataclass(frozen=True, slots=True)
 class Since:
-    """What is otherwise on this machine now: packages, services, variables of /etc/environment by name."""
+    """What is otherwise on a machine now: packages, services, variables of /etc/environment by name."""
 
     packages: list[PackageChange]
     services_gone: list[str]
@@ -65,17 +68,34 @@ def document_of(point: Point, copy_id: int | None = None, *, reveal: bool = Fals
 
 
 def is_comparable(point: Point) -> bool:
-    """Tell whether a point's document tells of this machine."""
+    """Tell whether the machine that a point's document tells of can be asked: this one, or a host."""
     config = point.config
-    return config is not None and config.type == "config" and config_source.is_of_this_machine(config)
+    if config is None or config.type != "config":
+        return False
+    host_id = config_source.host_of(config_source.as_stored(config))
+    return host_id is None or hosts.is_known(host_id)
+
+
+def machine_of(point: Point) -> str:
+    """Name the machine that a point's document tells of."""
+    host_id = config_source.host_of(config_source.as_stored(point.config)) if point.config else None
+    return hosts.name_of(host_id) if host_id else "this machine"
 
 
 def changed_since(point: Point, copy_id: int | None = None) -> Since:
-    """Return what is otherwise on this machine now. Raises Refused for a point of another machine."""
+    """Return what is otherwise on the machine now; a host is asked.
+
+    Raises Refused for a point of a machine that cannot be asked, Unreachable for a host that does not answer.
+    """
     source = config_source.as_stored(point.config) if point.config is not None else None
     if not is_comparable(point) or not isinstance(source, ConfigSource):
-        raise Refused(f"Point {point.id} does not tell of this machine.", "Compare it where it was made.")
-    return compare(_read(point, copy_id), source_config.document_now(source))
+        raise Refused(f"Point {point.id} tells of no machine that can be asked.", "Compare it by hand.")
+    then = _read(point, copy_id)
+    try:
+        return compare(then, source_config.document_now(source))
+    except SourceUnavailable as error:
+        text = f"{machine_of(point)} cannot be asked now: {error}"
+        raise Unreachable(sentence(text), host_trouble.advice_for(error)) from error
 
 
 def compare(then: Document, now: Document) -> Since:

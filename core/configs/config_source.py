@@ -13,8 +13,8 @@ from core.configs import source_config, source_database, source_files
 from core.configs.source_config import ConfigSource
 from core.configs.source_database import DatabasePreview, DatabaseSource
 from core.configs.source_files import FilesSource, TreeSource
-from core.errors import Invalid
-from core.hosts import host_source, hosts
+from core.errors import Invalid, Refused
+from core.hosts import host_source, host_trouble, hosts
 from core.hosts.host_source import HostPreview
 from core.models import Config
 from repository.compression import Mode
@@ -46,7 +46,7 @@ _SEALED_IN = {"table": "configs", "column": "secrets_sealed"}
 
 def host_of(source: OneSource) -> str | None:
     """Return the id of the host that is read; None for what is read from here."""
-    return source.host_id if isinstance(source, FilesSource) else None
+    return source.host_id
 
 
 def source_of(config: Config) -> OneSource:
@@ -68,8 +68,8 @@ def check(source: OneSource) -> None:
     """Raise Invalid, by field, for what a backup could never read."""
     if isinstance(source, DatabaseSource):
         source_database.check(source)
-    if isinstance(source, FilesSource) and source.host_id:
-        host_source.check(source)
+    if source.host_id:
+        hosts.require(source.host_id)
     elif isinstance(source, TreeSource):
         source_files.check_paths(source)
 
@@ -114,6 +114,8 @@ def open_source(source: OneSource, password: str = "", waiting: Callable[[], Non
 
 def closed_after(opened: Source) -> AbstractContextManager[object]:
     """Return what lets go of a source at the end of a block, where there is something to let go of."""
+    if isinstance(opened, AbstractContextManager):
+        return opened
     return closing(opened) if isinstance(opened, Closable) else nullcontext()
 
 
@@ -180,7 +182,7 @@ def changed(opened: Source, count: int) -> str:
 
 def _left_out(source: TreeSource) -> list[tuple[str, str]]:
     """Return the places below the source's paths that are always left out, with the reasons."""
-    if not (isinstance(source, FilesSource) and source.host_id):
+    if not source.host_id:
         return source_files.left_out_below(source)
     tops = [path.rstrip("/") + "/" for path in source.paths]
     return [each for each in host_source.left_out(source) if any(each[0].startswith(top) for top in tops)]
@@ -195,15 +197,19 @@ def preview(
     source: OneSource, password: str = "", limit_s: float = 5.0
 ) -> Preview | DatabasePreview | HostPreview:
     """Return what a backup would read. Raises Invalid if a path is missing or a server lets nobody in."""
-    if isinstance(source, FilesSource) and source.host_id:
-        return host_source.preview(source)
+    if isinstance(source, TreeSource) and source.host_id:
+        return host_source.preview(source, needs_shell=isinstance(source, ConfigSource))
     try:
         if isinstance(source, DatabaseSource):
+            check(source)
             return source_database.preview(source, password)
         return preview_tree(source_files.open_source(source), limit_s=limit_s)
     except SourceUnavailable as error:
         field = "host" if isinstance(source, DatabaseSource) else "paths"
-        raise Invalid({field: _sentence(str(error))}) from error
+        advice = host_trouble.advice_for(error)
+        raise Invalid({field: f"{_sentence(str(error))} {advice}".strip()}) from error
+    except Refused as error:  # the host's key is not confirmed yet
+        raise Invalid({"host_id": str(error)}) from error
 
 
 def _sentence(text: str) -> str:

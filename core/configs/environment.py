@@ -112,7 +112,12 @@ def _of_database(settings: Settings) -> Iterator[str]:
         return
     for config in configs.list_all():
         source = config_source.source_of(config) if config.type == "database" else None
-        if isinstance(source, DatabaseSource) and source.place == (server.host, server.port, server.user):
+        if isinstance(source, DatabaseSource) and source.place == (
+            None,
+            server.host,
+            server.port,
+            server.user,
+        ):
             if config_source.password_of(config) != server.password:
                 yield (
                     f"SUPABASE_DB_URL has another password than the config {config.name}; the config counts. "

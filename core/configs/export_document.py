@@ -29,12 +29,17 @@ def document() -> dict[str, Any]:
     }
 
 
+def named_by(kind: str) -> str:
+    """Return the field that names a source's host: a database's own `host` is where its server is."""
+    return "through" if kind == "database" else "host"
+
+
 def config(row: Config) -> dict[str, Any]:
     """Return a config as plain data: storages and its host by name, and no password."""
     found = configs.to_input(row).model_dump(mode="json", exclude=_NOT_OF_A_CONFIG)
     host_id = found["source"].pop("host_id", None)
     if host_id:
-        found["source"]["host"] = hosts.name_of(host_id)
+        found["source"][named_by(row.type)] = hosts.name_of(host_id)
     del found["retention"]  # the first destination has it
     for place, each in enumerate(row.destinations):
         listed = found["destinations"][place]

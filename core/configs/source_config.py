@@ -1,4 +1,4 @@
-"""What a config of type config reads: configuration files, and a document of this machine's environment."""
+"""What a config of type config reads: configuration files, and a document of a machine's environment."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import AfterValidator
 from core import settings
 from core.configs import source_files
 from core.configs.source_files import Lines, TreeSource
+from core.hosts import host_environment, hosts
 from repository.entries import Source
 from sources.config_bundle.environment import Document, EnvironmentOptions
 from sources.config_bundle.offers import find_offers
@@ -26,7 +27,8 @@ Names = Annotated[Lines, AfterValidator(lambda names: [_check_name(name) for nam
 
 
 class ConfigSource(TreeSource):
-    """Files, chosen variables of the worker, `Environment=` of chosen units, packages, enabled services."""
+    """Files, chosen variables of the worker (on a host: of the login shell), `Environment=` of chosen units,
+    packages, enabled services."""
 
     type: Literal["config"] = "config"
     variables: Names = []
@@ -36,7 +38,12 @@ class ConfigSource(TreeSource):
 
 
 def open_source(source: ConfigSource) -> Source:
-    """Return the files and the document beside them. Secrets are kept: every repository is encrypted."""
+    """Return the files and the document beside them. Secrets are kept: every repository is encrypted.
+
+    Of a host, nothing is sent yet. Raises NotFound, Refused.
+    """
+    if source.host_id:
+        return host_environment.open_source(source, source.variables, _options(source))
     options = _options(source)
     files = LocalSource(
         source.paths,
@@ -47,14 +54,15 @@ def open_source(source: ConfigSource) -> Source:
 
 
 def document_now(source: ConfigSource) -> Document:
-    """Return the document as a backup would write it now."""
+    """Return the document as a backup would write it now. Raises SourceUnavailable, NotFound, Refused."""
+    if source.host_id:
+        return host_environment.open_environment(source, source.variables, _options(source)).document
     return EnvironmentSource(_options(source)).document
 
 
 def _options(source: ConfigSource) -> EnvironmentOptions:
-    return EnvironmentOptions(
-        settings.variables(source.variables), source.units, source.packages, source.services, secrets="keep"
-    )
+    here = {} if source.host_id else settings.variables(source.variables)
+    return EnvironmentOptions(here, source.units, source.packages, source.services, secrets="keep")
 
 
 def offered_paths() -> list[str]:
@@ -68,4 +76,6 @@ def offered_paths() -> list[str]:
 
 def what(source: ConfigSource) -> str:
     """Say in short what is backed up."""
-    return f"{', '.join(source.paths)} and {DOCUMENT.decode()}, which tells of this machine"
+    of_host = f" of {hosts.name_of(source.host_id)}" if source.host_id else ""
+    which = "which tells of it" if source.host_id else "which tells of this machine"
+    return f"{', '.join(source.paths)}{of_host} and {DOCUMENT.decode()}, {which}"

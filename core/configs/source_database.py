@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -22,6 +23,7 @@ from core import words
 from core.configs import parallel_dumps
 from core.configs.parallel_dumps import MOST_JOBS
 from core.form_values import split_lines
+from core.hosts import host_login, host_tunnel, hosts
 from core.retention.retention_rules import blank_is_none
 from sources.postgres.errors import BadConnection
 from sources.postgres.manifest import Manifest
@@ -47,6 +49,7 @@ Names = Annotated[list[str], BeforeValidator(split_lines), AfterValidator(_uniqu
 class DatabaseSource(BaseModel):
     """Databases of a PostgreSQL server: all there are, or those chosen. Names may come as lines of text.
 
+    `host_id`: the host that reaches it; then `host` and `port` are as that one sees them.
     `url`, where given, sets the connection and is not kept. `password`: None leaves the stored one as it is,
     "" means none (then `~/.pgpass` of the user that Holdfast runs as counts); it is never part of a dump of
     this model. With `parallel_jobs` above 1 so many processes dump each database, through files in
@@ -57,6 +60,7 @@ class DatabaseSource(BaseModel):
 
     type: Literal["database"] = "database"
     url: str = Field(default="", exclude=True, repr=False)
+    host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
     host: str = ""
     port: Annotated[int, BeforeValidator(lambda value: blank_is_none(value) or 5432)] = 5432
     user: Annotated[str, BeforeValidator(lambda value: blank_is_none(value) or "postgres")] = "postgres"
@@ -101,6 +105,8 @@ class DatabaseSource(BaseModel):
             server_of(self, "")
         except BadConnection as error:
             raise ValueError(str(error)) from None
+        if self.host_id and not host_login.is_plain(self.host):
+            raise ValueError("a host reaches a server by name or address, such as localhost, not by a socket")
         return self
 
     def _take(self, server: Server) -> None:
@@ -116,9 +122,9 @@ class DatabaseSource(BaseModel):
             self.password = SecretStr(server.password)
 
     @property
-    def place(self) -> tuple[str, int, str]:
-        """Whom a password is for: host, port, user."""
-        return self.host, self.port, self.user
+    def place(self) -> tuple[str | None, str, int, str]:
+        """Whom a password is for: by way of which host, host, port, user."""
+        return self.host_id, self.host, self.port, self.user
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,26 +157,43 @@ def server_of(source: DatabaseSource, password: str) -> Server:
     )
 
 
+@contextmanager
+def reached(source: DatabaseSource, password: str, *, quick: bool = False) -> Iterator[Server]:
+    """Give the server for the block, by way of its host if it has one. Raises NotFound, Refused, and
+    ServerUnavailable. `quick`: somebody waits for the answer."""
+    server = server_of(source, password)
+    if source.host_id is None:
+        yield server
+        return
+    with host_tunnel.Tunnel(source.host_id, server, quick=quick) as tunnel:
+        yield tunnel.server
+
+
 def open_source(
     source: DatabaseSource, password: str, waiting: Callable[[], None] = lambda: None
 ) -> PostgresSource:
-    """Return the databases to dump; `waiting` is called while the server is waited for, and may raise."""
-    names = source.databases if source.which == "chosen" else None
+    """Return the databases to dump; `waiting` is called while the server is waited for, and may raise.
+
+    With a host, log in there now: raises NotFound, Refused, ServerUnavailable.
+    """
+    names, server = source.databases if source.which == "chosen" else None, server_of(source, password)
     options = parallel_dumps.options(source.parallel_jobs, source.work_folder)
-    return PostgresSource(
-        server_of(source, password), names, exclude=source.exclude, options=options, waiting=waiting
-    )
+    if source.host_id is None:
+        return PostgresSource(server, names, exclude=source.exclude, options=options, waiting=waiting)
+    tunnel = host_tunnel.Tunnel(source.host_id, server)
+    return host_tunnel.HostDatabases(tunnel, names, source.exclude, options, waiting)
 
 
 def preview(source: DatabaseSource, password: str) -> DatabasePreview:
-    """Log in, and look at the databases and at the user's rights in each. Raises SourceUnavailable."""
-    found = open_source(source, password).preview()
-    names = [database.name for database in found.databases]
+    """Log in, and look at databases and at the user's rights in each. Raises SourceUnavailable, Refused."""
+    chosen = source.databases if source.which == "chosen" else None
+    with reached(source, password, quick=True) as server:
+        found = PostgresSource(server, chosen, exclude=source.exclude).preview()
+        names = [database.name for database in found.databases]
+        findings = check_rights(server, names)
     largest = max((database.size_bytes or 0 for database in found.databases), default=0)
     room = parallel_dumps.room_problem(source.work_folder, largest) if source.parallel_jobs > 1 else ""
-    return DatabasePreview(
-        found, check_rights(server_of(source, password), names), backup_user_sql(names, BACKUP_USER), room
-    )
+    return DatabasePreview(found, findings, backup_user_sql(names, BACKUP_USER), room)
 
 
 def check(source: DatabaseSource) -> None:
@@ -194,7 +217,13 @@ def what(source: DatabaseSource) -> str:
     """Say in short what is backed up."""
     names = ", ".join(source.databases) if source.which == "chosen" else "all databases"
     without = f", without {', '.join(source.exclude)}" if source.exclude and source.which == "all" else ""
-    return f"{names}{without} of PostgreSQL on {source.host}:{source.port}"
+    return f"{names}{without} of PostgreSQL on {place_of(source)}"
+
+
+def place_of(source: DatabaseSource) -> str:
+    """Say where a server is: its address and port, and by way of which host."""
+    through = f" by way of {hosts.name_of(source.host_id)}" if source.host_id else ""
+    return f"{source.host}:{source.port}{through}"
 
 
 def told(manifest: Manifest) -> list[str]:

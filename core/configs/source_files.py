@@ -54,10 +54,14 @@ Paths = Annotated[
 
 
 class TreeSource(BaseModel):
-    """Trees on this machine, and restic's rules for what is left out. Lists may come as lines of text."""
+    """Trees of this machine, or of the host with the id `host_id`, and restic's rules for what is left out.
+
+    Lists may come as lines of text.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
+    host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
     paths: Paths = Field(min_length=1)
     exclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(exclude=tuple(lines))))] = []
     iexclude: Annotated[Lines, AfterValidator(_checked(lambda lines: Rules(iexclude=tuple(lines))))] = []
@@ -70,10 +74,9 @@ class TreeSource(BaseModel):
 
 
 class FilesSource(TreeSource):
-    """Trees, and nothing else: of this machine, or of the host with the id `host_id`."""
+    """Trees, and nothing else."""
 
     type: Literal["files"] = "files"
-    host_id: Annotated[str | None, BeforeValidator(blank_is_none)] = None
 
 
 def open_source(source: TreeSource) -> LocalSource:

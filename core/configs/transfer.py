@@ -16,6 +16,7 @@ from core.configs.configs import ConfigInput
 from core.configs.export_document import VERSION as VERSION
 from core.configs.export_document import config as config
 from core.configs.export_document import document as document
+from core.configs.export_document import named_by
 from core.configs.transfer_secrets import Secrets
 from core.errors import Invalid
 from core.hosts import hosts
@@ -226,10 +227,11 @@ def _with_ids(
 ) -> dict[str, Any]:
     """Return a config as core takes it: ids where the document has names."""
     source = dict(given["source"]) if isinstance(given.get("source"), Mapping) else {}
-    host = source.pop("host", None) if given.get("type") != "database" else None
+    field_name = named_by(str(given.get("type")))
+    host = source.pop(field_name, None)
     if host is not None:
         if host not in host_ids:
-            raise Invalid({"source.host": f"There is no host {host!r}, and none comes with it."})
+            raise Invalid({f"source.{field_name}": f"There is no host {host!r}, and none comes with it."})
         source["host_id"] = host_ids[host]
     listed = [
         {**{name: value for name, value in each.items() if name != "storage"},

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -13,7 +14,7 @@ from core import secrets
 from core.db import db
 from core.errors import Invalid, Refused
 from core.hosts.host_inputs import HostInput
-from core.models import Host
+from core.models import Config, Host
 from ssh.errors import BadPrivateKey
 from ssh.server import Server
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sources.ssh.host import SshHostSettings
     from ssh.connection import TimeLimits
 
+_PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+\Z")
 _SEALED_IN = {"table": "hosts", "column": "credentials_sealed"}
 
 
@@ -45,7 +47,21 @@ def authorized_line(host: Host) -> str:
     if not host.public_key:
         return ""
     leads_on = db.session.scalar(select(Host.id).where(Host.jump_id == host.id).limit(1)) is not None
-    return f"restrict{',port-forwarding' if leads_on else ''} {host.public_key}"
+    options = ["restrict", "port-forwarding"] if leads_on else key_options(_databases_of(host))
+    return f"{','.join(options)} {host.public_key}"
+
+
+def key_options(databases: Iterable[tuple[str, int]]) -> list[str]:
+    """Return what a key's line begins with: nothing is allowed but what these servers, as the host sees them,
+    are reached by."""
+    shown = {(f"[{host}]" if ":" in host else host, port) for host, port in databases if is_plain(host)}
+    opens = [f'permitopen="{host}:{port}"' for host, port in sorted(shown)]
+    return ["restrict", *(["port-forwarding", *opens] if opens else [])]
+
+
+def is_plain(address: str) -> bool:
+    """Tell whether an address may stand in a line that is pasted into a shell."""
+    return _PLAIN_ADDRESS.match(address) is not None
 
 
 def install_command(host: Host) -> str:
@@ -85,6 +101,13 @@ def settings_of(host: Host, *, quick: bool = False) -> SshHostSettings:
     from sources.ssh.host import HOST_LIMITS, SshHostSettings  # slow to import: paramiko
 
     return SshHostSettings(server_of(host), host.sudo, quick_limits() if quick else HOST_LIMITS)
+
+
+def _databases_of(host: Host) -> list[tuple[str, int]]:
+    """Return address and port of the servers whose databases are backed up by way of a host."""
+    of_host = Config.deleted_at.is_(None) & (Config.source["host_id"].as_string() == host.id)
+    found = db.session.scalars(select(Config).where(of_host, Config.type == "database"))
+    return [(str(config.source["host"]), int(config.source["port"])) for config in found]
 
 
 def quick_limits() -> TimeLimits:

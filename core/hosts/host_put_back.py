@@ -17,6 +17,7 @@ from repository import lookup as engine
 from repository.errors import PathNotFound
 from repository.repository import Repository
 from repository.snapshot import Snapshot
+from sources.config_bundle.source import DOCUMENT
 
 _AT_ONCE = 500  # paths on one command line: 128 KiB is little where they are long
 
@@ -34,13 +35,18 @@ def folder_of(paths: Sequence[bytes]) -> str:
     return folder
 
 
-def check(point: Point, host_id: str | None) -> None:
-    """Raise Invalid (`put_back`) unless the point is of this host, by a config that is still there."""
+def check(point: Point, host_id: str | None, paths: Sequence[bytes] = ()) -> None:
+    """Raise Invalid (`put_back`) unless the point is of this host, by a config that is still there, and the
+    paths are of files of it."""
     config = point.config
     of_it = host_id is not None and config is not None and config.source.get("host_id") == host_id
-    if not of_it or (config is not None and config.deleted_at is not None):
+    if not of_it or (config is not None and (config.deleted_at is not None or config.type == "database")):
         text = "Files are put back only on the host that they are of, while their config is there."
         raise Invalid({"put_back": f"{text} Restore them into a folder instead."})
+    made = any((DOCUMENT + b"/").startswith(path.rstrip(b"/") + b"/") for path in paths)
+    if config is not None and config.type == "config" and made:
+        text = f"{DOCUMENT.decode()} is no file of the host: Holdfast wrote it. Choose others."
+        raise Invalid({"put_back": text})
 
 
 def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> None:

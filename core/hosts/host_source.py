@@ -1,4 +1,4 @@
-"""A config of type files whose trees are on a host: the Source, a preview, and folders to choose from."""
+"""A config whose files are on a host: the Source, a preview, and folders to choose from."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from core.configs import source_files
-from core.configs.source_files import FilesSource, always_excluded, rules_of
-from core.errors import HoldfastError, Invalid, NotFound, Refused, Unreachable
+from core.configs.source_files import TreeSource, always_excluded, rules_of
+from core.errors import HoldfastError, Invalid, Refused, Unreachable
 from core.hosts import host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Host
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from sources.ssh.source import SshSource
 
 PREVIEW_S = 30.0
+NO_PROGRAMS = (
+    "runs no programs for this login, so it cannot be asked for its environment. Allow that there, or back "
+    "its files up with a config of type files."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,29 +38,26 @@ class HostPreview:
     waited_s: float = PREVIEW_S
 
 
-def open_source(source: FilesSource) -> SshSource:
+def open_source(source: TreeSource) -> SshSource:
     """Return the trees to read; nothing is sent yet. Raises NotFound, Refused, SealBroken."""
     return _open(source, hosts.get(source.host_id or ""))
 
 
-def check(source: FilesSource) -> None:
+def check(source: TreeSource) -> None:
     """Raise Invalid (`host_id`) for a host that is gone.
 
     One whose key is not confirmed yet will do: an import makes hosts and their configs in one go, and a
     backup says what is missing.
     """
-    try:
-        hosts.get(source.host_id or "")
-    except NotFound as error:
-        raise Invalid({"host_id": str(error)}) from error
+    hosts.require(source.host_id or "")
 
 
-def left_out(source: FilesSource) -> list[tuple[str, str]]:
+def left_out(source: TreeSource) -> list[tuple[str, str]]:
     """Return the places on the host that are never backed up, with the reasons."""
     return _never(source, hosts.get(source.host_id or ""))
 
 
-def trouble_with(source: FilesSource) -> str:
+def trouble_with(source: TreeSource) -> str:
     """Ask the host; say in a sentence what would keep a backup from working now, "" if nothing is known."""
     try:
         opened = open_source(source)
@@ -69,8 +70,9 @@ def trouble_with(source: FilesSource) -> str:
     return ""
 
 
-def preview(source: FilesSource, limit_s: float = PREVIEW_S) -> HostPreview:
-    """Return what a backup would read. Raises Invalid by field: a path is missing, the host refuses us."""
+def preview(source: TreeSource, limit_s: float = PREVIEW_S, *, needs_shell: bool = False) -> HostPreview:
+    """Return what a backup would read. Raises Invalid by field: a path is missing, the host refuses us, or
+    runs no programs for us where that is needed."""
     check(source)
     host = hosts.get(source.host_id or "")
     try:
@@ -79,6 +81,8 @@ def preview(source: FilesSource, limit_s: float = PREVIEW_S) -> HostPreview:
         raise Invalid({"host_id": str(error)}) from error
     try:
         opened.check()
+        if needs_shell and not opened.splittable:
+            raise Invalid({"host_id": f"{name} {NO_PROGRAMS}"})
         return HostPreview(name, _counted(opened, limit_s), opened.limits, limit_s)
     except SourceUnavailable as error:
         field = "host_id" if host_trouble.advice_for(error) else "paths"
@@ -104,7 +108,7 @@ def folders(host_id: str, path: str) -> list[str]:
         host.close()
 
 
-def _open(source: FilesSource, host: Host) -> SshSource:
+def _open(source: TreeSource, host: Host) -> SshSource:
     from sources.ssh.source import SshSource  # slow to import: paramiko
 
     return SshSource(
@@ -115,7 +119,7 @@ def _open(source: FilesSource, host: Host) -> SshSource:
     )
 
 
-def _never(source: FilesSource, host: Host) -> list[tuple[str, str]]:
+def _never(source: TreeSource, host: Host) -> list[tuple[str, str]]:
     """Return what is never backed up there: what the kernel makes; on this very machine also what is ours."""
     if host_here.is_here(host):
         return always_excluded(source.paths)

@@ -10,10 +10,13 @@ from core.hosts import hosts
 from core.jobs.joblog import storable
 from core.jobs.outcomes import sentence
 from repository.entries import SourceUnavailable, TargetError
+from sources.postgres import errors as postgres
 from ssh.errors import (
     BadPrivateKey,
+    ForwardRefused,
     HostKeyRefused,
     LoginRefused,
+    NobodyThere,
     NoCommonAlgorithms,
     NoSftp,
     SshError,
@@ -51,6 +54,14 @@ _IN_GENERAL = (
     "page has a test. Then run it again."
 )
 OTHERWISE = "Test the host on its page: it says which step fails."
+# What the host itself has not done: it let us in, and the message says what is missing.
+_NOT_ITS_FAULT = (ForwardRefused, NobodyThere)
+# What says by itself where it happened, and gets its advice as it does without a host.
+_OF_DATABASES = (
+    postgres.ServerUnavailable, postgres.BadConnection, postgres.ProgramMissing, postgres.NoSuchDatabase,
+    postgres.MissingRight, postgres.NoWorkRoom, postgres.DumpFailed,
+    postgres.RestoreRefused, postgres.RestoreFailed, postgres.RestoreTargetFull,
+)  # fmt: skip
 
 
 class HostTrouble(SourceUnavailable):
@@ -76,7 +87,7 @@ def ssh_error_behind(error: BaseException) -> SshError | None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, SshError):
-            return cause
+            return None if isinstance(cause, _NOT_ITS_FAULT) else cause
         cause = cause.__cause__
     return None
 
@@ -97,7 +108,10 @@ def told(host_id: str) -> Iterator[None]:
     try:
         yield
     except (SourceUnavailable, TargetError, SshError) as error:
-        raise _named(host_id, name, error) from error
+        found = _named(host_id, name, error)
+        if found is error:
+            raise  # not from itself: whoever follows the causes would never end
+        raise found from error
     hosts.note_success(host_id)
 
 
@@ -107,12 +121,15 @@ def _named(host_id: str, name: str, error: SourceUnavailable | TargetError | Ssh
     advice, cause = advice_for(error), ssh_error_behind(error)
     if not advice:
         hosts.note_success(host_id)  # it let us in and answered
+        if isinstance(error, _OF_DATABASES):
+            return error
         if isinstance(error, TargetError):
             return type(error)(f"{name}: {error}")
         return HostTrouble(f"{name}: {error}", _IN_GENERAL, retryable=False)
     hosts.note_trouble(host_id, storable(sentence(str(error))), advice)
     kind = HostTargetTrouble if isinstance(error, TargetError) else HostTrouble
-    found = kind(f"{name}: {error}", advice, retryable=cause is not None and cause.retryable)
+    text = str(error) if str(error).startswith(f"{name}: ") else f"{name}: {error}"
+    found = kind(text, advice, retryable=cause is not None and cause.retryable)
     for note in getattr(error, "__notes__", ()):
         found.add_note(note)
     return found

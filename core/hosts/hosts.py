@@ -49,6 +49,19 @@ def find(wanted: str) -> Host:
     raise NotFound(f"There is no host {wanted!r}.", f"There are: {names}.")
 
 
+def require(host_id: str) -> None:
+    """Raise Invalid (`host_id`) for a host that is gone."""
+    try:
+        get(host_id)
+    except NotFound as error:
+        raise Invalid({"host_id": str(error)}) from error
+
+
+def is_known(host_id: str) -> bool:
+    """Tell whether there is a host of this id."""
+    return db.session.get(Host, host_id) is not None
+
+
 def name_of(host_id: str) -> str:
     """Return a host's name, also of one that is gone."""
     host = db.session.get(Host, host_id)

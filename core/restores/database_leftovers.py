@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import select
 
 from core.configs import config_source
-from core.configs.source_database import DatabaseSource, server_of
+from core.configs.source_database import DatabaseSource, place_of, reached
 from core.db import db, utc_now, write
 from core.errors import Conflict, Invalid, NotFound, Refused
 from core.jobs.outcomes import sentence
@@ -45,9 +45,9 @@ class Left:
 
 def list_left(config: Config) -> list[Left]:
     """Return what restores left on a config's server, by name. Raises Refused if it does not answer."""
-    with _refusing():
-        found = swap.leftovers(_server(config))
-        names = swap.names(_server(config)) if found else set()
+    with _refusing(), _server(config) as server:
+        found = swap.leftovers(server)
+        names = swap.names(server) if found else set()
     rows = _rows()
     return [_described(each, rows, names) for each in sorted(found, key=lambda each: each.name)]
 
@@ -58,10 +58,10 @@ def drop(config: Config, name: str, typed: str) -> None:
     if typed != left.name:
         raise Invalid({"typed": f"Type the whole name, {left.name}, to drop it: that cannot be undone."})
     _refuse_while_restoring(left)
-    with _refusing():
-        swap.discard(_server(config), left.name)
+    with _refusing(), _server(config) as server:
+        swap.discard(server, left.name)
     _note(left.name, "dropped")
-    _log.warning("the database %s on %s was dropped on request", left.name, _server(config).place)
+    _log.warning("the database %s on %s was dropped on request", left.name, place_of(_source(config)))
 
 
 def put_in_place(config: Config, name: str) -> str:
@@ -76,12 +76,11 @@ def put_in_place(config: Config, name: str) -> str:
             f"How the restore into {left.name} ended is not known: it may hold a part of the rows only.",
             "Drop it, and restore again.",
         )
-    with _refusing():
-        kept = swap.put_in_place(_server(config), left.name, left.meant_for, utc_now())
+    with _refusing(), _server(config) as server:
+        kept = swap.put_in_place(server, left.name, left.meant_for, utc_now())
     _note(left.name, "put in place")
-    _log.warning(
-        "the database %s on %s was put in place of %s", left.name, _server(config).place, left.meant_for
-    )
+    place = place_of(_source(config))
+    _log.warning("the database %s on %s was put in place of %s", left.name, place, left.meant_for)
     return kept
 
 
@@ -134,11 +133,15 @@ def _is_of(row: Restore, name: str) -> bool:
     return name in (result.get("previous"), result.get("database"))
 
 
-def _server(config: Config) -> Server:
+def _source(config: Config) -> DatabaseSource:
     source = config_source.source_of(config)
     if not isinstance(source, DatabaseSource):
         raise Refused(f"{config.name} backs up no database.", "Nothing was changed.")
-    return server_of(source, config_source.password_of(config))
+    return source
+
+
+def _server(config: Config) -> AbstractContextManager[Server]:
+    return reached(_source(config), config_source.password_of(config), quick=True)
 
 
 @contextmanager

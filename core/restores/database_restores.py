@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -11,12 +13,13 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.orm import Session
 
 from core.configs import config_source, configs
-from core.configs.source_database import DatabaseSource, server_of
+from core.configs.source_database import DatabaseSource, place_of, reached
 from core.db import write
 from core.errors import Invalid, NotFound, Refused
+from core.hosts import hosts
 from core.jobs import jobs
 from core.jobs.outcomes import sentence
-from core.models import Job, Point, Restore
+from core.models import Config, Job, Point, Restore
 from core.points import browse, points
 from core.restores import dump_folder
 from core.retention.retention_rules import blank_is_none
@@ -24,7 +27,7 @@ from repository.entries import SourceUnavailable
 from sources.postgres import manifest as manifests
 from sources.postgres.errors import BadManifest
 from sources.postgres.manifest import Database, Manifest
-from sources.postgres.restore_plan import RestoreOptions, RestorePlan, plan_restore
+from sources.postgres.restore_plan import RestoreOptions, plan_restore
 from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST
 
@@ -66,6 +69,23 @@ class DatabaseRestoreInput(BaseModel):
         return RestoreOptions(owners=self.owners)
 
 
+@dataclass(frozen=True, slots=True)
+class Receiver:
+    """The server that a restore goes to."""
+
+    source: DatabaseSource
+    password: str = field(repr=False)
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return place_of(self.source)
+
+    def reached(self, *, quick: bool = False) -> AbstractContextManager[Server]:
+        """Give the server for a block. Raises NotFound, Refused, ServerUnavailable."""
+        return reached(self.source, self.password, quick=quick)
+
+
 def validate(values: Mapping[str, Any]) -> DatabaseRestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
     try:
@@ -90,8 +110,9 @@ def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
     copy_id = points.best_copy(point, given.copy_id).id
     found = manifest_of(point, given.copy_id)
     record = _choose(found, given.database)
-    server = server_for(point, given.server_config_id)
-    _refuse_obstacles(server, found, record, given, _roles(point, given))
+    receiver, roles = receiver_for(point, given.server_config_id), _roles(point, given)
+    with _refusing(), receiver.reached(quick=True) as server:
+        _refuse_obstacles(server, found, record, given, roles)
     if given.in_place:
         _require_safety(point, given)
     asked = given.model_dump(exclude={"point_id", "copy_id"}) | {
@@ -105,7 +126,7 @@ def create(given: DatabaseRestoreInput, trigger: str = "manual") -> Job:
         session.add(
             Restore(
                 job_id=job.id, point_id=point.id, copy_id=copy_id, include={}, conflict="keep",
-                target_path=f"database {given.to} on {server.place}", database=asked,
+                target_path=f"database {given.to} on {receiver.place}", database=asked,
             )
         )  # fmt: skip
         return job
@@ -121,7 +142,7 @@ def _parameters(session: Session, point: Point, given: DatabaseRestoreInput, tri
 def _refuse_obstacles(
     server: Server, found: Manifest, record: Database, given: DatabaseRestoreInput, roles: bytes
 ) -> None:
-    plan = _look(lambda: plan_restore(server, found, record, given.to, given.options, roles))
+    plan = plan_restore(server, found, record, given.to, given.options, roles)
     if plan.taken and not given.in_place:
         plan.obstacles.append(f"{server.place} has a database {given.to!r} already; choose another name")
     if given.in_place and not plan.taken:
@@ -178,20 +199,26 @@ def path_of(record: Database) -> bytes:
     return b"/" + os.fsencode(record.file)
 
 
-def server_for(point: Point, config_id: str | None) -> Server:
+def receiver_for(point: Point, config_id: str | None) -> Receiver:
     """Return the server a restore goes to: that of a config, or else of the point's. Raises NotFound."""
     config = configs.get(config_id) if config_id else point.config
     source = config_source.source_of(config) if config is not None else None
     if config is None or not isinstance(source, DatabaseSource):
         raise NotFound("No config says which server this goes to.", "Make one of type database.")
-    return server_of(source, config_source.password_of(config))
+    return Receiver(source, config_source.password_of(config))
 
 
 def servers(point: Point) -> list[tuple[str, str]]:
     """Return where a point may be restored to: id of a config ("" for the point's own), words for people."""
-    found = [("", f"{point.config.source['host']}, where it came from")] if point.config else []
+    found = [("", f"{_short(point.config)}, where it came from")] if point.config else []
     others = [each for each in configs.list_all() if each.type == "database" and each.id != point.config_id]
-    return found + [(each.id, f"{each.source['host']}, the server of {each.name}") for each in others]
+    return found + [(each.id, f"{_short(each)}, the server of {each.name}") for each in others]
+
+
+def _short(config: Config) -> str:
+    """Name a config's server in short."""
+    host_id = config.source.get("host_id")
+    return f"{config.source['host']}{f' by way of {hosts.name_of(host_id)}' if host_id else ''}"
 
 
 def _choose(found: Manifest, name: str) -> Database:
@@ -217,8 +244,9 @@ def _roles(point: Point, given: DatabaseRestoreInput) -> bytes:
     return b"".join(content)
 
 
-def _look(plan: Callable[[], RestorePlan]) -> RestorePlan:
+@contextmanager
+def _refusing() -> Iterator[None]:
     try:
-        return plan()
+        yield
     except SourceUnavailable as error:
         raise Refused(sentence(str(error)), "Nothing was changed.") from error

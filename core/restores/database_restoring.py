@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,13 +13,14 @@ from sqlalchemy.orm import Session
 from core import words
 from core.db import db, utc_now
 from core.errors import Refused
+from core.hosts import host_limits, host_trouble
 from core.jobs import attempts, jobs
 from core.jobs.attempts import Attempt, WaitingForJob
 from core.jobs.outcomes import Outcome, sentence
 from core.models import Restore
 from core.points import points
 from core.restores import database_restores, dump_folder, restores
-from core.restores.database_restores import DatabaseRestoreInput
+from core.restores.database_restores import DatabaseRestoreInput, Receiver
 from core.restores.restore_source import RestoreSource, sources
 from repository.browse import find_node, read_file
 from repository.errors import PathNotFound
@@ -27,7 +29,6 @@ from repository.repository import Repository
 from repository.snapshot import Snapshot
 from sources.postgres.compare import TableResult
 from sources.postgres.restore import Dump, RestoreResult, restore_in_place, restore_to_new
-from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST
 from sources.postgres.tree import is_folder
 
@@ -38,7 +39,7 @@ TABLES_KEPT = 500  # of a result, those that differ first
 class _Task:
     restore_id: int
     given: DatabaseRestoreInput
-    server: Server
+    receiver: Receiver
     jobs: int  # processes, for a dump that several have made
 
 
@@ -48,8 +49,12 @@ def perform_database_restore(attempt: Attempt) -> Outcome:
     chosen = attempts.current(attempt).parameters.get("copy_id")
     row = restores.of_job(attempt.job_id)
     found, task = sources(attempt, row.point, chosen), _task(row, chosen)
-    # What broke off has left nothing on the server, so the next copy begins anew.
-    source, (result, size) = found.read(lambda source, repo: _restore(attempt, task, repo, source))
+    host_id = task.receiver.source.host_id
+    if host_id is not None:
+        host_limits.take_place(attempt, host_id)
+    with host_trouble.told(host_id) if host_id is not None else nullcontext():
+        # What broke off has left nothing on the server, so the next copy begins anew.
+        source, (result, size) = found.read(lambda source, repo: _restore(attempt, task, repo, source))
     _log(attempt, result)
     outcome = _outcome(task, result, size)
     outcome.summary += found.told(source)
@@ -81,8 +86,8 @@ def _require_safety_dump(attempt: Attempt) -> None:
 
 def _task(row: Restore, chosen: int | None) -> _Task:
     given = database_restores.input_of(row, chosen)
-    server = database_restores.server_for(row.point, given.server_config_id)
-    return _Task(row.id, given, server, dump_folder.jobs_for(row.point))
+    receiver = database_restores.receiver_for(row.point, given.server_config_id)
+    return _Task(row.id, given, receiver, dump_folder.jobs_for(row.point))
 
 
 def _restore(
@@ -108,11 +113,12 @@ def _restore(
 
 def _put_back(attempt: Attempt, task: _Task, dump: Dump) -> RestoreResult:
     given, options = task.given, replace(task.given.options, jobs=task.jobs)
-    attempt.log.add("info", f"Restoring {dump.record.name} to {given.to} on {task.server.place}.")
-    if given.in_place:
-        now = utc_now()
-        return restore_in_place(task.server, dump, given.to, options, now=now, waiting=attempt.check)
-    return restore_to_new(task.server, dump, given.to, options, attempt.check)
+    attempt.log.add("info", f"Restoring {dump.record.name} to {given.to} on {task.receiver.place}.")
+    with task.receiver.reached() as server:
+        if given.in_place:
+            now = utc_now()
+            return restore_in_place(server, dump, given.to, options, now=now, waiting=attempt.check)
+        return restore_to_new(server, dump, given.to, options, attempt.check)
 
 
 def _reporting(attempt: Attempt, content: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -175,7 +181,7 @@ def _outcome(task: _Task, result: RestoreResult, size: int) -> Outcome:
 
 
 def _judge(task: _Task, result: RestoreResult) -> Outcome:
-    place = f"{task.given.to} on {task.server.place}"
+    place = f"{task.given.to} on {task.receiver.place}"
     tables = words.count(len(result.tables), "table")
     if not result.rows_agree:
         left = "what was restored was dropped" if result.dropped else f"it stands as {result.database}"

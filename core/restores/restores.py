@@ -131,7 +131,7 @@ def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     if given.host_id is None and not given.put_back:
         return refuse_target(given.target_path, list(point.paths.get("paths", []))), ""
     if given.put_back:
-        host_put_back.check(point, given.host_id)
+        host_put_back.check(point, given.host_id, given.include_paths)
     target = host_restoring.check(given.host_id or "", given.target_path)
     return target, hosts.get(given.host_id or "").name
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 import copy
 import json
 import os
-import shutil
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from sources.config_bundle.machine import Machine, ThisMachine
 from sources.config_bundle.secret_values import MASK, SECRET_FILES, is_secret
 from sources.config_bundle.units import enabled_services, read_unit
 
 FORMAT = "holdfast-environment"
 VERSION = 1
+_HERE = ThisMachine()
 Secrets = Literal["keep", "mask", "leave_out"]
 Document = dict[str, Any]
 
-_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _MANAGERS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("dpkg-query", ("-W", "-f", "${binary:Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n")),
     ("rpm", ("-qa", "--qf", "%{NAME}\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\t%{ARCH}\tinstalled\n")),
@@ -48,21 +47,27 @@ class _Notes:
     missing: list[str] = field(default_factory=list)
 
 
-def gather(options: EnvironmentOptions, hostname: str, root: str = "/") -> Document:
-    """Return the document of this machine.
+def gather(
+    options: EnvironmentOptions,
+    hostname: str,
+    machine: Machine = _HERE,
+    missing: Sequence[str] = (),
+) -> Document:
+    """Return the document of a machine.
 
-    What is not here is named under `absent`; what could not be read though it was asked for, under `missing`.
+    What is not there is named under `absent`; what could not be read though it was asked for, under
+    `missing`, after what the caller knows already.
     """
     document: Document = {"format": FORMAT, "version": VERSION, "hostname": hostname}
-    notes = _Notes()
-    document["os"] = _assignments(os.path.join(root, "etc/os-release"), notes)
-    document["kernel"] = os.uname().release
+    notes = _Notes(missing=list(missing))
+    document["os"] = _assignments("/etc/os-release", machine, notes)
+    document["kernel"] = machine.kernel
     document["variables"] = {name: value for name, value in options.variables.items() if value is not None}
     notes.absent += [f"variable {name}" for name, value in options.variables.items() if value is None]
-    document["etc_environment"] = _assignments(os.path.join(root, "etc/environment"), notes)
-    document["units"] = _units(options.units, root, notes)
-    document["packages"] = _packages(notes) if options.packages else None
-    document["services_enabled"] = _services(root, notes) if options.services else None
+    document["etc_environment"] = _assignments("/etc/environment", machine, notes)
+    document["units"] = _units(options.units, machine, notes)
+    document["packages"] = _packages(machine, notes) if options.packages else None
+    document["services_enabled"] = _services(machine, notes) if options.services else None
     document["absent"], document["missing"] = sorted(notes.absent), notes.missing
     return without_secrets(document, options.secrets)
 
@@ -98,11 +103,10 @@ def _places(document: Document) -> list[tuple[str, dict[str, str]]]:
     return places
 
 
-def _assignments(path: str, notes: _Notes) -> dict[str, str] | None:
+def _assignments(path: str, machine: Machine, notes: _Notes) -> dict[str, str] | None:
     """Return the NAME=value lines of a file, quotes taken off; None if it cannot be read."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            lines = file.read().splitlines()
+        lines = machine.text(path).splitlines()
     except OSError as err:
         if isinstance(err, FileNotFoundError):
             notes.absent.append(path)
@@ -118,11 +122,11 @@ def _assignments(path: str, notes: _Notes) -> dict[str, str] | None:
     return found
 
 
-def _units(names: Sequence[str], root: str, notes: _Notes) -> Document:
+def _units(names: Sequence[str], machine: Machine, notes: _Notes) -> Document:
     units: Document = {}
     for name in names:
         try:
-            unit = read_unit(name, root)
+            unit = read_unit(name, machine)
         except OSError as err:
             notes.missing.append(f"unit {name}: {err.strerror}")
             continue
@@ -133,13 +137,13 @@ def _units(names: Sequence[str], root: str, notes: _Notes) -> Document:
     return units
 
 
-def _packages(notes: _Notes) -> Document | None:
+def _packages(machine: Machine, notes: _Notes) -> Document | None:
     for name, arguments in _MANAGERS:
-        path = shutil.which(name, path=_PATH)
+        path = machine.find(name)
         if path is not None:
-            lines = _run([path, *arguments], "the list of packages", notes)
+            lines = _run(machine, [path, *arguments], "the list of packages", notes)
             return None if lines is None else {"manager": name, "installed": parse_packages(name, lines)}
-    notes.absent.append("the list of packages: neither dpkg-query nor rpm nor apk is here")
+    notes.absent.append("the list of packages: neither dpkg-query nor rpm nor apk is there")
     return None
 
 
@@ -154,20 +158,20 @@ def parse_packages(manager: str, lines: Sequence[str]) -> list[list[str]]:
     return sorted(row[:3] for row in rows if row[3] == "installed")
 
 
-def _services(root: str, notes: _Notes) -> list[str] | None:
-    systemctl = shutil.which("systemctl", path=_PATH)
+def _services(machine: Machine, notes: _Notes) -> list[str] | None:
+    systemctl = machine.find("systemctl")
     if systemctl is None:
-        return _or_missing(lambda: enabled_services(root), "the services enabled", notes)
+        return _or_missing(lambda: enabled_services(machine), "the services enabled", notes)
     # With --root it reads files only, and works where systemd does not run.
     arguments = [
-        f"--root={root}",
+        f"--root={machine.root}",
         "list-unit-files",
         "--state=enabled",
         "--no-legend",
         "--no-pager",
         "--plain",
     ]
-    lines = _run([systemctl, *arguments], "the services enabled", notes)
+    lines = _run(machine, [systemctl, *arguments], "the services enabled", notes)
     return None if lines is None else sorted(line.split()[0] for line in lines)
 
 
@@ -179,15 +183,14 @@ def _or_missing(ask: Callable[[], list[str]], what: str, notes: _Notes) -> list[
         return None
 
 
-def _run(command: Sequence[str], what: str, notes: _Notes) -> list[str] | None:
+def _run(machine: Machine, command: Sequence[str], what: str, notes: _Notes) -> list[str] | None:
     """Return the lines that a program writes, None if it fails."""
-    environment = {"PATH": _PATH, "LC_ALL": "C.UTF-8"}
     try:
-        done = subprocess.run(command, capture_output=True, env=environment, check=False, timeout=60)
-    except (OSError, subprocess.TimeoutExpired) as err:
+        done = machine.run(command)
+    except OSError as err:
         notes.missing.append(f"{what}: {err}")
         return None
-    if done.returncode != 0:
+    if done.code != 0:
         notes.missing.append(
             f"{what}: {os.path.basename(command[0])} failed: {done.stderr.decode('utf-8', 'replace')}"
         )

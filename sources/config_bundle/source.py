@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from repository.entries import Listing, Problem, Source
 from sources.combined import CombinedSource
@@ -21,7 +21,7 @@ class EnvironmentSource:
     """The file `/holdfast/environment.json`, written anew at each `check`.
 
     What could not be read is reported as a problem that makes a warning, secrets left out as one that is
-    none.
+    none. `look` asks the machine; without, it is this one.
     """
 
     def __init__(
@@ -30,12 +30,12 @@ class EnvironmentSource:
         *,
         hostname: str | None = None,
         now_ns: int | None = None,
-        root: str = "/",
+        look: Callable[[], Document] | None = None,
     ) -> None:
         self._options = options
         self._hostname = hostname or socket.gethostname()
         self._now_ns = time.time_ns() if now_ns is None else now_ns
-        self._root = root
+        self._look = look or (lambda: gather(self._options, self._hostname))
         self._document: Document | None = None
 
     @property
@@ -52,7 +52,7 @@ class EnvironmentSource:
     def document(self) -> Document:
         """What the file holds, secrets treated as the options say."""
         if self._document is None:
-            self._document = gather(self._options, self._hostname, self._root)
+            self._document = self._look()
         return self._document
 
     def check(self) -> None:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from sources.config_bundle.machine import Machine
+
 # The order in which systemd looks for units.
 FOLDERS = (
-    "etc/systemd/system",
-    "run/systemd/system",
-    "usr/local/lib/systemd/system",
-    "usr/lib/systemd/system",
-    "lib/systemd/system",
+    "/etc/systemd/system",
+    "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
 )
 _SETTING = re.compile(r"(Environment|EnvironmentFile)\s*=(.*)", re.S)
 
@@ -28,35 +29,33 @@ class Unit:
     environment_files: list[str] = field(default_factory=list)
 
 
-def read_unit(name: str, root: str = "/") -> Unit | None:
+def read_unit(name: str, machine: Machine) -> Unit | None:
     """Return a unit's environment; None if there is no such unit, or it is masked. Raises OSError."""
-    main = _main_file(name, root)
+    main = _main_file(name, machine)
     if main is None:
         return None
     unit = Unit()
-    for path in [main, *_drop_ins(name, root)]:
-        unit.files.append("/" + os.path.relpath(path, root))
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            _apply(unit, file.read())
+    for path in [main, *_drop_ins(name, machine)]:
+        unit.files.append(path)
+        _apply(unit, machine.text(path))
     return unit
 
 
-def enabled_services(root: str = "/") -> list[str]:
+def enabled_services(machine: Machine) -> list[str]:
     """Return the units that others want or require, by the links that enabling makes. Raises OSError."""
     names: set[str] = set()
-    folder = os.path.join(root, FOLDERS[0])
-    for entry in os.listdir(folder) if os.path.isdir(folder) else []:
+    for entry in machine.names(FOLDERS[0]):
         if entry.endswith((".wants", ".requires")):
-            names.update(os.listdir(os.path.join(folder, entry)))
+            names.update(machine.names(f"{FOLDERS[0]}/{entry}"))
     return sorted(names)
 
 
-def _main_file(name: str, root: str) -> str | None:
+def _main_file(name: str, machine: Machine) -> str | None:
     for each in _names(name):
         for folder in FOLDERS:
-            path = os.path.join(root, folder, each)
-            if os.path.lexists(path):
-                return path if os.path.isfile(path) else None  # a link to /dev/null: masked
+            kind = machine.kind(path := f"{folder}/{each}")
+            if kind != "none":
+                return path if kind == "file" else None  # a link to /dev/null: masked
     return None
 
 
@@ -66,17 +65,17 @@ def _names(name: str) -> list[str]:
     return [name, f"{base}@.{rest.rpartition('.')[2]}"] if at and not rest.startswith(".") else [name]
 
 
-def _drop_ins(name: str, root: str) -> Iterator[str]:
+def _drop_ins(name: str, machine: Machine) -> Iterator[str]:
     """Yield the drop-in files that count, by name: one of a folder looked at first hides those of others."""
     chosen: dict[str, str] = {}
     for each in reversed(_names(name)):
         for folder in reversed(FOLDERS):
-            place = os.path.join(root, folder, f"{each}.d")
-            for file in os.listdir(place) if os.path.isdir(place) else []:
-                if file.endswith(".conf"):
-                    chosen[file] = os.path.join(place, file)
+            place = f"{folder}/{each}.d"
+            chosen.update(
+                {file: f"{place}/{file}" for file in machine.names(place) if file.endswith(".conf")}
+            )
     for file in sorted(chosen):
-        if os.path.isfile(chosen[file]):
+        if machine.kind(chosen[file]) == "file":
             yield chosen[file]
 
 

@@ -36,12 +36,38 @@ _PARAMETERS = {
 _WITHOUT_MEANING = frozenset({"application_name", "pgbouncer", "schema", "connection_limit", "pool_timeout"})
 
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """Where a server is reached that only the machine named `machine` sees: in a folder with a Unix socket of
+    the server's port, or at another port of the loopback."""
+
+    machine: str
+    socket_folder: str = ""
+    loopback_port: int = 0
+
+    def parameters(self, host: str) -> dict[str, Any]:
+        """Return libpq's parameters for a server that is called `host` there, as its certificate has it."""
+        if self.socket_folder:
+            return {"host": self.socket_folder}
+        return {"host": host, "hostaddr": "127.0.0.1", "port": self.loopback_port}
+
+    def socket_of(self, port: int) -> str:
+        """Return how libpq names this end of the way in its messages."""
+        if self.socket_folder:
+            return f'on socket "{self.socket_folder}/.s.PGSQL.{port}"'
+        return f"port {self.loopback_port}"
+
+
 @dataclass(frozen=True, slots=True)
 class Server:
     """How to reach a server. `host` is a name, an address, or the folder of its Unix socket.
 
     `database` is the one to connect to when no other is meant. Without a password, `~/.pgpass` of the user
-    who runs this counts, as for every PostgreSQL program. Raises BadConnection for values that cannot be.
+    who runs this counts, as for every PostgreSQL program. With a `way`, host and port are as another machine
+    sees them. Raises BadConnection for values that cannot be.
     """
 
     host: str
@@ -54,6 +80,7 @@ class Server:
     ssl_cert: str = ""
     ssl_key: str = ""
     connect_timeout_s: int = 15
+    way: Way | None = None
 
     def __post_init__(self) -> None:
         if not self.host or "," in self.host:
@@ -72,12 +99,13 @@ class Server:
     @property
     def is_local(self) -> bool:
         """Tell whether the server runs on this machine, as far as its address says."""
-        return self.host.startswith(("/", "@")) or self.host in ("localhost", "127.0.0.1", "::1")
+        return self.way is None and (self.host.startswith(("/", "@")) or self.host in LOOPBACK)
 
     @property
     def place(self) -> str:
-        """The server in words for people: `name:port`, or the socket's folder and port."""
-        return f"{self.host}:{self.port}"
+        """The server in words for people: `name:port`, or the socket's folder and port; by which machine."""
+        through = f" by way of {self.way.machine}" if self.way else ""
+        return f"{self.host}:{self.port}{through}"
 
     def conninfo(self, database: str | None = None) -> str:
         """Return libpq's connection string, without the password: it may stand in an argument list."""
@@ -120,8 +148,11 @@ class Server:
             ) from err
 
     def scrub(self, text: str) -> str:
-        """Return a text of a program or library as one line, without the password."""
+        """Return a text of a program or library as one line, without the password, and with the server's own
+        address where ours of the way there stands."""
         text = " ".join(text.split())
+        if self.way:
+            text = text.replace(self.way.socket_of(self.port), f"{self.host}:{self.port}")
         for secret in {self.password, quote(self.password), quote(self.password, safe="")} - {""}:
             text = text.replace(secret, "***")
         return text
@@ -138,6 +169,7 @@ class Server:
             "sslkey": self.ssl_key,
             "connect_timeout": self.connect_timeout_s,
             **_KEEPALIVE,
+            **(self.way.parameters(self.host) if self.way else {}),
         }
         return {name: value for name, value in given.items() if value != ""}
 

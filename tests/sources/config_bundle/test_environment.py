@@ -17,6 +17,7 @@ from sources.config_bundle.environment import (
     parse_packages,
     without_secrets,
 )
+from sources.config_bundle.machine import ThisMachine
 from sources.config_bundle.offers import find_offers
 from sources.config_bundle.secret_values import is_secret
 from sources.config_bundle.units import enabled_services, read_unit
@@ -35,10 +36,10 @@ def write(root: Path, path: str, text: str) -> Path:
 def test_variables_and_etc_environment_are_in_it(tmp_path: Path) -> None:
     write(tmp_path, "etc/environment", '# c\nPATH="/bin:/x"\nexport LANG=de\nNOTHING\nEMPTY=\n')
     options = EnvironmentOptions({"B": "2", "A": "ü\udcff", "GONE": None}, **NO_LISTS)
-    document = gather(options, "host", str(tmp_path))
+    document = gather(options, "host", ThisMachine(str(tmp_path)))
     assert document["variables"] == {"A": "ü\udcff", "B": "2"}
     assert document["etc_environment"] == {"PATH": "/bin:/x", "LANG": "de", "EMPTY": ""}
-    assert document["absent"] == [str(tmp_path / "etc/os-release"), "variable GONE"]
+    assert document["absent"] == ["/etc/os-release", "variable GONE"]
     assert document["missing"] == []
     assert json.loads(encode(document)) == document
 
@@ -68,7 +69,7 @@ def test_other_package_managers_lists_are_understood() -> None:
 
 def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     (tmp_path / "etc" / "environment").mkdir(parents=True)
-    document = gather(EnvironmentOptions(**NO_LISTS), "host", str(tmp_path))
+    document = gather(EnvironmentOptions(**NO_LISTS), "host", ThisMachine(str(tmp_path)))
     assert document["etc_environment"] is None
     assert [text.partition(": ")[2] for text in document["missing"]] == ["Is a directory"]
 
@@ -94,7 +95,7 @@ def test_units_are_read_as_systemd_reads_them(tmp_path: Path) -> None:
         "[Service]\nEnvironment=A=2\n; Environment=Z=1\n",
     )
     write(tmp_path, "etc/systemd/system/app@one.service.d/20.conf", "[Service]\nEnvironment=E=5\n")
-    unit = read_unit("app@one.service", str(tmp_path))
+    unit = read_unit("app@one.service", ThisMachine(str(tmp_path)))
     assert unit is not None
     assert unit.environment == {"A": "2", "B": "two words", "C": "x=y", "D": "4", "E": "5"}
     assert unit.environment_files == ["-/etc/default/app"]
@@ -106,7 +107,7 @@ def test_units_are_read_as_systemd_reads_them(tmp_path: Path) -> None:
     write(
         tmp_path, "etc/systemd/system/app@one.service.d/30.conf", "[Service]\nEnvironment=\nEnvironment=F=6\n"
     )
-    again = read_unit("app@one.service", str(tmp_path))
+    again = read_unit("app@one.service", ThisMachine(str(tmp_path)))
     assert again is not None
     assert again.environment == {"F": "6"}
 
@@ -116,7 +117,9 @@ def test_a_unit_that_is_missing_or_masked_is_said(tmp_path: Path) -> None:
     os.symlink("/dev/null", tmp_path / "etc/systemd/system/off.service")
     write(tmp_path, "lib/systemd/system/off.service", "[Service]\nEnvironment=A=1\n")
     document = gather(
-        EnvironmentOptions(units=["off.service", "no.service"], **NO_LISTS), "host", str(tmp_path)
+        EnvironmentOptions(units=["off.service", "no.service"], **NO_LISTS),
+        "host",
+        ThisMachine(str(tmp_path)),
     )
     assert document["units"] == {}
     assert [text.partition(":")[0] for text in document["missing"]] == ["unit off.service", "unit no.service"]
@@ -131,7 +134,7 @@ def test_enabled_services_are_found_by_their_links(tmp_path: Path) -> None:
         link = tmp_path / "etc/systemd/system" / path
         link.parent.mkdir(parents=True, exist_ok=True)
         link.symlink_to("/lib/systemd/system/x")
-    assert enabled_services(str(tmp_path)) == ["a.timer", "b.service"]
+    assert enabled_services(ThisMachine(str(tmp_path))) == ["a.timer", "b.service"]
 
 
 @pytest.mark.parametrize("secrets", ["mask", "leave_out"])
@@ -145,7 +148,7 @@ def test_secrets_are_not_kept_and_it_says_which(tmp_path: Path, secrets: str) ->
     options = EnvironmentOptions(
         {"DB_PASSWORD": "s3cret-3", "HOME": "/root"}, ["a.service"], secrets=secrets, **NO_LISTS
     )
-    document = gather(options, "host", str(tmp_path))
+    document = gather(options, "host", ThisMachine(str(tmp_path)))
     assert b"s3cret" not in encode(document)
     assert document["secrets_not_kept"] == [
         "etc_environment.API_TOKEN",

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from sources.postgres.errors import BadConnection, ServerUnavailable
-from sources.postgres.server import Server, parse_url
+from sources.postgres.server import Server, Way, parse_url
 from tests.servers.postgres import PASSWORD, Cluster, as_server_user, free_port, own, running
 from tests.sources.postgres.making import back_up
 
@@ -114,7 +114,10 @@ def make_certificate(folder: Path) -> None:
         .not_valid_after(now + datetime.timedelta(days=1))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+            x509.SubjectAlternativeName(
+                [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("db.example")]
+            ),
+            False,
         )
         .sign(key, hashes.SHA256())
     )
@@ -141,6 +144,21 @@ def test_tls_verifies_the_server_as_asked(tls: tuple[Cluster, Path], tmp_path: P
     for bad in (server("disable"), server("verify-full", tmp_path / "server.crt")):
         with pytest.raises(ServerUnavailable):
             back_up(bad, ["one"])
+
+
+def test_tls_verifies_the_servers_own_name_at_the_end_of_a_way(tls: tuple[Cluster, Path]) -> None:
+    cluster, root = tls
+    way = Way("web1", loopback_port=cluster.port)
+
+    def server(name: str) -> Server:
+        return Server(name, 5432, password=PASSWORD, ssl_mode="verify-full", ssl_root_cert=str(root), way=way)
+
+    with server("db.example").reading() as session:
+        assert session.execute("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()").fetchall() == [
+            (True,)
+        ]
+    with pytest.raises(ServerUnavailable, match=r"elsewhere\.example:5432 by way of web1"):
+        server("elsewhere.example").connect()
 
 
 @pytest.fixture
