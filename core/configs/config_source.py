@@ -201,7 +201,8 @@ def preview(
         return host_source.preview(source, needs_shell=isinstance(source, ConfigSource))
     try:
         if isinstance(source, DatabaseSource):
-            check(source)
+            if source.host_id:
+                hosts.require(source.host_id)
             return source_database.preview(source, password)
         return preview_tree(source_files.open_source(source), limit_s=limit_s)
     except SourceUnavailable as error:
