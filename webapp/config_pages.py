@@ -84,8 +84,7 @@ def for_host(form: Form, host_id: str, paths: Sequence[str] = ()) -> Form:
         return form
     what, usual = _OF_A_HOST[kind]
     name = f"{hosts.get(host_id).name} {what}"
-    return form.changed({"host_id": host_id, "name": name, "paths": "
-".join(paths) or usual})
+    return form.changed({"host_id": host_id, "name": name, "paths": "\n".join(paths) or usual})
 
 
 def form_page(
