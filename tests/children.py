@@ -1,4 +1,4 @@
-"""The child processes of a process, as the kernel lists them now."""
+"""Processes, as the kernel lists them now: those that a process has started, and whether one still runs."""
 
 from __future__ import annotations
 
@@ -16,9 +16,21 @@ def children_of(parent: int | None = None) -> list[int]:
     return sorted(int(pid) for pid in os.listdir("/proc") if pid.isdecimal() and _parent(pid) == wanted)
 
 
+def is_alive(pid: int) -> bool:
+    """Tell whether a process runs; what remains of one that nobody has waited for yet does not."""
+    fields = _status(str(pid))
+    return fields is not None and fields[0] != "Z"
+
+
 def _parent(pid: str) -> str | None:
+    fields = _status(pid)
+    return None if fields is None else fields[1]
+
+
+def _status(pid: str) -> list[str] | None:
+    """Return the state of a process, its parent, and more; None if it has ended (maybe while it was read)."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except (FileNotFoundError, ProcessLookupError):
-        return None  # it ended meanwhile
-    return status.rpartition(")")[2].split()[1]
+        return None
+    return status.rpartition(")")[2].split()

@@ -119,7 +119,7 @@ def test_a_database_of_a_newer_version_is_left_alone(environ: dict[str, str]) ->
 
 
 def _prepare_in_process(environ: dict[str, str], gate: object, results: object) -> None:
-    gate.wait(30)  # type: ignore[attr-defined]
+    gate.wait(120)  # type: ignore[attr-defined]
     app_state.prepare(load(environ))
     results.put((app_state.node_id(), secrets.derive("test").hex()))  # type: ignore[attr-defined]
 
@@ -130,9 +130,9 @@ def test_many_processes_may_start_at_once_on_a_fresh_folder(environ: dict[str, s
     doors = [start.Process(target=_prepare_in_process, args=(environ, gate, results)) for _ in range(4)]
     for door in doors:
         door.start()
-    found = {results.get(timeout=60) for _ in doors}
+    found = {results.get(timeout=120) for _ in doors}
     for door in doors:
-        door.join(30)
+        door.join(120)
     assert [door.exitcode for door in doors] == [0] * 4
     assert len(found) == 1
 

@@ -449,7 +449,7 @@ def test_two_clicks_at_once_make_one_key_and_one_storage(context: Flask, tmp_pat
     for each in clicks:
         each.start()
     for each in clicks:
-        each.join(60)
+        each.join(120)
     assert sorted(outcomes) == ["conflict", "conflict", "made"]
     (storage,) = storages.list_all()
     known = restic_ids(restic, tmp_path / "disk", setup.recovery_key())
@@ -472,7 +472,7 @@ def test_two_who_open_the_link_at_once_make_one_admin(context: Flask) -> None:
     for person in people:
         person.start()
     for person in people:
-        person.join(60)
+        person.join(120)
     assert sorted(outcomes) == ["made", "refused", "refused"]
     db.session.rollback()  # what this thread has read is from before
     assert len(users.list_all()) == 1

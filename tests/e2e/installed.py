@@ -15,7 +15,7 @@ from tests.conftest import PROJECT
 from tests.ports import free_port
 
 START_S = 240
-STOP_S = 15
+STOP_S = 60
 
 
 class Installed:

@@ -18,6 +18,7 @@ from tests.e2e import walk, walk_alerts, walk_database, walk_host, walk_retentio
 from tests.e2e.installed import Installed, copy_project
 from tests.servers.postgres import Cluster, postgres
 from tests.servers.sshd import start_sshd, stop_sshd
+from tests.waiting import wait_for
 
 __all__ = ["postgres"]
 
@@ -154,7 +155,7 @@ def processes_in(folder: Path) -> list[str]:
 
 def test_ctrl_c_stops_all_and_a_new_start_asks_nothing(holdfast: Installed, page: Page, home: Path) -> None:
     assert holdfast.stop() in (0, 2, 130, -signal.SIGINT), "what make says after an interrupt"
-    assert processes_in(holdfast.folder) == []
+    wait_for(lambda: processes_in(holdfast.folder) == [])
     assert list((home / "backups/repository/locks").glob("*")) == []
     holdfast.start()
     assert not [line for line in holdfast.lines if "/setup?token=" in line]

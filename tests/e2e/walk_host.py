@@ -28,7 +28,7 @@ def confirm_key(page: Page, fingerprint: str) -> None:
     page.get_by_role("button", name="Ask for its key").click()
     page.locator("label.choice", has_text=fingerprint).get_by_role("checkbox").check()
     page.get_by_role("button", name="Confirm the ticked key").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("is ready", timeout=30_000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("is ready")
 
 
 def back_up_folder(page: Page, folder: Path) -> None:
@@ -36,7 +36,7 @@ def back_up_folder(page: Page, folder: Path) -> None:
     page.get_by_role("link", name=re.compile("Back up files of")).click()
     page.get_by_label("Folders and files").fill(str(folder))
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#config-preview")).to_contain_text(re.compile(r"\d+ files?.* on "), timeout=30_000)
+    expect(page.locator("#config-preview")).to_contain_text(re.compile(r"\d+ files?.* on "))
     page.get_by_role("button", name="Save and back up now").click()
 
 

@@ -12,7 +12,7 @@ def keep_only(page: Page, url: str, config: str, number: int, told: str) -> None
     open_config(page, url, config)
     page.get_by_role("link", name="Change", exact=True).click()
     page.get_by_label("At most so many points").fill(str(number))
-    expect(page.locator("#config-summary")).to_contain_text(told, timeout=20_000)
+    expect(page.locator("#config-summary")).to_contain_text(told)
     page.get_by_role("button", name="Save changes").click()
 
 
@@ -48,7 +48,7 @@ def pin_oldest(page: Page, note: str) -> None:
 def move_to_trash(page: Page) -> None:
     """On a config's page: let go what its rule keeps no longer, and wait for the job."""
     page.get_by_role("button", name=re.compile("to the trash now")).click()
-    expect(page.get_by_role("main")).to_contain_text("1 point went to the trash", timeout=60_000)
+    expect(page.get_by_role("main")).to_contain_text("1 point went to the trash")
 
 
 def take_out(page: Page, url: str) -> None:

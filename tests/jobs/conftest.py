@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -68,5 +69,6 @@ def start(install: Flask) -> Iterator[Start]:
 def _kill_jobs() -> None:
     """End the job processes that a test left behind; they have sessions of their own."""
     for pid in running_pids():
-        os.kill(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # ended this very moment
+            os.kill(pid, signal.SIGKILL)
     until(lambda: not running_pids())

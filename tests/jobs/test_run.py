@@ -72,7 +72,7 @@ def test_a_killed_job_is_interrupted_at_once_and_the_next_one_succeeds(
     job = jobs.get(job_id)
     assert len(list((repository / "locks").iterdir())) == 1
     os.kill(job.pid or 0, signal.SIGKILL)
-    thread.join(40)
+    thread.join(60)
     db.session.rollback()
     job = jobs.get(job_id)
     assert job.status == "interrupted"
@@ -91,10 +91,9 @@ def test_a_killed_job_is_interrupted_at_once_and_the_next_one_succeeds(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_job_told_to_end_stops_cleanly(install: Flask, tmp_path: Path, number: signal.Signals) -> None:
     job, thread = start_slow_backup(install, tmp_path)
-    began = time.monotonic()
     os.kill(job.pid or 0, number)
-    thread.join(40)
-    assert time.monotonic() - began < 40
+    thread.join(60)
+    assert not thread.is_alive()
     db.session.rollback()
     assert jobs.get(job.id).status == "interrupted"
     assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
@@ -107,7 +106,7 @@ def test_a_hangup_is_ignored(install: Flask, tmp_path: Path) -> None:
     time.sleep(0.5)
     assert processes.is_alive(jobs.get(job.id))
     jobs.request_cancel(job.id)
-    thread.join(40)
+    thread.join(60)
     assert jobs.get(job.id).status == "cancelled"
 
 
@@ -133,7 +132,7 @@ def test_a_hangup_is_ignored_from_the_start() -> None:
 def test_cancel_stops_a_running_job_and_removes_its_lock(install: Flask, tmp_path: Path) -> None:
     job, thread = start_slow_backup(install, tmp_path)
     jobs.request_cancel(job.id)
-    thread.join(40)
+    thread.join(60)
     db.session.rollback()
     assert jobs.get(job.id).status == "cancelled"
     assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
@@ -146,7 +145,7 @@ def test_a_job_whose_row_was_taken_from_it_ends_without_writing(install: Flask, 
     with write() as session:
         row = session.get_one(Job, job.id)
         row.attempt, row.pid, row.pid_started = 2, me.pid, me.pid_started
-    thread.join(40)
+    thread.join(60)
     assert not thread.is_alive()
     db.session.rollback()
     assert (jobs.get(job.id).status, jobs.get(job.id).attempt) == ("running", 2)
@@ -157,10 +156,10 @@ def test_progress_and_heartbeat_are_written_while_it_runs(install: Flask, tmp_pa
     job, thread = start_slow_backup(install, tmp_path)
     first, beat = job.bytes_done, job.heartbeat_at
     until(lambda: jobs.get(job.id).bytes_done > first)
-    until(lambda: jobs.get(job.id).heartbeat_at != beat, 30)
+    until(lambda: jobs.get(job.id).heartbeat_at != beat)
     assert until(lambda: jobs.get(job.id).bytes_total) is not None
     jobs.request_cancel(job.id)
-    thread.join(40)
+    thread.join(60)
 
 
 def test_a_process_that_cannot_begin_fails_the_job(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,13 +11,7 @@ from flask import Flask
 from core import setup
 from core.storages import recovery, storage_setup, storages
 from jobs.storage_watch import StorageWatch
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
+from tests.waiting import wait_for
 
 
 def test_one_that_hangs_holds_up_no_other(
@@ -40,13 +32,13 @@ def test_one_that_hangs_holds_up_no_other(
         monkeypatch.setattr(storages, "watch", look)
         watch = StorageWatch(install, ended)
         watch.look()
-        eventually(lambda: looked == [other])
-        eventually(lambda: not any(thread.name == f"look {other}" for thread in threading.enumerate()))
+        wait_for(lambda: looked == [other])
+        wait_for(lambda: not any(thread.name == f"look {other}" for thread in threading.enumerate()))
         watch.look()
-        eventually(lambda: looked == [other, other])
+        wait_for(lambda: looked == [other, other])
         assert sum(thread.name == f"look {hung}" for thread in threading.enumerate()) == 1
         over.set()
-        eventually(lambda: hung in looked)
+        wait_for(lambda: hung in looked)
 
 
 def test_a_look_that_fails_is_logged_and_tried_again(
@@ -64,6 +56,6 @@ def test_a_look_that_fails_is_logged_and_tried_again(
         watch = StorageWatch(install, threading.Event())
         for number in (1, 2):
             watch.look()
-            eventually(lambda number=number: len(calls) == number)  # type: ignore[misc]
-            eventually(lambda: not any(each.name.startswith("look ") for each in threading.enumerate()))
+            wait_for(lambda number=number: len(calls) == number)  # type: ignore[misc]
+            wait_for(lambda: not any(each.name.startswith("look ") for each in threading.enumerate()))
     assert "a fault of ours" in caplog.text

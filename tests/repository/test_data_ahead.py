@@ -23,6 +23,7 @@ from storage_adapters.errors import StorageError, StorageUnavailable
 from storage_adapters.memory import MemoryAdapter
 from tests.repository.engine import latest, make_backup, new_repo
 from tests.repository.test_data_packs import BLOB, Far, place, read_all, save
+from tests.waiting import wait_for
 
 FILES = 8
 AHEAD = 3
@@ -68,12 +69,6 @@ def key_of(repo: Repository, number: int) -> str:
     return pack_key(place(repo, node.content[0])[0])
 
 
-def wait_for(reads: int, far: Far) -> None:
-    until = time.monotonic() + 20
-    while far.reads < reads and time.monotonic() < until:
-        time.sleep(0.005)
-
-
 def test_the_next_packs_are_fetched_before_they_are_asked_for(repo: Repository, far: Far) -> None:
     blobs = [save(repo, 3) for _ in range(FILES)]
     packs = DataPacks(repo)
@@ -81,7 +76,7 @@ def test_the_next_packs_are_fetched_before_they_are_asked_for(repo: Repository, 
     packs.want([blob for each in blobs for blob in each])
     assert far.reads == 0, "nothing is fetched for who may never ask"
     ask(repo, packs, blobs[0][0])
-    wait_for(1 + AHEAD, far)
+    wait_for(lambda: far.reads >= 1 + AHEAD)
     packs.close()
     assert far.reads == 1 + AHEAD
 
@@ -89,7 +84,7 @@ def test_the_next_packs_are_fetched_before_they_are_asked_for(repo: Repository, 
 def test_reads_are_under_way_together(repo: Repository, far: Far) -> None:
     """The first read ends only when another has begun: whoever waits for it would wait for ever."""
     blobs = [save(repo, 3) for _ in range(FILES)]
-    together = threading.Barrier(2, timeout=20)
+    together = threading.Barrier(2, timeout=60)
 
     def wait(key: str) -> None:
         together.wait()
@@ -220,7 +215,7 @@ def test_cancelling_a_slow_restore_begins_no_more_reads(repo: Repository, far: F
         if key in keys:
             begun.add(key)
         if key in keys[1:]:
-            answer.wait(20)
+            answer.wait(60)
 
     def cancel(progress: Progress) -> None:
         if progress.current == b"/tree/1":

@@ -24,6 +24,7 @@ from storage_adapters.errors import StorageError, TransientStorageError
 from storage_adapters.memory import MemoryAdapter
 from tests.conftest import PROJECT
 from tests.repository.engine import PASSWORD, Restic, make_backup, new_local_repo, new_repo
+from tests.waiting import wait_for
 
 MINUTE_NS = 60 * 10**9
 
@@ -154,22 +155,12 @@ def test_the_thread_refreshes_and_goes_on_after_a_fault(
             raise TransientStorageError("down")
 
         storage.put = fail  # type: ignore[method-assign]
-        _wait_for(lambda: len(failures) > 1)
+        wait_for(lambda: len(failures) > 1)
         storage.put = put  # type: ignore[method-assign]
         count = len(told)
-        _wait_for(lambda: len(told) > count + 1)
+        wait_for(lambda: len(told) > count + 1)
         lock.check()
     assert list_locks(repo) == []
-
-
-def _wait_for(condition: object) -> None:
-    assert callable(condition)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.01)
-    raise AssertionError("it did not happen")
 
 
 def test_a_lock_that_somebody_removed_is_lost_at_the_next_refresh(repo: Repository) -> None:
@@ -321,7 +312,7 @@ def restic_at_work(both: tuple[Repository, Restic]) -> Iterator[tuple[Repository
         command, env=restic.env(), stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
     try:
-        _wait_for(lambda: len(repo.files.list("locks")) == 1)
+        wait_for(lambda: len(repo.files.list("locks")) == 1)
         yield repo, process
     finally:
         assert process.stdin is not None
@@ -365,7 +356,7 @@ def test_a_signal_in_the_middle_of_a_backup_removes_the_lock(
     env = {"PATH": os.environ["PATH"], **place}
     process = subprocess.Popen(command, env=env, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
     packs = len(list_packs(repo.storage))
-    _wait_for(lambda: len(list_packs(repo.storage)) > packs)  # of about eight
+    wait_for(lambda: len(list_packs(repo.storage)) > packs)  # of about eight
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (

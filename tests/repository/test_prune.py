@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,6 +28,7 @@ from storage_adapters.errors import PermissionDenied
 from storage_adapters.local import LocalAdapter
 from tests.repository.engine import Restic, make_backup, new_local_repo, new_repo, open_local, restore_to
 from tests.repository.upkeep import back_up, contents, every_blob, fill, make_odd, store_pack
+from tests.waiting import wait_for
 
 NOTHING_UNUSED = PruneOptions(max_unused=Unused(size_bytes=0))
 
@@ -432,10 +432,7 @@ def test_we_do_not_prune_beside_a_backup_of_restic(tmp_path: Path, restic: str) 
     ) as backup:
         assert backup.stdin is not None
         backup.stdin.write(b"x" * 2_000_000)
-        deadline = time.monotonic() + 30
-        while not list(repo.storage.list("locks/")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_for(lambda: bool(list(repo.storage.list("locks/"))))
         with pytest.raises(Locked, match="locked by"):
             run_prune(repo)
         backup.stdin.close()

@@ -26,7 +26,7 @@ from repository.worker import affordable
 from sources.local_target import LocalTarget
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
-from tests.children import children_of
+from tests.children import children_of, is_alive
 from tests.conftest import PROJECT
 from tests.repository.engine import (
     PASSWORD,
@@ -38,7 +38,8 @@ from tests.repository.engine import (
     restore_to,
 )
 from tests.repository.nasty import make_nasty_tree
-from tests.repository.test_workers import is_alive, workers_of
+from tests.repository.test_workers import workers_of
+from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -380,10 +381,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found)
     os.kill(process.pid, number)
     assert process.wait(60) != 0
-    deadline = time.monotonic() + 60
-    while any(map(is_alive, found)):
-        assert time.monotonic() < deadline, "a worker goes on without its parent"
-        time.sleep(0.02)
+    wait_for(lambda: not any(map(is_alive, found)))  # no worker goes on without its parent
     assert repo.key.encrypt.hex().encode() not in shown
     require_whole_files(tree, out / "tree")
     if number != signal.SIGKILL:

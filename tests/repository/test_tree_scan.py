@@ -33,12 +33,12 @@ def test_a_process_finds_what_a_thread_finds(source: LocalSource, monkeypatch: p
     scan = TreeScan(source, is_large=True)
     assert len(set(children()) - before) == 1
     found = scan.result()
-    assert set(children()) == before
+    assert set(children()) <= before
     assert len(found) == 3
     assert found == scanned(source, lambda: False)
     monkeypatch.setattr(tree_scan.os, "sched_getaffinity", lambda pid: {0})
     alone = TreeScan(source, is_large=True)
-    assert set(children()) == before
+    assert set(children()) <= before
     assert alone.result() == TreeScan(source).result() == found
 
 
@@ -48,7 +48,7 @@ def test_a_scan_that_is_stopped_leaves_no_process(tmp_path: Path) -> None:
     scan = TreeScan(meddling.Hanging(tmp_path, ""), is_large=True)
     scan.stop()
     assert scan.result() == {}
-    assert set(children()) == before
+    assert set(children()) <= before
 
 
 @pytest.mark.usefixtures("two_processors")
@@ -59,7 +59,7 @@ def test_a_process_that_is_killed_costs_time_only(tmp_path: Path, caplog: pytest
     os.kill(pid, signal.SIGKILL)
     assert scan.result() == {}
     assert "was ended by SIGKILL" in caplog.text
-    assert set(children()) == before
+    assert set(children()) <= before
 
 
 def test_a_source_that_is_gone_has_no_fingerprints(tmp_path: Path) -> None:

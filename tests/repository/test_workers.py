@@ -30,7 +30,7 @@ from repository.writer import WriteOptions
 from sources.local import LocalSource
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
-from tests.children import children_of
+from tests.children import children_of, is_alive
 from tests.conftest import PROJECT
 from tests.repository import meddling
 from tests.repository.engine import (
@@ -44,6 +44,7 @@ from tests.repository.engine import (
     restore_to,
 )
 from tests.repository.nasty import make_nasty_tree
+from tests.waiting import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -313,13 +314,6 @@ def workers_of(process: subprocess.Popen[bytes]) -> list[int]:
     raise AssertionError("it ended before it had workers")
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
-        return False
-
-
 @pytest.mark.skipif(affordable() < 2, reason="one processor: no workers")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -> None:
@@ -333,10 +327,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found)
     os.kill(process.pid, number)
     assert process.wait(60) != 0
-    deadline = time.monotonic() + 60
-    while any(map(is_alive, found)):
-        assert time.monotonic() < deadline, "a worker goes on without its parent"
-        time.sleep(0.02)
+    wait_for(lambda: not any(map(is_alive, found)))  # no worker goes on without its parent
     assert repo.list_snapshots() == []
     assert repo.key.encrypt.hex().encode() not in shown
     assert check(repo, read_data=True).errors == []

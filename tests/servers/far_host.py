@@ -31,7 +31,7 @@ class FarHost:
     def bring_link_up(self) -> None:
         """Plug it in again, and wait until it carries."""
         _ip("-n", self.name, "link", "set", f"{self.name}b", "up")
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection((self.sshd.address, self.sshd.port), 1).close()

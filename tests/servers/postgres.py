@@ -8,7 +8,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ import psycopg
 import pytest
 
 from sources.postgres.server import Server
+from tests.ports import free_port
 
 PASSWORD = "sehr geheim: @/?"
 _SETTINGS = """
@@ -82,10 +82,10 @@ class Cluster:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)  # its fast shutdown
         try:
-            self.process.wait(20)
+            self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(20)
+            self.process.wait(60)
 
 
 def program(name: str) -> str:
@@ -95,12 +95,6 @@ def program(name: str) -> str:
     if path is None:
         pytest.skip(f"PostgreSQL's {name} is not installed (see tests/prepare.sh)")
     return path
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def as_server_user() -> list[str]:
@@ -167,7 +161,7 @@ def start(folder: Path, port: int, limits: Sequence[str] = ()) -> Cluster:
     process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/")
     log.close()
     cluster = Cluster(folder, port, process)
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         try:
             psycopg.connect(cluster.socket.conninfo()).close()

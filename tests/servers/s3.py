@@ -90,7 +90,7 @@ def serving(folder: Path) -> Iterator[S3Server]:
         yield S3Server(S3Settings(endpoint, BUCKET, ACCESS_KEY, SECRET_KEY, region="us-east-1"), folder)
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 def rclone() -> str:
@@ -134,7 +134,7 @@ def pytest_report_header() -> str:
 
 def _wait_for_address(process: subprocess.Popen[bytes], log: Path) -> str:
     """Return the address that the server says it listens at."""
-    for _ in range(600):
+    for _ in range(2400):
         said = log.read_text()
         if "Starting s3 server on [" in said:
             return said.partition("Starting s3 server on [")[2].partition("]")[0].rstrip("/")

@@ -174,7 +174,7 @@ def _configure(program: str, folder: Path, listen: str, settings: str) -> None:
 
 
 def _answers(address: str, port: int, process: subprocess.Popen[bytes]) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         try:
             with socket.create_connection((address, port), 5) as sock:

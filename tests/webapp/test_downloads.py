@@ -56,14 +56,14 @@ def server(damaged: World) -> Iterator[int]:
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while time.monotonic() < end:
         assert process.poll() is None, "gunicorn did not start"
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
         time.sleep(0.1)
-    raise AssertionError("gunicorn did not answer in 30 s")
+    raise AssertionError("gunicorn did not answer in 120 s")
 
 
 def fetch(world: World, port: int, url: str) -> bytes:

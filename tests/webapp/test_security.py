@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import statistics
 import time
 from typing import Any
 
@@ -166,7 +165,7 @@ def test_login_timing_tells_nobody_which_names_exist(world: World) -> None:
                 times.append(time.process_time() - began)
                 with write() as session:
                     users.forget_attempts(session, f"user:{name}")
-    real, none = (statistics.median(times) for times in taken.values())
+    real, none = map(min, taken.values())  # what else the process did only adds
     assert 0.5 < none / real < 2
 
 

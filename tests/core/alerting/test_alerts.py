@@ -109,6 +109,6 @@ def test_the_same_trouble_from_many_threads_is_one_alert(context: Flask) -> None
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     (alert,) = alerts.list_open()
     assert alert.count == 8

@@ -170,7 +170,7 @@ def test_the_lock_of_a_killed_download_is_removed_by_the_next_job(
         "import time; from core.settings import load; from jobs import queue\n"
         "app = queue.make_app(load())\n"
         "with app.app_context():\n"
-        "    from core import browse, points\n"
+        "    from core.points import browse, points\n"
         f"    content = browse.stream_folder(points.get({point.id}), b'/', 'tar')\n"
         "    next(content); print('streaming', flush=True); time.sleep(60)\n"
     )

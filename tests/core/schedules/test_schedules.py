@@ -190,7 +190,7 @@ def _tick_in_process(settings: Settings, gate: object, moment: datetime) -> None
     app.config["SQLALCHEMY_DATABASE_URI"] = settings.database_url
     db.init_app(app)
     with app.app_context():
-        gate.wait(20)  # type: ignore[attr-defined]
+        gate.wait(120)  # type: ignore[attr-defined]
         schedules.tick(moment)
 
 
@@ -201,9 +201,9 @@ def test_two_processes_that_tick_at_once_make_one_job(config: Config, settings: 
     tickers = [start.Process(target=_tick_in_process, args=(settings, gate, moment)) for _ in range(2)]
     for ticker in tickers:
         ticker.start()
-    gate.wait(30)
+    gate.wait(120)
     for ticker in tickers:
-        ticker.join(30)
+        ticker.join(120)
     assert [ticker.exitcode for ticker in tickers] == [0, 0]
     assert rows() == [("02 02:00", False), ("03 02:00", False), ("04 02:00", True)]
     assert len(jobs.list_jobs().items) == 1
@@ -224,6 +224,6 @@ def test_many_threads_that_tick_at_once_make_one_job(config: Config, context: Fl
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert errors == []
     assert len(jobs.list_jobs().items) == 1

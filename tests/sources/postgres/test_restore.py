@@ -26,6 +26,7 @@ from sources.postgres.roles import restore_roles, split_statements
 from sources.postgres.server import Server
 from tests.servers.postgres import PASSWORD, Cluster, running
 from tests.sources.postgres.making import HURTING, back_up, contents
+from tests.waiting import wait_for
 
 NOW = datetime(2026, 11, 23, 2, 0, 5, tzinfo=UTC)
 
@@ -174,6 +175,7 @@ def test_programs_that_connect_again_and_again_do_not_hinder_the_change(
     for each in programs:
         each.start()
     try:
+        wait_for(lambda: bool(connected))
         result = restore_in_place(postgres.tcp, point.dump(database), database, now=NOW)
     finally:
         done.set()
@@ -183,7 +185,6 @@ def test_programs_that_connect_again_and_again_do_not_hinder_the_change(
         )
         for each in programs:
             each.join()
-    assert connected
     assert result.in_place
     swap.discard(postgres.tcp, result.previous)
 

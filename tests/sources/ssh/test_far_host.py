@@ -33,7 +33,7 @@ from tests.sources.trees import differences, needs_root
 
 pytestmark = needs_root
 
-SHORT = TimeLimits(connect_s=1, handshake_s=2, login_s=2, idle_s=20, keepalive_s=0.3, dead_s=2)
+SHORT = TimeLimits(connect_s=2, handshake_s=20, login_s=20, idle_s=20, keepalive_s=0.3, dead_s=4)
 
 
 @pytest.fixture(autouse=True)
@@ -141,7 +141,7 @@ def test_a_link_that_stays_down_ends_the_backup_in_time_and_the_next_goes_on(
 
     with pytest.raises(SourceUnavailable, match="goes on from there"):
         back_up(repo, settings, tree, pull)
-    assert time.monotonic() - pulled[0] < 30
+    assert time.monotonic() - pulled[0] < 60
     assert list(repo.list_snapshots(lambda key, error: None)) == []
     with pytest.raises(SourceUnavailable, match="no connection"):
         SshSource(settings, [str(tree)]).check()
