@@ -145,7 +145,7 @@ def test_somebody_elses_lock_is_waited_for_and_not_for_ever(flask: Run, config: 
     lock = lock_repository(repo, exclusive=True)
     timer = threading.Timer(3, lock.release)
     timer.start()
-    done = flask("backup", "files", "--wait", "--max-wait", "12")
+    done = flask("backup", "files", "--wait", "--max-wait", "120")
     timer.join()
     assert done.returncode == 0, done.stdout + done.stderr
     repo.close()

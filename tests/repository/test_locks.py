@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -15,15 +14,14 @@ import pytest
 
 from repository import locks
 from repository.errors import Damaged, Locked, LockLost
-from repository.files import list_packs
 from repository.gotext import UTC_ZONE, format_time
 from repository.lockfile import LockInfo
 from repository.locks import Lock, list_locks, lock_repository, remove_lock, remove_stale_locks
 from repository.repository import Repository
 from storage_adapters.errors import StorageError, TransientStorageError
 from storage_adapters.memory import MemoryAdapter
-from tests.conftest import PROJECT
-from tests.repository.engine import PASSWORD, Restic, make_backup, new_local_repo, new_repo
+from tests.repository import driven
+from tests.repository.engine import Restic, make_backup, new_local_repo, new_repo
 from tests.waiting import wait_for
 
 MINUTE_NS = 60 * 10**9
@@ -349,20 +347,10 @@ def test_a_signal_in_the_middle_of_a_backup_removes_the_lock(
     both: tuple[Repository, Restic], tmp_path: Path, number: signal.Signals
 ) -> None:
     repo, _ = both
-    for name in range(400):
-        (tmp_path / "tree" / f"{name}").write_bytes(os.urandom(300_000))
-    command = [sys.executable, "-m", "repository", "backup", str(tmp_path / "tree")]
-    place = {"RESTIC_PASSWORD": PASSWORD, "RESTIC_REPOSITORY": str(tmp_path / "repo")}
-    env = {"PATH": os.environ["PATH"], **place}
-    process = subprocess.Popen(command, env=env, cwd=PROJECT, stderr=subprocess.PIPE, text=True)
-    packs = len(list_packs(repo.storage))
-    wait_for(lambda: len(list_packs(repo.storage)) > packs)  # of about eight
-    process.send_signal(number)
-    _, errors = process.communicate(timeout=60)
-    assert (process.returncode, errors) == (
-        130,
-        "Error: interrupted; nothing that refers to unfinished work was written\n",
-    )
+    for name in range(40):
+        (tmp_path / "tree" / f"{name}").write_bytes(os.urandom(600_000))
+    code, _, errors = driven.run(tmp_path, "backup", "tree", k=8, number=number)  # the first three: the lock
+    assert (code, errors) == (130, "Error: interrupted; nothing that refers to unfinished work was written\n")
     assert repo.files.list("locks") == []
     assert len(repo.list_snapshots()) == 1
 

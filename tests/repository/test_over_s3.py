@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from tests.conftest import PROJECT
 from tests.repository.engine import PASSWORD, Restic, make_backup, new_repo
 from tests.repository.upkeep import fill
 from tests.servers.s3 import S3Server
+from tests.servers.sshd import descendants
 from tests.servers.wire import wire_to
 
 
@@ -181,21 +181,19 @@ def test_no_secret_is_in_a_process_list(ours: Ours, tree: Path) -> None:
     secret = ours.environment["AWS_SECRET_ACCESS_KEY"]
     fill(tree, seed=5, files=40)
     process = ours.start("backup", tree)
-    seen = set()
+    seen: set[str] = set()
     while process.poll() is None:
-        for line in _command_lines():
-            seen.add(line)
+        seen |= set(map(_command_line, [process.pid, *descendants(process.pid)]))
     process.communicate()
     assert any("repository" in line and ours.place in line for line in seen)
     assert not [line for line in seen if secret in line or PASSWORD in line]
 
 
-def _command_lines() -> Iterator[str]:
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            yield path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
-        except OSError:
-            continue  # it has ended
+def _command_line(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode("utf-8", "replace")
+    except OSError:
+        return ""  # it has ended
 
 
 @pytest.mark.parametrize(

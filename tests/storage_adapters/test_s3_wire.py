@@ -101,7 +101,7 @@ def test_a_slow_line_is_no_reason_to_give_up(
     s3_settings: S3Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A body takes longer than the time-out for a connection; each piece of it does not."""
-    monkeypatch.setattr("storage_adapters.s3_http.CONNECT_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("storage_adapters.s3_http.CONNECT_TIMEOUT_S", 2)
     data = os.urandom(8_000_000)
 
     class Slow(BaseRequestHandler):
@@ -109,7 +109,7 @@ def test_a_slow_line_is_no_reason_to_give_up(
             left = len(data)
             while left > 0:
                 left -= len(self.request.recv(300_000))
-                threading.Event().wait(0.04)
+                threading.Event().wait(0.1)
             self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     with ThreadingTCPServer(("127.0.0.1", 0), Slow) as server:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -258,8 +258,9 @@ def test_jobs_are_found_by_what_they_are(world: World, admin: Caller) -> None:
     assert admin.get(f"/jobs?config={world.config_id}&kind=restore")["total"] == 1
     assert admin.get("/jobs?type=database")["total"] == 0
     assert admin.get("/jobs?type=files&status=ended")["total"] > 2
-    today = utc_now().date().isoformat()
-    assert admin.get(f"/jobs?from={today}&to={today}")["total"] == len(every)
+    before, after = (utc_now().date() + timedelta(days) for days in (-2, 2))  # the day of the page's zone
+    assert admin.get(f"/jobs?from={before}&to={after}")["total"] == len(every)
+    assert admin.get(f"/jobs?from={after}")["total"] == 0
     assert admin.get("/jobs?to=2020-01-01")["total"] == 0
     paged = [admin.get(f"/jobs?perPage=1&page={page}")["items"][0]["id"] for page in (1, 2)]
     assert paged == [each["id"] for each in every[:2]]
