@@ -13,6 +13,7 @@ from core.db import db
 from core.settings import Settings, load
 from core.storages import storages
 from repository.keyfile import KdfParams
+from tests.prepared import lay_database
 
 
 @pytest.fixture
@@ -29,6 +30,7 @@ def environ(tmp_path: object) -> dict[str, str]:
 def settings(environ: dict[str, str]) -> Settings:
     """Return the settings of `environ`, with the process prepared for them."""
     found = load(environ)
+    lay_database(found)
     app_state.prepare(found)
     return found
 

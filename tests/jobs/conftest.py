@@ -20,6 +20,7 @@ from core.storages import storages
 from jobs import queue
 from repository.keyfile import KdfParams
 from tests.jobs.waiting import running_pids, until
+from tests.prepared import lay_database
 
 PASSWORD = "correct-horse-battery"
 
@@ -33,7 +34,9 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Flask]:
     monkeypatch.setenv("TZ", "Europe/Berlin")
     monkeypatch.setattr(storages, "KDF", KdfParams(n=1024, r=8, p=1))
     opened.forget_all()
-    app = queue.make_app(load())
+    found = load()
+    lay_database(found)
+    app = queue.make_app(found)
     with app.app_context():
         yield app
         db.session.remove()

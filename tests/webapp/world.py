@@ -27,6 +27,7 @@ from core.settings import load
 from core.storages import recovery
 from tests.core.making import back_up, make_config, run
 from tests.ports import free_port
+from tests.prepared import lay_database
 from webapp import access, create_app
 
 PASSWORD = "correct horse battery"
@@ -103,7 +104,9 @@ def environ(folder: Path) -> dict[str, str]:
 
 def make_app(folder: Path) -> Flask:
     """Return an app on a fresh install."""
-    app = create_app(load(environ(folder)))
+    found = load(environ(folder))
+    lay_database(found)
+    app = create_app(found)
     app.testing = False  # errors are answered as in earnest
     return app
 
