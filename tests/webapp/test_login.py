@@ -40,8 +40,9 @@ def test_a_wrong_password_says_no_more_than_that(world: World) -> None:
     assert "wrong wrong wrong" not in pages[0].text
 
 
-def test_too_many_guesses_have_to_wait(world: World) -> None:
-    browser = Browser(world.app)
+def test_too_many_guesses_have_to_wait(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser, now = Browser(world.app), utc_now()
+    monkeypatch.setattr(users, "utc_now", lambda: now)
     for _ in range(users.FREE_FAILURES_OF_A_NAME):
         browser.post("/login", {"name": "guessed", "password": "wrong wrong wrong"})
     response = browser.post("/login", {"name": "guessed", "password": PASSWORD})

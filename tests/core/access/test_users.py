@@ -34,9 +34,9 @@ def anna(context: Flask) -> User:
     return users.create("Anna", PASSWORD, "admin")
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """Return the time that users see, to be set by the test."""
+    """Return the time that users see: it stands still but for what a test adds, however slow the machine is."""
     times = [utc_now()]
     monkeypatch.setattr(users, "utc_now", lambda: times[0])
     return times
