@@ -36,7 +36,7 @@ def anna(context: Flask) -> User:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[datetime]:
-    """Return the time that users see: it stands still but for what a test adds, however slow the machine is."""
+    """Return the time that users see: it stands still, on slow machines too, but for what a test adds."""
     times = [utc_now()]
     monkeypatch.setattr(users, "utc_now", lambda: times[0])
     return times
