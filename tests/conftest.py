@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-pytest_plugins = ["tests.servers.s3", "tests.servers.sshd"]
+pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sshd"]
 
 ON_CI = os.environ.get("CI") == "true"
 PROJECT = Path(__file__).parent.parent

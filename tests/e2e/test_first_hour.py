@@ -16,11 +16,9 @@ from tests.conftest import need_program
 from tests.core.receivers import http_receiver
 from tests.e2e import walk, walk_alerts, walk_database, walk_host, walk_retention, walk_without_js
 from tests.e2e.installed import Installed, copy_project
-from tests.servers.postgres import Cluster, postgres
+from tests.servers.postgres import Cluster
 from tests.servers.sshd import start_sshd, stop_sshd
 from tests.waiting import wait_for
-
-__all__ = ["postgres"]
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 

@@ -14,9 +14,9 @@ from core.points import points
 from tests.core.making import back_up, make_storage
 from tests.core.restores.test_databases import source_of
 from tests.jobs.test_commands import Run, flask
-from tests.servers.postgres import Cluster, database, postgres
+from tests.servers.postgres import Cluster
 
-__all__ = ["database", "flask", "postgres"]
+__all__ = ["flask"]
 
 
 @pytest.fixture

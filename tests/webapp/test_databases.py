@@ -14,12 +14,10 @@ from core.jobs import jobs
 from core.models import Config
 from core.points import points
 from tests.core.making import back_up, run
-from tests.servers.postgres import PASSWORD, Cluster, postgres
+from tests.servers.postgres import PASSWORD, Cluster
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World
-
-__all__ = ["postgres"]
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,10 @@ import pytest
 
 from core.configs import configs
 from tests.core.restores.test_databases import source_of
-from tests.servers.postgres import Cluster, postgres
+from tests.servers.postgres import Cluster
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World
-
-__all__ = ["postgres"]
 
 NAME = 'web "ü" <i>'
 

@@ -16,11 +16,16 @@ from core.restores import database_restores
 from sources.postgres.source import PostgresSource
 from tests.core.making import back_up, make_storage
 from tests.core.restores.test_databases import latest, log_of, restore, source_of
-from tests.servers.postgres import Cluster, postgres, running
-
-__all__ = ["postgres"]
+from tests.servers.postgres import Cluster, running
 
 pytestmark = pytest.mark.usefixtures("context")
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[Cluster]:
+    """A server of these tests' own: they look at all of its databases."""
+    with running() as cluster:
+        yield cluster
 
 
 @pytest.fixture

@@ -14,16 +14,14 @@ from core.restores import database_leftovers, restores
 from tests.core.making import back_up, run
 from tests.core.restores.test_databases import (
     config,
-    database,
     latest,
     make_config_elsewhere,
-    postgres,
     restore,
     shop,
 )
 from tests.servers.postgres import Cluster
 
-__all__ = ["config", "database", "postgres", "shop"]
+__all__ = ["config", "shop"]
 
 pytestmark = pytest.mark.usefixtures("context")
 

@@ -18,9 +18,7 @@ from core.points import browse, points
 from core.restores import database_restores, restores
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
 from tests.core.restores.test_restores import spoil_pack
-from tests.servers.postgres import PASSWORD, Cluster, database, postgres
-
-__all__ = ["database", "postgres"]
+from tests.servers.postgres import PASSWORD, Cluster
 
 pytestmark = pytest.mark.usefixtures("context")
 

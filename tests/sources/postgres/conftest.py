@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers.postgres import Cluster, database, postgres, running
-
-__all__ = ["database", "postgres"]
+from tests.servers.postgres import Cluster, running
 
 
 @pytest.fixture(scope="module")
