@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from repository import locks
+
 pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.sshd"]
 
 ON_CI = os.environ.get("CI") == "true"
@@ -34,6 +36,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(PRODUCT_PREFIXES):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_waiting_for_locks() -> None:
+    """Let no lock wait for who may be taking one just now: here nobody is, and it is a fifth of a second."""
+    locks.SETTLE_S = 0.0
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,14 @@ from core.db import db
 from core.settings import Settings, load
 from core.storages import storages
 from repository.keyfile import KdfParams
+from tests.cheap import let_passwords_be_cheap
 from tests.prepared import lay_database
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> None:
+    """Let passwords cost little to check."""
+    let_passwords_be_cheap()
 
 
 @pytest.fixture

@@ -10,10 +10,17 @@ from flask import Flask
 from core.db import db
 from core.storages import storages
 from repository.keyfile import KdfParams
+from tests.cheap import let_passwords_be_cheap
 from tests.webapp import world as making
 from tests.webapp.world import Browser, World
 
 As = Callable[[str], Browser]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cheap_passwords() -> None:
+    """Let passwords cost little to check."""
+    let_passwords_be_cheap()
 
 
 @pytest.fixture(scope="module", autouse=True)

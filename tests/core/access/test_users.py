@@ -20,14 +20,6 @@ PASSWORD = "correct horse battery"
 WRONG = "wrong horse battery"
 
 
-@pytest.fixture(autouse=True)
-def cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let passwords cost little to check; the algorithm stays."""
-    cheap = PasswordHasher(time_cost=1, memory_cost=64, parallelism=1)
-    monkeypatch.setattr(users, "_hasher", cheap)
-    monkeypatch.setattr(users, "_NOBODY", cheap.hash("nobody"))
-
-
 @pytest.fixture
 def anna(context: Flask) -> User:
     """Return an admin."""
