@@ -20,7 +20,7 @@ run: $(VENV)/.installed ## Start Holdfast in the foreground (Ctrl-C stops it)
 test: prepare lint types units ## Install what the tests need, then run every check
 
 test-slow: prepare ## Run the long suites too
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow --hypothesis-profile=varied
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
