@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import shutil
 import tarfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import pytest
 
 from tests.conftest import FIXTURES
 from tests.repository import operations
+from tests.repository.engine import with_cheap_key
 
 
 @pytest.fixture(autouse=True)
@@ -36,13 +39,20 @@ def vectors(fixtures_dir: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def unpack(fixtures_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Unpack a repository that restic made (v1, v2modes, mig, oddnames) to a folder of its own."""
+    """Unpack a repository that restic made (v1, v2modes, mig, oddnames) to a folder of its own.
 
-    def unpack(name: str) -> Path:
+    All but its key, which is a cheap one: those of restic are opened in test_keyfile.
+    """
+
+    @cache
+    def original(name: str) -> Path:
         folder = tmp_path_factory.mktemp(name)
         with tarfile.open(fixtures_dir / "generated-v2" / f"{name}.tar.gz") as archive:
             archive.extractall(folder, filter="data")
-        return folder / "repo"
+        return with_cheap_key(folder / "repo")
+
+    def unpack(name: str) -> Path:
+        return Path(shutil.copytree(original(name), tmp_path_factory.mktemp(name) / "repo"))
 
     return unpack
 

@@ -27,6 +27,7 @@ from tests.repository.engine import (
     new_repo,
     open_local,
     restore_to,
+    with_cheap_key,
 )
 from tests.repository.nasty import make_nasty_tree
 from tests.repository.upkeep import back_up, contents
@@ -120,7 +121,7 @@ def test_what_restic_copied_is_not_copied_again(folder: Path, tmp_path: Path, re
 
 def make_version_1(path: Path, restic: str) -> Repository:
     Restic(restic, path).run("init", "--repository-version", "1")
-    return open_local(path)
+    return open_local(with_cheap_key(path))
 
 
 @pytest.mark.parametrize("version", [(1, 2), (2, 1)])

@@ -25,6 +25,7 @@ from tests.repository.engine import (
     new_local_repo,
     open_local,
     restore_to,
+    with_cheap_key,
 )
 from tests.repository.nasty import make_nasty_tree
 
@@ -44,7 +45,7 @@ def template(restic: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An empty repository made by restic: its scrypt takes a second, so it is made once."""
     path = tmp_path_factory.mktemp("template") / "repo"
     Restic(restic, path).run("init")
-    return path
+    return with_cheap_key(path)
 
 
 def unchanged(summary: dict[str, Any]) -> bool:
@@ -167,6 +168,7 @@ def test_restic_forgets_and_prunes_our_snapshots(restic: str, tmp_path: Path) ->
 def test_repositories_of_version_1_are_read_and_written(restic: str, tmp_path: Path) -> None:
     theirs = Restic(restic, tmp_path / "repo")
     theirs.run("init", "--repository-version", "1")
+    with_cheap_key(tmp_path / "repo")
     tree = tmp_path / "tree"
     tree.mkdir()
     (tree / "text").write_bytes(b"compressible " * 10_000)
