@@ -44,7 +44,7 @@ def open_local(path: Path, password: str = PASSWORD) -> Repository:
 
 
 def with_cheap_key(path: Path) -> Path:
-    """Let a repository that restic made open at once: its own keys cost a second each time, ours and restic's."""
+    """Let a repository that restic made open at once: its own key costs a second each time."""
     key = make_key_file(
         open_local(path).key, PASSWORD, CHEAP, username="", hostname="", created="2020-01-01T00:00:00Z"
     )
