@@ -40,6 +40,12 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def usual_umask() -> None:
+    """Give files the modes that tests expect, whoever runs them."""
+    os.umask(0o022)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_waiting_for_locks() -> None:
     """Let no lock wait for who may be taking one just now: here nobody is, and it is a fifth of a second."""
     locks.SETTLE_S = 0.0
