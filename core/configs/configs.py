@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import count
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -19,7 +18,7 @@ from sqlalchemy.orm import Session, load_only, selectinload
 
 from core import app_state, input_sentences
 from core.alerting import alerts
-from core.configs import config_ids, config_source, destinations
+from core.configs import config_ids, config_names, config_source, destinations
 from core.configs.config_ids import Metadata
 from core.configs.config_source import AnySource
 from core.configs.destinations import DestinationInput
@@ -36,7 +35,6 @@ from core.retention.retention_rules import blank_is_none
 from core.schedules import fire_times
 from sources.preview import Preview
 
-LONGEST_NAME = 100
 DEFAULT_CRON = "0 3 * * *"
 DEFAULT_DAYS = 14
 # By type: name, cron line, days kept, source.
@@ -59,7 +57,7 @@ class ConfigInput(TimingFields):
     # What was typed may hold a password: no error shows it.
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True, hide_input_in_errors=True)
 
-    name: str = Field(min_length=1, max_length=LONGEST_NAME)
+    name: str = Field(min_length=1, max_length=config_names.LONGEST)
     type: Literal["files", "database", "config"] = "files"
     enabled: bool = True
     source: AnySource
@@ -117,7 +115,7 @@ def offered(kind: str = "files") -> dict[str, Any]:
         "max_backups": settings.max_backups,
     }
     return {
-        "name": name,
+        "name": config_names.free(name),
         "type": kind,
         "enabled": True,
         "source": {**source, **_offered_paths(kind)},
@@ -151,7 +149,7 @@ def create(data: ConfigInput, config_id: str | None = None) -> Config:
 def insert(session: Session, data: ConfigInput, config_id: str | None = None) -> Config:
     """Add a config in the caller's writing transaction."""
     config = Config(id=config_id, scheduled_since=utc_now())
-    _require_free_name(session, data.name, None)
+    config_names.require_free(session, data.name, None)
     _fill(config, data)
     session.add(config)
     session.flush()
@@ -168,7 +166,7 @@ def update(config_id: str, data: ConfigInput) -> Config:
         if config.type != data.type:
             raise Invalid({"type": f"{config.name} stays of type {config.type}: make another config."})
         config_source.keep_secrets(config, data.source)
-        _require_free_name(session, data.name, config_id)
+        config_names.require_free(session, data.name, config_id)
         if _when(config) != (data.cron, data.timezone, data.blackouts, data.spread) or (
             data.enabled > config.enabled
         ):
@@ -181,7 +179,7 @@ def update(config_id: str, data: ConfigInput) -> Config:
 def check_new(data: ConfigInput, own_id: str | None) -> None:
     """Raise Invalid for what `create` and `update` would not take, without storing anything."""
     config_source.check(data.source)
-    _require_free_name(db.session(), data.name, own_id)
+    config_names.require_free(db.session(), data.name, own_id)
     for place, each in enumerate(data.destinations):
         destinations.repository(db.session(), each.repository_id, f"destinations.{place}.repository_id")
 
@@ -191,16 +189,10 @@ def duplicate(config_id: str, name: str | None = None) -> Config:
     row = get(config_id)
     password = config_source.password_of(row)
     data = to_input(row).model_dump(mode="json")
-    data |= {"name": name or _free_name(row.name), "enabled": False}
+    data |= {"name": name or config_names.free(row.name, " copy"), "enabled": False}
     if password:
         data["source"]["password"] = password
     return create(parse(data))
-
-
-def _free_name(name: str) -> str:
-    taken = {each.name.lower() for each in list_all()}
-    wanted = (f"{name[: LONGEST_NAME - 12]} copy{f' {number}' if number > 1 else ''}" for number in count(1))
-    return next(each for each in wanted if each.lower() not in taken)
 
 
 def set_enabled(config_id: str, enabled: bool) -> Config:
@@ -314,12 +306,6 @@ def _fill(config: Config, data: ConfigInput) -> None:
     if data.metadata is not None:
         config.extra = data.metadata
     config.timing, config.updated_at = data.timing(), utc_now()
-
-
-def _require_free_name(session: Session, name: str, own_id: str | None) -> None:
-    same = select(Config).where(func.lower(Config.name) == func.lower(name), Config.deleted_at.is_(None))
-    if any(config.id != own_id for config in session.scalars(same)):
-        raise Invalid({"name": f"There is already a config {name!r}."})
 
 
 def _set_destinations(session: Session, config: Config, data: ConfigInput) -> None:

@@ -116,6 +116,13 @@ def test_a_name_is_taken_until_its_config_is_deleted(disk: str) -> None:
     assert [config.id for config in configs.list_all(deleted=True)] == [first.id]
 
 
+def test_a_name_that_is_free_is_offered(disk: str) -> None:
+    for name in ("Daily Files", "DAILY FILES 2"):
+        configs.create(configs.parse(data(name=name)))
+    assert configs.offered()["name"] == "Daily Files 3"
+    assert configs.offered("database")["name"] == "Daily Database"
+
+
 def test_a_deleted_config_is_gone_but_for_those_who_ask(disk: str) -> None:
     config = configs.create(configs.parse(data()))
     configs.delete(config.id)
