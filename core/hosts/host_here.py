@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 from core.errors import Invalid
 from core.models import Host
 from core.restores import restore_targets
+from repository.entries import SourceUnavailable
 
 if TYPE_CHECKING:
     from sources.ssh.host import SshHost
 
+# Addresses that are for documentation only.
+_NOBODYS: dict[int, str] = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -52,6 +55,10 @@ def refuse_ours(ssh: SshHost, path: str, tree_paths: Sequence[str], *, here: boo
     found = place.identities(ssh, asked)
     if found.boot_id != _boot_id():
         return
+    if not found.files:
+        raise SourceUnavailable(
+            f"{ssh.name} is this machine, and does not say what stands at {path}: its stat or xargs fails"
+        )
     by_path = dict(zip(asked, found.files, strict=True))
     for each in _chain(path, tree_paths):
         if by_path[each] in ours:
@@ -91,9 +98,17 @@ def _boot_id() -> str:
 def _is_own(family: int, place: tuple[Any, ...]) -> bool:
     if ipaddress.ip_address(str(place[0]).partition("%")[0]).is_loopback:
         return True
+    # The kernel gives away only addresses that it has, unless it is told to give away any.
+    nobodys = _NOBODYS.get(family)
+    return (
+        nobodys is not None and _binds(family, (place[0], 0, *place[2:])) and not _binds(family, (nobodys, 0))
+    )
+
+
+def _binds(family: int, place: tuple[Any, ...]) -> bool:
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.bind((place[0], 0, *place[2:]))  # the kernel gives away only addresses that it has
+            probe.bind(place)
     except OSError:
         return False
     return True

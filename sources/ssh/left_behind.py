@@ -29,6 +29,8 @@ def left_behind(listing: bytes, standing: Collection[bytes]) -> dict[bytes, Belo
         if record.startswith(b"/"):
             folder = record[1:]
             continue
+        if not record:  # a sign of life
+            continue
         kind, size, name = record.split(b" ", 2)
         path = folder + b"/" + name
         if path not in standing:

@@ -52,6 +52,8 @@ by_copy() {
 
 for folder; do
     folder=${folder#.}
+    printf "\\0" # something is heard: this may take long
+    test "$folder" = "" || ! rmdir -- "$from$folder" 2>/dev/null || continue # nothing is to be put there
     cd -P -- "$top$folder/" || { bad=1; continue; }
     here=$(pwd -P && echo x); here=${here%?x}
     test "$here" = "${top:-}$folder" || test "$here" = "${top:-/}$folder" || {
@@ -98,6 +100,7 @@ top=$(cd -P -- "$1" && pwd -P && echo x) || exit 1
 top=${top%?x}; test "$top" = / && top=
 bad=0
 while read -r name_bytes archive_bytes; do
+    echo # something is heard: this may take long
     folder=$(head -c "$name_bytes" && echo x); folder=${folder%?}
     folder=${folder#.}
     cd -P -- "$top$folder/" && here=$(pwd -P && echo x) && here=${here%?x} || here=

@@ -8,7 +8,6 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from repository.entries import SourceUnavailable
 from sources.ssh.host import SshHost
 from ssh.sftp import Sftp
 from ssh.sftp_channel import SftpStatus
@@ -45,7 +44,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Identities:
-    """Which files paths lead to, by device and inode, "" for nothing; `boot_id` names the kernel that ran."""
+    """Which files paths lead to, by device and inode, "" for nothing; none at all where it cannot be told.
+
+    `boot_id` is of the kernel that answered, "" if it is no Linux.
+    """
 
     boot_id: str
     files: Sequence[str]
@@ -58,9 +60,7 @@ def identities(host: SshHost, paths: Sequence[str]) -> Identities:
         "ascii", "replace"
     )
     boot_id, *files = [line.strip("- ") for line in lines.splitlines()] or [""]
-    if len(files) != len(paths):
-        raise SourceUnavailable(f"{host.name} does not say what stands at {paths[0]}: stat fails there")
-    return Identities(boot_id, files)
+    return Identities(boot_id, files if len(files) == len(paths) else [])
 
 
 def look(host: SshHost, path: str, *, shell: bool) -> Place:

@@ -123,12 +123,15 @@ def test_files_are_not_put_back_over_a_storage(host: Host, tmp_path: Path) -> No
     assert restores.create(restores.validate(given)).status == "queued"
 
 
-def test_which_addresses_are_ours() -> None:
+def test_which_addresses_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     assert host_here.is_own("127.0.0.1")
     assert host_here.is_own("localhost")
     assert host_here.is_own("0.0.0.0"), "connecting to it leads here"
     assert not host_here.is_own("192.0.2.1")
     assert not host_here.is_own("no such name.invalid")
+    monkeypatch.setattr(host_here, "_binds", lambda family, place: True)  # where a kernel gives away any
+    assert not host_here.is_own("192.0.2.7")
+    assert host_here.is_own("127.0.0.1")
 
 
 @pytest.fixture
