@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import msgspec
 
 # What a restore does where something other than a folder stands already.
 Conflict = Literal["replace", "keep", "replace-if-older", "rename"]
@@ -32,8 +34,7 @@ class TargetFull(TargetError):
     """No space left at the target: going on is pointless."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """The metadata of one thing in a tree, without its content.
 
     `mode` holds the twelve permission bits (0o7777) only. Times are nanoseconds since the epoch, UTC, and may
@@ -66,8 +67,8 @@ class Entry:
 HALF_MADE = 0o1700
 
 
-# Between processes entries travel as tuples: dataclasses with slots take ten times as long to pickle.
-entry_values = attrgetter(*(each.name for each in fields(Entry)))
+# Between processes entries travel as tuples: they take a third of the time to pickle.
+entry_values = attrgetter(*Entry.__struct_fields__)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
+from msgspec import structs
+
 from repository.entries import Problem
 from repository.errors import BlobNotFound, Damaged, RepositoryError
 from repository.ids import hash_bytes
@@ -156,7 +158,7 @@ class _Trees:
     def _node(self, node: Node, path: bytes) -> Node | None:
         if node.type == "dir":
             subtree = self._known[node.subtree] if node.subtree else None
-            return None if subtree is None else replace(node, subtree=subtree)
+            return None if subtree is None else structs.replace(node, subtree=subtree)
         if node.type != "file":
             return node
         lengths = [(blob, self._repo.index.plain_length("data", blob)) for blob in node.content or ()]
@@ -166,7 +168,7 @@ class _Trees:
             return node
         lost = f"{len(lengths) - len(kept)} of its {len(lengths)} parts are lost: {size} of {node.size} bytes"
         self._report(Problem(path, "shrank", f"{lost} are left, one behind the other"))
-        return replace(node, content=[blob for blob, _ in kept], size=size)
+        return structs.replace(node, content=[blob for blob, _ in kept], size=size)
 
 
 def _join(folder: bytes, name: bytes) -> bytes:

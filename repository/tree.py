@@ -8,9 +8,10 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, NamedTuple, get_args
+
+import msgspec
 
 from repository.entries import Entry, Kind
 from repository.errors import Damaged
@@ -48,8 +49,7 @@ _WITH_LINKS = ("file", "symlink", "dev", "chardev")
 _WITH_DEVICE = ("dev", "chardev")
 
 
-@dataclass(slots=True)
-class Node:
+class Node(msgspec.Struct, gc=False):
     """One entry of a tree. Empty, zero and None mean that the key is absent; times are kept as text.
 
     `mode` is Go's FileMode (see posix_mode). `linktarget` may have lost bytes: if `linktarget_raw` is there,
@@ -78,7 +78,7 @@ class Node:
     content: list[bytes] | None = None
     subtree: bytes | None = None
     error: str = ""
-    extra: JsonObject = field(default_factory=dict)
+    extra: JsonObject = msgspec.field(default_factory=dict)
 
 
 class EncodedNodes(NamedTuple):

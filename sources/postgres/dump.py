@@ -7,10 +7,11 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import psycopg
+from msgspec.structs import replace
 
 from repository.entries import Entry
 from sources.postgres import catalog

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from repository.check import check
 from repository.entries import Problem
@@ -101,10 +102,11 @@ def test_a_folder_whose_tree_alone_is_lost_is_left_out(repo: Repository, tmp_pat
     top = find_node(repo, latest(repo), b"/tree").subtree
     assert top is not None
     nodes = [
-        replace(node, subtree=bytes(32)) if node.name == b"sub" else node for node in load_tree(repo, top)
+        structs.replace(node, subtree=bytes(32)) if node.name == b"sub" else node
+        for node in load_tree(repo, top)
     ]
     inner = repo.save_blob("tree", encode_tree(nodes)).id
-    root = [replace(node, subtree=inner) for node in load_tree(repo, latest(repo).tree)]
+    root = [structs.replace(node, subtree=inner) for node in load_tree(repo, latest(repo).tree)]
     tree = repo.save_blob("tree", encode_tree(root)).id
     repo.flush()
     snapshot_id = repo.save_snapshot(replace(latest(repo), tree=tree))

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from repository import locks, tree_cache
 from repository.backup import BackupOptions, BackupResult, backup
@@ -277,7 +278,7 @@ class Odd(Watched):
         for file in super().open_files(paths):
             if not isinstance(file, Problem) and file.path == b"/tree/b/three":
                 file.readinto = _at_most(file.entry.size - self.lacking, file.readinto)  # type: ignore
-                file.entry = replace(file.entry, inode=file.entry.inode + self.other_inode)
+                file.entry = structs.replace(file.entry, inode=file.entry.inode + self.other_inode)
             yield file
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from repository.entries import Entry, Problem, ScannableSource, SourceUnavailable
 from sources.local import LocalSource
@@ -43,7 +44,7 @@ def nasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def plain(entry: Entry) -> Entry:
     """Return the entry but for the order of its attributes, which getfattr does not keep."""
-    return replace(entry, xattrs=tuple(sorted(entry.xattrs)))
+    return structs.replace(entry, xattrs=tuple(sorted(entry.xattrs)))
 
 
 def test_the_nasty_tree_is_the_same_as_read_here(sshd: Sshd, nasty: Path) -> None:
