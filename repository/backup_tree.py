@@ -66,16 +66,22 @@ class Frame:
         return combine(self.fingerprint, [each for each, _ in below]), self._contents()
 
     def _contents(self) -> Known:
-        nodes = [slot for slot in self.slots if isinstance(slot, Node)]
-        sizes = [node.size for node in nodes if node.type == "file"]
-        folders = sum(node.type == "dir" for node in nodes)
-        total = Known(self.tree, len(sizes), sum(sizes), folders, len(nodes) - len(sizes) - folders)
+        files = size = folders = others = 0
         for slot in self.slots:
             if isinstance(slot, EncodedNodes):
-                total = total.plus(Known(self.tree, slot.files, slot.size_bytes, 0, slot.others))
-        for _, known in self.below.values():
-            total = total.plus(known)
-        return total
+                files, size, others = files + slot.files, size + slot.size_bytes, others + slot.others
+            elif slot is None:
+                continue
+            elif slot.type == "file":
+                files, size = files + 1, size + slot.size
+            elif slot.type == "dir":
+                folders += 1
+            else:
+                others += 1
+        for _, (_, *counts) in self.below.values():
+            files, size = files + counts[0], size + counts[1]
+            folders, others = folders + counts[2], others + counts[3]
+        return Known(self.tree, files, size, folders, others)
 
 
 class TreeBuilder:

@@ -41,11 +41,6 @@ class Known(NamedTuple):
         """Return a record without its fingerprint."""
         return self.tree + _COUNTS.pack(*self[1:])
 
-    def plus(self, other: Known) -> Known:
-        """Add the contents of a folder in it."""
-        counts = (mine + theirs for mine, theirs in zip(self[1:], other[1:], strict=True))
-        return Known(self.tree, *counts)
-
     @classmethod
     def unpack(cls, packed: bytes) -> Known:
         """Read what `pack` made."""
