@@ -9,6 +9,7 @@ from itertools import accumulate, chain, islice
 from operator import itemgetter
 from typing import NamedTuple
 
+from repository.bloblist import BlobList
 from repository.crypto import OVERHEAD
 from repository.ids import split_ids
 from repository.idtable import NONE, IdTable
@@ -45,8 +46,12 @@ class Columns(NamedTuple):
         return zip(split_ids(self.ids), places, strict=True)
 
 
-def columns_of(pack: int, blobs: Sequence[PackedBlob]) -> Iterator[tuple[BlobType, Columns]]:
+def columns_of(pack: int, blobs: Sequence[PackedBlob] | BlobList) -> Iterator[tuple[BlobType, Columns]]:
     """Yield the blobs of one pack in columns, type by type."""
+    if isinstance(blobs, BlobList):
+        packs, starts = array("I", [pack]) * len(blobs), array("I", islice(blobs.offsets(), len(blobs)))
+        yield blobs.type, Columns(bytes(blobs.ids), packs, starts, blobs.lengths, blobs.plains)
+        return
     for kind in sorted({blob.type for blob in blobs}):
         _, ids, offsets, lengths, plains = zip(*[blob for blob in blobs if blob.type == kind], strict=True)
         numbers = array("I", [pack]) * len(ids)

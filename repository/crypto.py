@@ -7,7 +7,9 @@ import binascii
 import json
 import os
 import threading
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -91,12 +93,24 @@ def authenticate(key: MasterKey, sealed: Buffer) -> None:
     if iv == _ZERO_IV:
         raise Damaged("sealed data starts with an IV of zeros, which no writer makes")
     tag_key = key.mac_r + _contexts(key).ecb.update(iv)
-    try:
-        Poly1305.verify_tag(tag_key, view[IV_BYTES:-TAG_BYTES], bytes(view[-TAG_BYTES:]))
-    except InvalidSignature as err:
-        raise Damaged(
-            "sealed data fails its authentication tag: altered, or sealed with another key"
-        ) from err
+    _verify(tag_key, view[IV_BYTES:-TAG_BYTES], bytes(view[-TAG_BYTES:]))
+
+
+def authenticate_all(key: MasterKey, sealed: memoryview, bounds: Iterable[int]) -> None:
+    """Check the tags of sealed blobs that stand one behind the other, between each two of these places.
+
+    It costs half of what `authenticate` costs for each. Raises Damaged as that does.
+    """
+    places = list(pairwise(bounds))
+    if any(end - start < OVERHEAD for start, end in places):
+        raise Damaged(f"sealed data is shorter than the {OVERHEAD} bytes that sealing adds")
+    ivs = b"".join([sealed[start : start + IV_BYTES] for start, _ in places])
+    pads = _contexts(key).ecb.update(ivs)
+    for at, (start, end) in zip(range(0, len(pads), IV_BYTES), places, strict=True):
+        if ivs[at : at + IV_BYTES] == _ZERO_IV:
+            raise Damaged("sealed data starts with an IV of zeros, which no writer makes")
+        tag_key, tag = key.mac_r + pads[at : at + IV_BYTES], bytes(sealed[end - TAG_BYTES : end])
+        _verify(tag_key, sealed[start + IV_BYTES : end - TAG_BYTES], tag)
 
 
 def decrypt(key: MasterKey, sealed: Buffer) -> bytes:
@@ -128,6 +142,15 @@ def _contexts(key: MasterKey) -> _Contexts:
     if _local.key is not key:
         _local.use(key)
     return _local
+
+
+def _verify(tag_key: bytes, ciphertext: memoryview, tag: bytes) -> None:
+    try:
+        Poly1305.verify_tag(tag_key, ciphertext, tag)
+    except InvalidSignature as err:
+        raise Damaged(
+            "sealed data fails its authentication tag: altered, or sealed with another key"
+        ) from err
 
 
 def _b64(data: bytes) -> str:

@@ -30,6 +30,6 @@ def parse_id(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
-def split_ids(joined: bytes) -> Iterator[bytes]:
+def split_ids(joined: bytes | bytearray) -> Iterator[bytes]:
     """Yield each id of many that stand one after the other."""
     return chain.from_iterable(_ID.iter_unpack(joined))

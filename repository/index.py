@@ -8,7 +8,9 @@ from collections.abc import Container, Iterable, Iterator
 from itertools import chain, repeat
 from typing import NamedTuple
 
-from repository.blobtable import BlobTable, Columns, Place, columns_of
+from repository.bloblist import BlobList
+from repository.blobtable import BlobTable, Columns, columns_of
+from repository.ids import split_ids
 from repository.idtable import IdTable
 from repository.indexfile import IndexColumns
 from repository.packfile import (
@@ -84,19 +86,18 @@ class Index:
 
     def add_pack(self, pack: bytes, blobs: Iterable[PackedBlob]) -> None:
         """Take in the blobs of a stored pack; none of them is pending any more. Twice is harmless."""
-        blobs = list(blobs)
+        blobs = blobs if isinstance(blobs, BlobList) else list(blobs)
         with self._lock:
             number = self._packs.find(pack)
-            if number:
-                for kind, blob_id, offset, length, plain in blobs:
-                    self._tables[kind].add(blob_id, Place(number, offset, length, plain or 0))
-            else:
-                number = self._packs.append(pack)
-                for kind, columns in columns_of(number, blobs):
+            is_new = not number
+            number = number or self._packs.append(pack)
+            for kind, columns in columns_of(number, blobs):
+                if is_new:
                     self._tables[kind].add_columns(columns)
-            for kind, pending in self._pending.items():
-                if pending:
-                    pending.difference_update([blob.id for blob in blobs if blob.type == kind])
+                else:
+                    self._add_one_by_one(kind, columns)
+                if pending := self._pending[kind]:
+                    pending.difference_update(split_ids(columns.ids))
 
     def add_columns(self, listed: IndexColumns) -> None:
         """Take in many packs of an index file, as add_pack does one pack, but several times as fast."""
@@ -107,9 +108,8 @@ class Index:
                 columns = Columns(blobs.ids, packs, blobs.offsets, blobs.lengths, blobs.plains)
                 if are_new:
                     self._tables[kind].add_columns(columns)
-                    continue
-                for blob_id, place in columns.rows():
-                    self._tables[kind].add(blob_id, place)
+                else:
+                    self._add_one_by_one(kind, columns)
 
     def expect(self, factor: float, at_most: int) -> None:
         """Make room at once for `factor` times as much: growing step by step takes a third longer."""
@@ -187,6 +187,10 @@ class Index:
                 _, offset, length, plain = table.place(row)
                 found.append(PackedBlob(kind, table.id_of(row), offset, length, plain or None))
         return sorted(found, key=lambda blob: blob.offset)
+
+    def _add_one_by_one(self, kind: BlobType, columns: Columns) -> None:
+        for blob_id, place in columns.rows():
+            self._tables[kind].add(blob_id, place)
 
     def _number(self, pack: bytes) -> int:
         return self._packs.find(pack) or self._packs.append(pack)

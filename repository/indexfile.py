@@ -11,6 +11,7 @@ from typing import Annotated, NamedTuple, TypeVar
 
 import msgspec
 
+from repository.bloblist import BlobList, Row
 from repository.crypto import OVERHEAD
 from repository.errors import Damaged
 from repository.ids import ID_BYTES, split_ids
@@ -72,9 +73,10 @@ _packs = msgspec.json.Decoder(list[_Pack])
 _BATCH_BYTES = 1 << 20  # of JSON text that is objects at a time; a pack is never split
 
 
-def encode_index(packs: Mapping[bytes, Sequence[PackedBlob]]) -> bytes:
+def encode_index(packs: Mapping[bytes, Sequence[PackedBlob] | BlobList]) -> bytes:
     """Return the JSON text of an index file that lists these packs, each completely."""
-    return ('{"packs":[' + ",".join(_encode_pack(*item) for item in packs.items()) + "]}\n").encode()
+    # Each pack's text is made bytes by itself: as a whole it would stand in memory three times.
+    return b'{"packs":[' + b",".join([_encode_pack(*item) for item in packs.items()]) + b"]}\n"
 
 
 def decode_index(json: bytes) -> IndexFile:
@@ -98,11 +100,12 @@ def decode_columns(json: bytes) -> Iterator[IndexColumns]:
         yield IndexColumns(list(_ids(packs)), {kind: _columns(packs, kind) for kind in kinds})
 
 
-def _encode_pack(pack_id: bytes, blobs: Sequence[PackedBlob]) -> str:
-    return f'{{"id":"{pack_id.hex()}","blobs":[{",".join(map(_encode_blob, blobs))}]}}'
+def _encode_pack(pack_id: bytes, blobs: Sequence[PackedBlob] | BlobList) -> bytes:
+    rows: Iterable[Row] = blobs.rows() if isinstance(blobs, BlobList) else blobs
+    return f'{{"id":"{pack_id.hex()}","blobs":[{",".join(map(_encode_blob, rows))}]}}'.encode()
 
 
-def _encode_blob(blob: PackedBlob) -> str:
+def _encode_blob(blob: Row) -> str:
     kind, blob_id, offset, length, plain = blob
     tail = "}" if plain is None else f',"uncompressed_length":{plain}}}'
     return f'{{"id":"{blob_id.hex()}","type":"{kind}","offset":{offset},"length":{length}{tail}'

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from repository.crypto import MasterKey, authenticate, seal, unseal
+from repository.bloblist import BlobList
+from repository.crypto import MasterKey, authenticate_all, seal, unseal
 from repository.errors import Damaged
 from repository.ids import hash_bytes
 from repository.packfile import (
+    TRAILER_BYTES,
     BlobType,
     PackedBlob,
-    encode_header,
     encode_trailer,
     pack_size,
     parse_header,
@@ -29,7 +30,7 @@ class FinishedPack:
 
     id: bytes
     data: bytes | memoryview
-    blobs: list[PackedBlob]
+    blobs: BlobList
     buffer: SharedBuffer | None = None
 
 
@@ -46,13 +47,13 @@ class Packer:
         self._target_bytes = target_bytes
         self._buffer = buffer
         self._size = 0
-        self._blobs: list[PackedBlob] = []
+        self._blobs = BlobList(blob_type)
 
     def add(self, blob_id: bytes, sealed: bytes, uncompressed_length: int | None) -> None:
         """Append one sealed blob."""
         if self._buffer is None:
             self._buffer = SharedBuffer()
-        self._blobs.append(PackedBlob(self.type, blob_id, self._size, len(sealed), uncompressed_length))
+        self._blobs.append(blob_id, len(sealed), uncompressed_length)
         self._buffer.append(sealed)
         self._size += len(sealed)
 
@@ -72,11 +73,12 @@ class Packer:
         Before anyone stores it, its header is parsed back and each blob's tag is checked: raises Damaged if
         they are not what was added.
         """
-        header = seal(key, encode_header(self._blobs))
+        header = seal(key, self._blobs.encode())
         buffer = self._buffer or SharedBuffer()
         buffer.append(header + encode_trailer(header))
         data = buffer.view()
-        if read_header(key, data) != self._blobs:
+        listed = BlobList.decode(_open_header(key, data))
+        if listed != self._blobs or sum(listed.lengths) + len(header) + TRAILER_BYTES != len(data):
             raise Damaged("a pack header does not read back as it was written; nothing was stored")
         pack_id = hash_bytes(data)
         self._check_blobs(key, data)  # after hashing: what changes before either is noticed
@@ -84,8 +86,7 @@ class Packer:
 
     def _check_blobs(self, key: MasterKey, data: memoryview) -> None:
         try:
-            for blob in self._blobs:
-                authenticate(key, data[blob.offset : blob.offset + blob.length])
+            authenticate_all(key, data, self._blobs.offsets())
         except Damaged as error:
             raise Damaged(
                 "a pack is not what was put into it, and was not stored; check this machine's memory"
@@ -94,8 +95,13 @@ class Packer:
 
 def read_header(key: MasterKey, pack: bytes | memoryview) -> list[PackedBlob]:
     """Return what the header of a whole pack lists. Raises Damaged, also if sizes do not fit."""
-    length = read_trailer(bytes(pack[-4:]), len(pack))
-    blobs = parse_header(unseal(key, pack[-(length + 4) : -4]))
+    blobs = parse_header(_open_header(key, pack))
     if pack_size(blobs) != len(pack):
         raise Damaged(f"its header describes {pack_size(blobs)} bytes, but the pack has {len(pack)}")
     return blobs
+
+
+def _open_header(key: MasterKey, pack: bytes | memoryview) -> bytes:
+    """Return the plaintext of the header of a whole pack. Raises Damaged."""
+    length = read_trailer(bytes(pack[-4:]), len(pack))
+    return unseal(key, pack[-(length + 4) : -4])

@@ -20,10 +20,11 @@ MAX_PACK_BYTES = 2**32 - 1
 # Enough for the header of 15 compressed blobs in one request.
 HEADER_PROBE_BYTES = 15 * COMPRESSED_ENTRY_BYTES + OVERHEAD + TRAILER_BYTES
 
-_PLAIN = struct.Struct("<BI32s")
-_COMPRESSED = struct.Struct("<BII32s")
+PLAIN_ENTRY = struct.Struct("<BI32s")
+COMPRESSED_ENTRY = struct.Struct("<BII32s")
+COMPRESSED = 2  # what that number is more if the blob is compressed
 _TRAILER = struct.Struct("<I")
-_TYPES: tuple[BlobType, ...] = ("data", "tree")
+TYPES: tuple[BlobType, ...] = ("data", "tree")  # by the number that an entry starts with
 
 
 class PackedBlob(NamedTuple):
@@ -102,19 +103,19 @@ def read_trailer(tail: bytes, pack_bytes: int) -> int:
 
 
 def _encode_entry(blob: PackedBlob) -> bytes:
-    kind = _TYPES.index(blob.type)
+    kind = TYPES.index(blob.type)
     if blob.uncompressed_length is None:
-        return _PLAIN.pack(kind, blob.length, blob.id)
-    return _COMPRESSED.pack(kind + 2, blob.length, blob.uncompressed_length, blob.id)
+        return PLAIN_ENTRY.pack(kind, blob.length, blob.id)
+    return COMPRESSED_ENTRY.pack(kind + COMPRESSED, blob.length, blob.uncompressed_length, blob.id)
 
 
 def _parse_entry(plaintext: bytes, position: int, offset: int) -> tuple[PackedBlob, int]:
     kind = plaintext[position]
-    layout = _PLAIN if kind < 2 else _COMPRESSED
+    layout = PLAIN_ENTRY if kind < 2 else COMPRESSED_ENTRY
     if kind > 3 or len(plaintext) - position < layout.size:
         raise Damaged(f"a pack header has an entry of unknown type {kind}, or is cut off, at byte {position}")
     _, length, *uncompressed, blob_id = layout.unpack_from(plaintext, position)
     if length < OVERHEAD:
         raise Damaged(f"a pack header lists a blob of {length} bytes, shorter than any sealed blob")
-    blob = PackedBlob(_TYPES[kind & 1], blob_id, offset, length, uncompressed[0] if uncompressed else None)
+    blob = PackedBlob(TYPES[kind & 1], blob_id, offset, length, uncompressed[0] if uncompressed else None)
     return blob, layout.size

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from typing import Any, Literal, NamedTuple
 
+from repository.bloblist import BlobList
 from repository.child import become_child
 from repository.chunker import Chunk, Chunker
 from repository.collector import rare_collections
@@ -25,7 +26,6 @@ from repository.errors import RepositoryError
 from repository.gotext import LocalZone
 from repository.ids import hash_bytes
 from repository.packer import Packer
-from repository.packfile import PackedBlob
 from repository.pipe import Pipe
 from repository.read_results import ReadDir, ReadFile, read_file
 from repository.sealing import BlobSealer
@@ -78,7 +78,7 @@ class Pack(NamedTuple):
     """A finished pack; the descriptor of the memory with its bytes follows."""
 
     id: bytes
-    blobs: list[PackedBlob]
+    blobs: BlobList
     size_bytes: int
 
 

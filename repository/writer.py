@@ -11,6 +11,7 @@ from functools import partial
 from typing import NamedTuple
 
 from repository import indexfile
+from repository.bloblist import BlobList
 from repository.compression import Mode
 from repository.crypto import MasterKey
 from repository.errors import RepositoryError
@@ -18,7 +19,7 @@ from repository.files import FileStore, pack_key
 from repository.ids import hash_bytes, split_ids
 from repository.index import Index
 from repository.packer import FinishedPack, Packer
-from repository.packfile import BlobType, PackedBlob
+from repository.packfile import BlobType
 from repository.sealing import BlobSealer
 from repository.shared_buffer import SharedBuffer
 from repository.stored import require_stored
@@ -69,7 +70,7 @@ class BlobWriter:
         self._uploads: list[Future[None]] = []
         self._error: BaseException | None = None
         self._buffers: list[SharedBuffer] = []  # of packs that are stored: new memory has to be zeroed first
-        self._unsaved: dict[bytes, list[PackedBlob]] = {}
+        self._unsaved: dict[bytes, BlobList] = {}
         self._unsaved_since = 0.0
         self._owed = 0  # blobs that were claimed for packs made elsewhere and did not come yet
         self.written: dict[str, int] = {}  # what this writer stored: key -> size in bytes
@@ -200,7 +201,7 @@ class BlobWriter:
         self._options.guard()
         name = pack_key(pack.id)
         self._files.storage.put(name, pack.data)
-        if self._files.cache is not None and all(blob.type == "tree" for blob in pack.blobs):
+        if self._files.cache is not None and pack.blobs.type == "tree":
             self._files.cache.put("packs", pack.id, pack.data)  # the next run wants these trees
         with self._mutex:
             self.written[name] = len(pack.data)

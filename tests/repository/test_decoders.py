@@ -26,6 +26,7 @@ from repository import (
     tree_cache_file,
     tree_json,
 )
+from repository.bloblist import BlobList
 from repository.check_subset import ReadLog
 from repository.config import RepositoryConfig, new_config
 from repository.errors import Damaged, WrongPassword
@@ -59,6 +60,7 @@ def text(decode: Callable[[str], Any]) -> Callable[[bytes], Any]:
 
 # module.function (or the class of a method): what it reads, and a good sample
 DECODERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
+    "bloblist.BlobList.decode": (BlobList.decode, packfile.encode_header(BLOBS[:1])),
     "check_subset.ReadLog.decode": (lambda data: ReadLog.decode(data, "r"), ReadLog("r", {PACK: 7}).encode()),
     "compression.decode_unpacked": (
         lambda data: compression.decode_unpacked(data, 2),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from repository import packer
+from repository.bloblist import BlobList
 from repository.crypto import new_master_key, seal
 from repository.errors import Damaged
 from repository.ids import hash_bytes
 from repository.packer import Packer, read_header
+from repository.packfile import encode_header
 
 KEY = new_master_key()
 
@@ -23,7 +24,7 @@ def filled(count: int = 3) -> Packer:
 def test_a_finished_pack_is_named_by_its_content_and_reads_back() -> None:
     pack = filled().finish(KEY)
     assert pack.id == hash_bytes(pack.data)
-    assert read_header(KEY, bytes(pack.data)) == pack.blobs
+    assert read_header(KEY, bytes(pack.data)) == list(pack.blobs)
     assert [blob.offset for blob in pack.blobs] == [0, 332, 664]
 
 
@@ -34,8 +35,8 @@ def test_a_pack_is_full_once_it_reaches_its_target() -> None:
 
 
 def test_a_header_that_does_not_say_what_was_added_is_never_stored(monkeypatch: pytest.MonkeyPatch) -> None:
-    encode = packer.encode_header
-    monkeypatch.setattr(packer, "encode_header", lambda blobs: encode(blobs[:1]))
+    one = filled(1).finish(KEY).blobs
+    monkeypatch.setattr(BlobList, "encode", lambda blobs: encode_header(list(one)))
     with pytest.raises(Damaged):
         filled().finish(KEY)
 

@@ -66,9 +66,10 @@ def test_it_asks_reads_packs_and_says_what_it_did(tmp_path: Path, ends: tuple[Pi
     ]
     assert isinstance(pack, Pack)
     assert isinstance(ended, Ended)
-    assert read_header(KEY, data) == pack.blobs
-    assert [blob.id for blob in pack.blobs] == [new]
-    assert (batch.blobs, batch.plain_bytes, batch.stored_bytes) == (1, 297, pack.blobs[0].length)
+    (blob,) = pack.blobs
+    assert read_header(KEY, data) == [blob]
+    assert blob.id == new
+    assert (batch.blobs, batch.plain_bytes, batch.stored_bytes) == (1, 297, blob.length)
 
 
 def test_it_asks_early_rather_than_hold_much(

@@ -15,13 +15,13 @@ import pytest
 
 from repository import backup_read, child, crew
 from repository.backup import BackupOptions, BackupResult, backup
+from repository.bloblist import BlobList
 from repository.check import check
 from repository.entries import Problem
 from repository.errors import Cancelled, Damaged, LockLost, RepositoryError, WorkerFailed
 from repository.ids import hash_bytes
 from repository.locks import list_locks, lock_repository
 from repository.packer import FinishedPack
-from repository.packfile import PackedBlob
 from repository.progress import Progress
 from repository.repository import Repository
 from repository.worker import Batch, affordable
@@ -345,7 +345,8 @@ def test_blobs_claimed_and_never_packed_keep_the_index_from_being_written() -> N
     writer = repo.start_writing(WriteOptions())
     one, two = hash_bytes(b"1"), hash_bytes(b"2")
     assert writer.claim(one + two + one) == b"\1\1\0"
-    blobs = [PackedBlob("data", one, 0, 40)]
+    blobs = BlobList("data")
+    blobs.append(one, 40, None)
     writer.add_pack(lambda: FinishedPack(hash_bytes(b"p"), bytearray(b"p"), blobs))
     with pytest.raises(RepositoryError, match="1 blobs were claimed"):
         repo.flush()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+from repository.crypto import seal
 from repository.files import pack_key
+from repository.ids import hash_bytes
 from repository.index import Index
 from repository.indexfile import encode_index
 from repository.lookup import read_file, walk
-from repository.packer import Packer
-from repository.packfile import BlobType, PackedBlob
+from repository.packfile import BlobType, PackedBlob, encode_header, encode_trailer
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tree import Node
@@ -46,20 +47,19 @@ def back_up(repo: Repository, folder: Path) -> bytes:
 
 def store_pack(repo: Repository, blobs: list[tuple[BlobType, bytes]], *, indexed: bool) -> bytes:
     """Store blobs again in a pack of their own, mixed as they come, not compressed where they were not."""
-    packer, parts = Packer("data"), []
+    data, parts = b"", list[PackedBlob]()
     for kind, blob_id in blobs:
         place = repo.index.lookup(kind, blob_id)[0]
         sealed = repo.storage.get(pack_key(place.pack), place.offset, place.length)
-        parts.append(
-            PackedBlob(kind, blob_id, sum(b.length for b in parts), place.length, place.uncompressed_length)
-        )
-        packer.add(blob_id, sealed, place.uncompressed_length)
-    packer._blobs = parts  # the types that a pack of ours would not mix
-    pack = packer.finish(repo.key)
-    repo.storage.put(pack_key(pack.id), pack.data)
+        parts.append(PackedBlob(kind, blob_id, len(data), place.length, place.uncompressed_length))
+        data += sealed
+    header = seal(repo.key, encode_header(parts))
+    data += header + encode_trailer(header)
+    pack_id = hash_bytes(data)
+    repo.storage.put(pack_key(pack_id), data)
     if indexed:
-        repo.files.save("index", encode_index({pack.id: parts}))
-    return pack.id
+        repo.files.save("index", encode_index({pack_id: parts}))
+    return pack_id
 
 
 def every_blob(repo: Repository) -> list[tuple[BlobType, bytes]]:
