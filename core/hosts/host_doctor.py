@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from core import words
-from core.hosts import host_login, host_test, hosts
+from core.hosts import host_gate, host_login, host_test, hosts
 from core.jobs.outcomes import sentence
 from core.models import Host
 from core.points.tokens import printable
@@ -188,25 +188,45 @@ def _set_ups(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]
     if address:
         line = line.replace("restrict", f'restrict,from="{address}"', 1)
     make = _user_lines(user, line)
+    leads = ", forwarding to anything but its database servers" if "permitopen" in line else ", forwarding"
     named = places if places != list(_USUAL) else ["/srv/documents"]
     acls = "\n".join(f"setfacl -R -m u:{user}:rX -m d:u:{user}:rX {shlex.quote(path)}" for path in named)
     from_us = f", and from {address} alone" if address else ""
     yield SetUp(
         "Read only these folders",
         f"{user} may log in with this key{from_us}, and read {', '.join(named)}, also what is added later.",
-        "Becoming root, writing outside its home, terminals, forwarding, a password. The folders’ own ACLs "
+        f"Becoming root, writing outside its home, terminals{leads}, a password. The folders’ own ACLs "
         "get an entry more, which backups keep. Restores to the host go to its home only.",
         f"{make}\n{acls}",
     )
-    rule = shlex.quote(f"{user} ALL=(root) NOPASSWD: ALL")
+    yield _gate(user, line, from_us, leads)
     yield SetUp(
         "Read everything, by sudo",
         f"{user} may log in with this key{from_us}, and become root. Switch sudo on here, too.",
-        "Terminals, forwarding, a password. Be aware: whoever has the key is root on this host; "
-        "nothing less reads every file, or brings owners back.",
-        f"{make}\necho {rule} > /etc/sudoers.d/{user}\n"
-        f"chmod 440 /etc/sudoers.d/{user} && visudo -cf /etc/sudoers.d/{user}",
+        f"Terminals{leads}, a password. Be aware: whoever has the key is root on this host; nothing less "
+        "keeps all of every file, or brings owners back.",
+        f"{make}\n{_sudoers(user, f'{user} ALL=(root) NOPASSWD: ALL')}",
     )
+
+
+def _gate(user: str, line: str, from_us: str, leads: str) -> SetUp:
+    """Return the way by which a key reads all and changes nothing."""
+    line = line.replace("restrict", f"restrict,{host_gate.COMMAND}", 1)
+    rule = _sudoers(user, host_gate.rule_for(user))
+    return SetUp(
+        "Read everything, and change nothing",
+        f"This key{from_us} reads every file as root, over SFTP alone, through a gate that these lines "
+        "install. Leave sudo off here: the gate is what sudo runs.",
+        f"Programs, every change on the host, so also restores to it, terminals{leads}, a password. Hard "
+        "links, ACLs and a few more things are not kept over SFTP, and configs of type config cannot ask "
+        "for the environment; the points say so.",
+        f"{host_gate.install_lines()}\n{_user_lines(user, line)}\n{rule}",
+    )
+
+
+def _sudoers(user: str, rule: str) -> str:
+    file = f"/etc/sudoers.d/{user}"
+    return f"echo {shlex.quote(rule)} > {file}\nchmod 440 {file} && visudo -cf {file}"
 
 
 def _checked(address: str) -> str:

@@ -13,6 +13,7 @@ from core.hosts import host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Config, Host
 from repository.entries import SourceUnavailable
+from sources.postgres.server import LOOPBACK
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def _covering(path: str, kind: str, uses: Sequence[Config]) -> Iterator[str]:
     """Yield the names of configs that back a place up: its files, or its databases by their dumps."""
     for config in uses:
         if config.type == "database":
-            covers = kind == "database" and any(each in path for each in _POSTGRESQL)
+            here = config.source.get("host") in LOOPBACK  # else it is the way to another machine's server
+            covers = here and kind == "database" and any(each in path for each in _POSTGRESQL)
         else:
             covers = any(_is_in(path, top) for top in config.source.get("paths", ()))
             covers = covers and not any(_is_in(path, rule) for rule in config.source.get("exclude", ()))

@@ -75,15 +75,18 @@ def test_the_lines_name_the_key_the_folders_and_where_we_come_from(
     host = make_host(sshd)
     source = {"paths": ["/srv/it's here"], "host_id": host.id}
     configs.create(configs.ConfigInput(name="x", source=source))
-    narrow, wide = host_doctor.examine(host.id).set_ups
+    narrow, gate, wide = host_doctor.examine(host.id).set_ups
     key = host_login.authorized_line(hosts.get(host.id)).removeprefix("restrict ")
-    for set_up in (narrow, wide):
+    for set_up in (narrow, gate, wide):
         assert key in set_up.lines
         assert 'from="127.0.0.1"' in set_up.lines
         assert subprocess.run(["sh", "-n"], input=set_up.lines, text=True, check=False).returncode == 0
     assert "setfacl" in narrow.lines
     assert "sudoers" not in narrow.lines
     assert "whoever has the key is root" in wide.forbids
+    assert 'restrict,command="sudo -n /usr/local/sbin/holdfast-gate",' in gate.lines
+    assert 'NOPASSWD: /usr/local/sbin/holdfast-gate ""' in gate.lines
+    assert "NOPASSWD: ALL" not in gate.lines
 
 
 def test_a_host_that_fails_its_test_still_gets_the_lines(context: Flask, sshd: Sshd) -> None:
@@ -91,7 +94,7 @@ def test_a_host_that_fails_its_test_still_gets_the_lines(context: Flask, sshd: S
     report = host_doctor.examine(host.id)
     assert not report.test.ok
     assert report.findings == []
-    assert len(report.set_ups) == 2
+    assert len(report.set_ups) == 3
     with pytest.raises(Refused):
         host_doctor.examine(unconfirmed(host).id)
 
