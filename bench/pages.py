@@ -93,7 +93,7 @@ def _browser(app: Flask, user_id: int) -> FlaskClient:
 
 def _paths(newest: int) -> list[str]:
     config_id = db.session.scalars(select(Config.id).order_by(Config.name)).first()
-    storage_id = db.session.scalars(select(Storage.id)).one()
+    storage_id = db.session.scalars(select(Storage.id).order_by(Storage.created_at)).first()
     return [
         "/", "/overview/board", "/overview/rail", "/configs", f"/configs/{config_id}",
         f"/configs/{config_id}?range=year", f"/configs/{config_id}/edit", "/configs/new", "/jobs",
