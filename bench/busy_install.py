@@ -17,7 +17,17 @@ from core import setup
 from core.configs import configs
 from core.configs.configs import ConfigInput
 from core.db import Base, db, utc_now, write
-from core.models import Config, Copy, Job, JobLog, Point, RepositoryRecord, ScheduledRun
+from core.models import (
+    Config,
+    Copy,
+    Job,
+    JobLog,
+    Point,
+    RepositoryRecord,
+    ScheduledRun,
+    Storage,
+    StorageSample,
+)
 from core.storages import recovery
 
 # Of twenty runs of a config one fails, and one meets something that cannot be read.
@@ -53,6 +63,8 @@ def fill(folder: Path, config_count: int, job_count: int, file_count: int, passw
     _insert(Copy, (_copy(run, repository_id, run.number <= job_count // 2) for run in good))
     _insert(ScheduledRun, map(_scheduled, runs))
     _insert(JobLog, (line for run in runs for line in _log(run)))
+    storage_id = db.session.scalars(select(Storage.id)).one()
+    _insert(StorageSample, (_sample(storage_id, number) for number in range(90)))
     there: dict[str, list[int]] = {}
     for run in good:
         if run.number > job_count // 2:
@@ -108,6 +120,11 @@ def _copy(run: Run, repository_id: str, forgotten: bool) -> dict[str, Any]:
         "point_id": run.number, "repository_id": repository_id, "snapshot_id": secrets.token_hex(32),
         "created_at": run.at, "bytes_added": 10**7, "trashed_at": gone, "forgotten_at": gone,
     }  # fmt: skip
+
+
+def _sample(storage_id: str, days_ago: int) -> dict[str, Any]:
+    day = utc_now().date() - timedelta(days=days_ago)
+    return {"storage_id": storage_id, "day": day, "used_bytes": 10**12 - days_ago * 10**9}
 
 
 def _scheduled(run: Run) -> dict[str, Any]:

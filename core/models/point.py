@@ -59,6 +59,16 @@ class Copy(Base):
         UniqueConstraint("repository_id", "snapshot_id"),
         Index("ix_copies_there", "point_id", sqlite_where=_THERE, postgresql_where=_THERE),
         Index("ix_copies_live", "repository_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
+        # What a storage's page adds up over all of them is in these, so that no row is looked at.
+        Index("ix_copies_added", "repository_id", "created_at", "point_id", "bytes_added"),
+        Index(
+            "ix_copies_added_there",
+            "repository_id",
+            "point_id",
+            "bytes_added",
+            sqlite_where=_THERE,
+            postgresql_where=_THERE,
+        ),
     )
 
     id: Mapped[RowId]
