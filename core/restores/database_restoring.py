@@ -19,7 +19,7 @@ from core.jobs.attempts import Attempt, WaitingForJob
 from core.jobs.outcomes import Outcome, sentence
 from core.models import Restore
 from core.points import points
-from core.restores import database_restores, dump_folder, restores
+from core.restores import database_restores, dump_folder, restore_watch, restores
 from core.restores.database_restores import DatabaseRestoreInput, Receiver
 from core.restores.restore_source import RestoreSource, sources
 from repository.browse import find_node, read_file
@@ -114,7 +114,7 @@ def _restore(
 def _put_back(attempt: Attempt, task: _Task, dump: Dump) -> RestoreResult:
     given, options = task.given, replace(task.given.options, jobs=task.jobs)
     attempt.log.add("info", f"Restoring {dump.record.name} to {given.to} on {task.receiver.place}.")
-    with task.receiver.reached() as server:
+    with task.receiver.reached() as server, restore_watch.told(attempt, server, given.to):
         if given.in_place:
             now = utc_now()
             return restore_in_place(server, dump, given.to, options, now=now, waiting=attempt.check)

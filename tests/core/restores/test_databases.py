@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,10 +13,13 @@ import pytest
 from core.configs import config_source, configs, states
 from core.db import db
 from core.errors import Invalid, Refused
-from core.jobs import jobs
+from core.jobs import attempts, jobs
+from core.jobs.attempts import Attempt
 from core.models import Config, Job, Point
 from core.points import browse, points
-from core.restores import database_restores, restores
+from core.restores import database_restores, database_restoring, restore_watch, restores
+from sources.postgres import activity
+from sources.postgres.restore import Dump, RestoreOptions, RestoreResult, restore_to_new
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
 from tests.core.restores.test_restores import spoil_pack
 from tests.servers.postgres import PASSWORD, Cluster
@@ -305,3 +309,36 @@ def test_the_time_of_a_restore_is_held_against_the_objective(
     assert job.started_at is not None
     assert job.ended_at is not None
     assert measured.took == job.ended_at - job.started_at
+
+
+def test_a_restore_whose_server_is_still_at_work_says_so(
+    config: Config, shop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Building indexes takes hours, and pg_restore says nothing meanwhile."""
+    back_up(config.id)
+    asked = threading.Event()
+
+    def at_work(server: object, name: str) -> str:
+        asked.set()
+        return f"CREATE INDEX of {name}"
+
+    def slow(server: Any, dump: Dump, name: str, options: RestoreOptions, waiting: object) -> RestoreResult:
+        result = restore_to_new(server, dump, name, options)
+        for _ in range(2):  # at the second look, what came of the first is noted
+            asked.clear()
+            assert asked.wait(60)
+        return result
+
+    monkeypatch.setattr(restore_watch, "LOOK_EVERY_S", 0.01)
+    monkeypatch.setattr(activity, "at_work", at_work)
+    monkeypatch.setattr(database_restoring, "restore_to_new", slow)
+    seen: list[bytes] = []
+    finish = attempts.finish
+
+    def note(attempt: Attempt, *more: Any) -> None:
+        seen.append(attempt.progress.current if attempt.progress else b"")
+        finish(attempt, *more)
+
+    monkeypatch.setattr(attempts, "finish", note)
+    assert restore(latest(config), f"{shop}_new").status == "completed"
+    assert seen == [f"CREATE INDEX of {shop}_new".encode()]

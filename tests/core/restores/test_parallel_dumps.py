@@ -24,11 +24,9 @@ from repository.progress import Progress
 from sources.postgres import source
 from tests.core.making import back_up, make_storage, run
 from tests.core.restores.test_databases import (
-    database,
     latest,
     log_of,
     make_database_config,
-    postgres,
     restore,
     shop,
     source_of,
@@ -36,7 +34,7 @@ from tests.core.restores.test_databases import (
 from tests.core.restores.test_restores import spoil_pack
 from tests.servers.postgres import Cluster
 
-__all__ = ["database", "postgres", "shop"]
+__all__ = ["shop"]
 
 
 @pytest.fixture
