@@ -60,7 +60,7 @@ def may(role: str) -> bool:
 
 def may_restore() -> bool:
     """Tell whether who asks may restore anything: an admin, or an operator where folders are allowed."""
-    return may("admin") or (may("operator") and bool(restore_rights.folders()))
+    return may("admin") or (may("operator") and restore_rights.any_allowed())
 
 
 def log_in(response: Response, found: User) -> Response:

@@ -11,7 +11,7 @@ from core.hosts import host_restoring
 from core.points import points, tokens
 from core.restores import config_restores, database_restores, dump_folder, restores
 from jobs import tasks
-from webapp import access, answers, formats, forms, host_form, host_pages
+from webapp import access, answers, formats, forms, host_form, host_pages, host_rights
 
 blueprint = Blueprint("restores", __name__, url_prefix="/restores")
 
@@ -140,8 +140,8 @@ def _form_page(
         chosen=chosen,
         conflicts=restores.CONFLICTS,
         choices=points.choices(point),
-        machines=host_form.machines() if access.may("admin") else [],
-        allowed=[] if access.may("admin") else restore_rights.folders(),
+        machines=host_form.machines() if access.may("admin") else host_rights.machines(),
+        allowed=[] if access.may("admin") else host_rights.places(),
         seen=seen,
         origin=host_pages.host_of(point) if chosen and access.may("admin") else "",
     )

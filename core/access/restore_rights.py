@@ -1,66 +1,109 @@
-"""Where operators may restore to: below folders of this machine that an admin has allowed.
+"""Where operators may restore to: below folders that an admin has allowed, on this machine and on each host.
 
-What they restore belongs to the user that Holdfast runs as; setuid, owners and devices are left out. To other
-machines only admins restore: what happens there is not in our hands.
+What they restore belongs to the user that Holdfast runs as, or that logs in there; setuid, owners and devices
+are left out. A host on which that user is root is for admins only: root's files give rights away.
 """
 
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Sequence
 
 from core import instance
 from core.errors import Invalid, Refused
+from core.hosts import host_restoring, hosts
 from core.restores.restore_targets import refuse_target
 
 _KEY = "restore_folders"
 MOST = 50
 
 
-def folders() -> list[str]:
-    """Return the folders that admins have allowed on this machine, in plain form."""
-    return list(instance.get(_KEY, []))
+def folders(host_id: str | None = None) -> list[str]:
+    """Return the folders that admins have allowed on a host, None: on this machine, in plain form."""
+    return list(instance.get(_key(host_id), []))
 
 
-def set_folders(paths: Sequence[str]) -> list[str]:
-    """Allow these folders and no others; return them. Raises Invalid (`folders`).
+def allowed_hosts() -> list[str]:
+    """Return the hosts on which there are allowed folders."""
+    return [row.id for row in hosts.list_all() if folders(row.id)]
+
+
+def any_allowed() -> bool:
+    """Tell whether operators may restore anywhere."""
+    return bool(folders()) or bool(allowed_hosts())
+
+
+def set_folders(paths: Sequence[str], host_id: str | None = None) -> list[str]:
+    """Allow these folders there and no others; return them. Raises Invalid (`folders`), NotFound.
 
     One that does not exist yet may be allowed; one that no restore may go to, not.
     """
+    if host_id is not None:
+        hosts.get(host_id)
     found: list[str] = []
     for path in paths:
         if not path.startswith("/") or not path.isprintable():
             raise Invalid({"folders": f"{path!r} is no whole path: it starts with /, as /srv/restored does."})
-        try:
-            found.append(refuse_target(path, []))
-        except Invalid as error:
-            raise Invalid({"folders": " ".join(error.fields.values())}) from error
+        found.append(_usable(path, host_id))
     if len(found) > MOST:
         raise Invalid({"folders": f"At most {MOST} folders can be allowed."})
-    instance.put(_KEY, list(dict.fromkeys(found)))
-    return folders()
+    instance.put(_key(host_id), list(dict.fromkeys(found)) or None)
+    return folders(host_id)
 
 
 def require_any() -> list[str]:
-    """Return the allowed folders. Raises Refused if there are none."""
-    found = folders()
-    if not found:
+    """Return the allowed folders of this machine. Raises Refused if there are none, and none on any host."""
+    if not any_allowed():
         raise Refused(
             "No folder is allowed for restores by operators.",
             "An admin can allow some under Settings, or restore it for you.",
         )
-    return found
+    return folders()
 
 
 def check(target: str, host_id: str | None) -> None:
-    """Raise Invalid, by field, for a place that operators may not restore to, wherever links lead."""
-    allowed = require_any()
-    if host_id is not None:
-        raise Invalid({"host_id": "Only admins restore to other machines."})
-    real = os.path.realpath(target)
-    if not any(_is_in(real, os.path.realpath(folder)) for folder in allowed):
+    """Raise Invalid, by field, for a place that operators may not restore to, wherever links lead.
+
+    A host is asked where they lead. Raises Refused where nothing is allowed at all.
+    """
+    require_any()
+    allowed = folders(host_id)
+    if not allowed:
+        where = "on this machine" if host_id is None else f"on {hosts.name_of(host_id)}"
+        field = "target_path" if host_id is None else "host_id"
+        raise Invalid({field: f"No folder {where} is allowed for restores by operators."})
+    if host_id is None:
+        real, roots = os.path.realpath(target), [os.path.realpath(folder) for folder in allowed]
+    else:
+        real, *roots = host_restoring.real_paths(host_id, [target, *allowed])
+    if not any(_is_in(real, root) for root in roots):
         text = f"Operators restore below {' or '.join(allowed)} only. Choose a folder there."
         raise Invalid({"target_path": text})
+
+
+def require_ordinary(seen: host_restoring.Look) -> None:
+    """Raise Invalid for a host where what operators restore could give rights away."""
+    if seen.owners_kept:
+        raise Invalid({"host_id": "Only admins restore to a host on which Holdfast is root."})
+    if seen.by_parts:
+        raise Invalid({"host_id": "Only admins restore to a host without GNU tar and find."})
+
+
+def _key(host_id: str | None) -> str:
+    return _KEY if host_id is None else f"{_KEY}:{host_id}"
+
+
+def _usable(path: str, host_id: str | None) -> str:
+    if host_id is None:
+        try:
+            return refuse_target(path, [])
+        except Invalid as error:
+            raise Invalid({"folders": " ".join(error.fields.values())}) from error
+    clean = posixpath.normpath("/" + path.lstrip("/"))
+    if clean == "/":
+        raise Invalid({"folders": "The whole host cannot be allowed. Name a folder, such as /srv/restored."})
+    return clean
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -13,6 +13,7 @@ from core.errors import Invalid, NotFound, Refused
 from core.hosts import host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from repository.entries import Conflict, SourceUnavailable, Target, TargetError
+from sources.plain_target import PlainTarget
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
@@ -88,9 +89,26 @@ def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int |
     return Look(place.used, by_parts, known.uid == 0 or settings.sudo, place.free_bytes, user)
 
 
+def real_paths(host_id: str, paths: Sequence[str]) -> list[str]:
+    """Return where paths on a host lead, wherever links point. Raises Invalid (`host_id`) with what to do."""
+    from sources.ssh import place
+    from sources.ssh.host import SshHost
+
+    name, settings = hosts.name_of(host_id), host_login.settings_of(hosts.get(host_id), quick=True)
+    host = SshHost(settings)
+    try:
+        return place.real(host, paths)
+    except (SshError, SourceUnavailable) as error:
+        advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
+        raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
+    finally:
+        host.close()
+
+
 @contextmanager
-def opened(host_id: str, path: str, *, used: bool, rule: Conflict) -> Iterator[Target]:
-    """Open a folder on a host for the block; `used`: something is in it already.
+def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool = False) -> Iterator[Target]:
+    """Open a folder on a host for the block; `used`: something is in it already. `plain`: without setuid,
+    devices and the kernel's attributes.
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
@@ -99,7 +117,7 @@ def opened(host_id: str, path: str, *, used: bool, rule: Conflict) -> Iterator[T
     target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used, rule=rule)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
-        yield target
+        yield PlainTarget(target) if plain else target
     except BaseException as error:
         try:
             target.close()

@@ -90,8 +90,8 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     point = points.get(given.point_id)
     target, host_name = _target(given, point)
     if limited:
-        restore_rights.check(target, given.host_id)
-    chosen = _there(given, point, target)
+        _refuse_to_others(given, target)
+    chosen = _there(given, point, target, limited=limited)
     copy_id = points.best_copy(point, given.copy_id).id
     chosen |= {"copy_id": given.copy_id} if given.copy_id is not None else {}
     chosen |= {"limited": True} if limited else {}
@@ -136,11 +136,20 @@ def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     return target, hosts.get(given.host_id or "").name
 
 
-def _there(given: RestoreInput, point: Point, target: str) -> dict[str, Any]:
+def _refuse_to_others(given: RestoreInput, target: str) -> None:
+    """Raise Invalid, Refused for what only admins may ask for."""
+    if given.put_back:
+        raise Invalid({"put_back": "Only admins put files back where they were."})
+    restore_rights.check(target, given.host_id)
+
+
+def _there(given: RestoreInput, point: Point, target: str, *, limited: bool) -> dict[str, Any]:
     """Look at a place on a host; return how the job is to write there. Raises Invalid."""
     if given.host_id is None:
         return {}
     seen = _look(given, point, target)
+    if limited:
+        restore_rights.require_ordinary(seen)
     return {"used": seen.used, "by_parts": seen.by_parts}
 
 

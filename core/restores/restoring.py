@@ -136,6 +136,8 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
         refuse_target(path, list(row.point.paths.get("paths", [])))
     if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
         restore_rights.check(path, row.host_id)
+        if row.host_id is not None:
+            restore_rights.require_ordinary(host_restoring.look(row.host_id, path, []))
     return path
 
 
@@ -215,7 +217,9 @@ def _opened(task: Task) -> AbstractContextManager[Target]:
         return closing(
             LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True)
         )
-    return host_restoring.opened(task.host_id, task.target_path, used=task.used, rule=task.conflict)
+    return host_restoring.opened(
+        task.host_id, task.target_path, used=task.used, rule=task.conflict, plain=task.limited
+    )
 
 
 def _with_totals(attempt: Attempt, task: Task) -> Callable[[Progress], None]:

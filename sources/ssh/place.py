@@ -32,6 +32,22 @@ xargs -0 sh -c 'for f; do stat -L -c "%d:%i" -- "$f" 2>/dev/null || echo -; done
 """
 
 
+# Of what does not exist yet, the folder above counts. A newline at the end of a name is kept by the x.
+_REAL = b"""
+for path; do
+    rest=
+    while ! test -d "$path"; do
+        test "$path" != / || exit 3
+        rest=/${path##*/}$rest; path=${path%/*}; path=${path:-/}
+    done
+    here=$(cd -P -- "$path" && pwd -P && echo x) || exit 4
+    here=${here%?x}
+    test "$here" != / || here=
+    printf '%s\\0' "$here$rest"
+done
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """A folder that is `used`: something is in it; or new or empty. `free_bytes` None: the host does not say.
@@ -66,6 +82,18 @@ def identities(host: SshHost, paths: Sequence[str]) -> Identities:
 def look(host: SshHost, path: str, *, shell: bool) -> Place:
     """Look at a place. Raises SourceUnavailable, SshError."""
     return _by_shell(host, path) if shell else _by_sftp(host, path)
+
+
+def real(host: SshHost, paths: Sequence[str]) -> list[str]:
+    """Return where these paths lead, wherever links point; "" for /. Raises SourceUnavailable, SshError.
+
+    A host with a shell is needed. What changes there afterwards is not in our hands.
+    """
+    output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _REAL, b"sh", *map(os.fsencode, paths)])
+    found = [os.fsdecode(each) for each in output.stdout.split(b"\0")[:-1]]
+    if output.code or len(found) != len(paths):
+        raise SourceUnavailable(f"{host.name} does not say where {paths[0]} leads")
+    return found
 
 
 def standing(host: SshHost, paths: Sequence[bytes], *, shell: bool) -> list[bytes]:

@@ -129,6 +129,7 @@ ROUTES: dict[str, tuple[str, str]] = {
     "hosts.keys": ("admin", "/hosts/{host_id}/keys"),
     "hosts.confirm": ("admin", "/hosts/{host_id}/confirm"),
     "hosts.test": ("operator", "/hosts/{host_id}/test"),
+    "host_rights.update": ("admin", "/hosts/{host_id}/restore-folders"),
     "hosts.examine": ("admin", "/hosts/{host_id}/examine"),
     "host_looks.self_test": ("admin", "/hosts/{host_id}/self-test"),
     "host_looks.look": ("admin", "/hosts/{host_id}/map"),

@@ -21,6 +21,7 @@ def clean(world: World, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     yield
     with world.app.app_context():
         restore_rights.set_folders([])
+        restore_rights.set_folders([], world.host_id)
 
 
 def allow(as_: As, folder: Path) -> None:
@@ -87,3 +88,41 @@ def test_the_command_shows_and_sets_them(world: World, tmp_path: Path) -> None:
     assert done.output.splitlines() == [str(tmp_path / "a"), str(tmp_path / "b")]
     assert runner.invoke(args=["backup", "restore-folders", "--none"]).exit_code == 0
     assert runner.invoke(args=["backup", "restore-folders", "/"]).exit_code == 1
+
+
+def test_folders_of_a_host_are_set_on_its_page(world: World, as_: As) -> None:
+    url = f"/hosts/{world.host_id}"
+    assert as_("admin").post(f"{url}/restore-folders", {"folders": "/srv/there\n"}).status_code == 303
+    page = as_("admin").get(url).text
+    assert "/srv/there" in page
+    assert problems_of(page) == []
+    as_("admin").post(f"{url}/restore-folders", {"folders": "relative"})
+    assert "no whole path" in as_("admin").get(url).text
+    operator = as_("operator").get(f"/restores/new?point_id={world.point_id}").text
+    assert "/srv/there on &lt;b&gt;host&lt;/b&gt;" in operator
+    assert "This machine" not in operator.partition("Where to")[2].partition("If something")[0]
+    assert problems_of(operator) == []
+    form = {"point_id": world.point_id, "all": "yes", "conflict": "keep", "host_id": world.host_id}
+    refused = as_("operator").post(
+        "/restores", {**form, "target_path": "/srv/there/x"}
+    )  # it is not confirmed
+    assert refused.status_code == 422
+    here = as_("operator").post("/restores", {**form, "host_id": "", "target_path": "/srv/there/x"})
+    assert "No folder on this machine is allowed" in here.text
+
+
+def test_the_api_and_the_command_set_them_too(world: World) -> None:
+    admin = Caller(world.app, make_token(world.app, "admin"))
+    sent = {"hostId": world.host_id, "folders": ["/srv/a/../b"]}
+    assert admin.send("PUT", "/restore-folders", sent)["folders"] == ["/srv/b"]
+    operator = Caller(world.app, make_token(world.app, "operator"))
+    assert operator.get(f"/restore-folders?host={world.host_id}")["folders"] == ["/srv/b"]
+    assert operator.get("/restore-folders")["folders"] == []
+    admin.get("/restore-folders?host=nix", 404)
+    admin.send("PUT", "/restore-folders", {**sent, "hostId": "nix"}, 404)
+    found = admin.send("PUT", "/restore-folders", {**sent, "folders": ["/"]}, 422)
+    assert [each["field"] for each in found["errors"]] == ["folders"]
+    runner = world.app.test_cli_runner()
+    line = ["backup", "restore-folders", "--host", "<b>host</b>"]
+    assert runner.invoke(args=[*line, "/srv/c"]).output == "/srv/c\n"
+    assert "nowhere there" in runner.invoke(args=[*line, "--none"]).output

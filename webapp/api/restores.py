@@ -91,8 +91,8 @@ def get_restore(restore_id: int) -> RestoreOut:
 def create_restore(body: Wanted) -> Given:
     """Start a restore. The answer has its job, to be looked at until it has ended.
 
-    Operators restore files only, below folders of this machine that an admin has allowed, without owners,
-    setuid and devices.
+    Operators restore files only, below folders that an admin has allowed on this machine or that host,
+    without owners, setuid and devices.
     """
     return _start(body.point_id, body)
 

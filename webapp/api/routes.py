@@ -13,6 +13,7 @@ from webapp.api import pins as pins
 from webapp.api import points as points
 from webapp.api import previews as previews
 from webapp.api import reports as reports
+from webapp.api import restore_folders as restore_folders
 from webapp.api import restores as restores
 from webapp.api import stats as stats
 from webapp.api import storages as storages

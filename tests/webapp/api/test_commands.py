@@ -46,6 +46,7 @@ PAIRS = {
     "list_channels": "backup channels", "create_channel": "backup channel set",
     "get_channel": "backup channel show", "replace_channel": "backup channel set",
     "delete_channel": "backup channel delete", "test_channel": "backup channels",
+    "get_restore_folders": "backup restore-folders", "set_restore_folders": "backup restore-folders",
     "list_users": "user list", "create_user": "user add", "get_user": "user list",
     "change_role": "user role", "set_user_password": "user passwd", "disable_user": "user disable",
     "enable_user": "user enable", "reset_second_factor": "user reset-totp",

@@ -66,6 +66,8 @@ CALLS: dict[str, tuple[str, str, str]] = {
     "create_token": ("POST", "/tokens", "viewer"),
     "get_token": ("GET", "/tokens/{token_id}", "viewer"),
     "revoke_token": ("DELETE", "/tokens/{token_id}", "viewer"),
+    "get_restore_folders": ("GET", "/restore-folders", "operator"),
+    "set_restore_folders": ("PUT", "/restore-folders", "admin"),
     "list_users": ("GET", "/users", "admin"),
     "create_user": ("POST", "/users", "admin"),
     "get_user": ("GET", "/users/{user_ids[spare]}", "admin"),
