@@ -91,13 +91,13 @@ def test_the_command_shows_and_sets_them(world: World, tmp_path: Path) -> None:
 
 
 def test_folders_of_a_host_are_set_on_its_page(world: World, as_: As) -> None:
-    url = f"/hosts/{world.host_id}"
-    assert as_("admin").post(f"{url}/restore-folders", {"folders": "/srv/there\n"}).status_code == 303
-    page = as_("admin").get(url).text
+    url, admin = f"/hosts/{world.host_id}", as_("admin")
+    assert admin.post(f"{url}/restore-folders", {"folders": "/srv/there\n"}).status_code == 303
+    page = admin.get(url).text
     assert "/srv/there" in page
     assert problems_of(page) == []
-    as_("admin").post(f"{url}/restore-folders", {"folders": "relative"})
-    assert "no whole path" in as_("admin").get(url).text
+    admin.post(f"{url}/restore-folders", {"folders": "relative"})
+    assert "no whole path" in admin.get(url).text
     operator = as_("operator").get(f"/restores/new?point_id={world.point_id}").text
     assert "/srv/there on &lt;b&gt;host&lt;/b&gt;" in operator
     assert "This machine" not in operator.partition("Where to")[2].partition("If something")[0]

@@ -1,4 +1,4 @@
-"""Operators restore to hosts where an admin allowed it, as an ordinary user there, and give no rights away."""
+"""Operators restore to hosts where an admin allowed it, and give no rights away there."""
 
 from __future__ import annotations
 
