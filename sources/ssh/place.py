@@ -8,6 +8,7 @@ import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from repository.entries import SourceUnavailable
 from sources.ssh.host import SshHost
 from ssh.sftp import Sftp
 from ssh.sftp_channel import SftpStatus
