@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_for(holds: Callable[[], bool], at_most_s: float = 60) -> None:
+def wait_for(holds: Callable[[], bool], at_most_s: float = 120) -> None:
     """Return as soon as it holds. Raises AssertionError if it does not in that time."""
     deadline = time.monotonic() + at_most_s
     while not holds():

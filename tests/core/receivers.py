@@ -153,7 +153,7 @@ def mail_server(
     thread = threading.Thread(target=_serve_mail, args=(mailbox, loop, ready, options, wrapped))
     thread.start()
     try:
-        assert ready.wait(60)
+        assert ready.wait(120)
         yield mailbox
     finally:
         loop.call_soon_threadsafe(loop.stop)

@@ -130,7 +130,7 @@ def test_many_processes_may_start_at_once_on_a_fresh_folder(environ: dict[str, s
     doors = [start.Process(target=_prepare_in_process, args=(environ, gate, results)) for _ in range(4)]
     for door in doors:
         door.start()
-    found = {results.get(timeout=120) for _ in doors}
+    found = {results.get(timeout=240) for _ in doors}
     for door in doors:
         door.join(120)
     assert [door.exitcode for door in doors] == [0] * 4

@@ -42,7 +42,7 @@ def restic_ids(restic: str, path: Path, password: str) -> str:
     """Return what the real restic says is the repository's id at `path`/repository."""
     command = [restic, "--no-cache", "-r", str(path / "repository"), "cat", "config"]
     done = subprocess.run(
-        command, env={"RESTIC_PASSWORD": password}, capture_output=True, text=True, check=True, timeout=60
+        command, env={"RESTIC_PASSWORD": password}, capture_output=True, text=True, check=True, timeout=240
     )
     return str(json.loads(done.stdout)["id"])
 

@@ -68,7 +68,7 @@ def test_it_is_upgraded_under_a_live_writer(
     for _ in range(2):
         assert writer.stdout.readline(), writer.communicate()[1]  # and still is, on the new schema
     (tmp_path / "stop").touch()
-    out, errors = writer.communicate(timeout=60)
+    out, errors = writer.communicate(timeout=240)
     assert (writer.returncode, errors) == (0, "")
     written = int(out.split()[-1])
     connection = sqlite3.connect(database)

@@ -39,7 +39,7 @@ def url(start: Start) -> Iterator[str]:
     assert "is running" in supervisor.stdout.readline()
     yield f"http://127.0.0.1:{port}"
     supervisor.terminate()
-    supervisor.wait(60)
+    supervisor.wait(120)
 
 
 class Script:
@@ -56,7 +56,7 @@ class Script:
             data=None if document is None else json.dumps(document).encode(),
             headers={"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
+        with urllib.request.urlopen(request, timeout=240) as answer:
             content = answer.read()
         return json.loads(content) if content else None
 

@@ -40,7 +40,7 @@ def flask_process(install: Flask) -> Run:
         done = subprocess.run(
             [sys.executable, "-m", "flask", *arguments],
             cwd=PROJECT_DIR, env={**os.environ, **more}, stdin=subprocess.DEVNULL, capture_output=True,
-            text=True, check=False, timeout=90,
+            text=True, check=False, timeout=240,
         )  # fmt: skip
         db.session.rollback()
         assert "Traceback" not in done.stderr, done.stderr
@@ -272,7 +272,7 @@ def on_terminal(*arguments: str, **more: str) -> str:
     except OSError:
         pass  # the last one closed it
     os.close(ours)
-    assert process.wait(60) == 0, shown
+    assert process.wait(120) == 0, shown
     return shown.decode()
 
 

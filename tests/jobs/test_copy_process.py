@@ -84,7 +84,7 @@ def test_killed_in_the_middle_it_goes_on_and_no_lock_stays(
     assert s3_settings.secret_key.encode() not in told, "a secret stands in the process list"
     assert len(list((tmp_path / "backups" / "repository" / "locks").iterdir())) == 1
     os.kill(job.pid or 0, signal.SIGKILL)
-    thread.join(60)
+    thread.join(120)
     db.session.rollback()
     job = jobs.get(job.id)
     assert (job.status, "counts and stays" in job.meaning) == ("interrupted", True)

@@ -71,7 +71,7 @@ def test_killed_in_the_middle_it_loses_nothing_and_the_next_goes_on(install: Fla
     thread = run_in_thread(install, queued)
     until(lambda: packs(repository).keys() - before.keys())
     os.kill(jobs.get(queued).pid or 0, signal.SIGKILL)
-    thread.join(60)
+    thread.join(120)
     db.session.rollback()
     job = jobs.get(queued)
     assert (job.status, "as good as before" in job.meaning) == ("interrupted", True)

@@ -72,7 +72,7 @@ def test_a_killed_job_is_interrupted_at_once_and_the_next_one_succeeds(
     job = jobs.get(job_id)
     assert len(list((repository / "locks").iterdir())) == 1
     os.kill(job.pid or 0, signal.SIGKILL)
-    thread.join(60)
+    thread.join(120)
     db.session.rollback()
     job = jobs.get(job_id)
     assert job.status == "interrupted"
@@ -92,7 +92,7 @@ def test_a_killed_job_is_interrupted_at_once_and_the_next_one_succeeds(
 def test_a_job_told_to_end_stops_cleanly(install: Flask, tmp_path: Path, number: signal.Signals) -> None:
     job, thread = start_slow_backup(install, tmp_path)
     os.kill(job.pid or 0, number)
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive()
     db.session.rollback()
     assert jobs.get(job.id).status == "interrupted"
@@ -106,7 +106,7 @@ def test_a_hangup_is_ignored(install: Flask, tmp_path: Path) -> None:
     time.sleep(0.5)
     assert processes.is_alive(jobs.get(job.id))
     jobs.request_cancel(job.id)
-    thread.join(60)
+    thread.join(120)
     assert jobs.get(job.id).status == "cancelled"
 
 
@@ -132,7 +132,7 @@ def test_a_hangup_is_ignored_from_the_start() -> None:
 def test_cancel_stops_a_running_job_and_removes_its_lock(install: Flask, tmp_path: Path) -> None:
     job, thread = start_slow_backup(install, tmp_path)
     jobs.request_cancel(job.id)
-    thread.join(60)
+    thread.join(120)
     db.session.rollback()
     assert jobs.get(job.id).status == "cancelled"
     assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
@@ -145,7 +145,7 @@ def test_a_job_whose_row_was_taken_from_it_ends_without_writing(install: Flask, 
     with write() as session:
         row = session.get_one(Job, job.id)
         row.attempt, row.pid, row.pid_started = 2, me.pid, me.pid_started
-    thread.join(60)
+    thread.join(120)
     assert not thread.is_alive()
     db.session.rollback()
     assert (jobs.get(job.id).status, jobs.get(job.id).attempt) == ("running", 2)
@@ -159,7 +159,7 @@ def test_progress_and_heartbeat_are_written_while_it_runs(install: Flask, tmp_pa
     until(lambda: jobs.get(job.id).heartbeat_at != beat)
     assert until(lambda: jobs.get(job.id).bytes_total) is not None
     jobs.request_cancel(job.id)
-    thread.join(60)
+    thread.join(120)
 
 
 def test_a_process_that_cannot_begin_fails_the_job(

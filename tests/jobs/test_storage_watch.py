@@ -25,7 +25,7 @@ def test_one_that_hangs_holds_up_no_other(
 
         def look(storage_id: str, pause: object) -> bool:
             if storage_id == hung:
-                over.wait(60)
+                over.wait(120)
             looked.append(storage_id)
             return True
 

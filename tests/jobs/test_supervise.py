@@ -50,7 +50,7 @@ def running(start: Start, port: str) -> Iterator[tuple[subprocess.Popen[str], st
     assert line == f"Holdfast is running at http://127.0.0.1:{port}", line
     yield supervisor, f"http://127.0.0.1:{port}"
     supervisor.terminate()
-    supervisor.wait(60)
+    supervisor.wait(120)
 
 
 def start_slow_job(tmp_path: Path) -> int:
@@ -78,7 +78,7 @@ def test_it_ends_everything_with_its_jobs(
     children = descendants_of(supervisor.pid)
     assert len(children) >= 4, "web server and its worker, worker, tick"
     supervisor.send_signal(number)
-    assert supervisor.wait(60) == 0, "ten seconds for its children, and more where much else runs"
+    assert supervisor.wait(120) == 0, "ten seconds for its children, and more where much else runs"
     assert not [pid for pid in children if is_alive(pid)]
     job = until(lambda: jobs.get(job_id))
     assert job.status == "interrupted"
@@ -91,7 +91,7 @@ def test_a_burst_of_signals_ends_it_like_one(running: tuple[subprocess.Popen[str
     children = descendants_of(supervisor.pid)
     for number in (signal.SIGTERM, signal.SIGINT) * 200:
         supervisor.send_signal(number)
-    assert supervisor.wait(60) == 0
+    assert supervisor.wait(120) == 0
     assert not [pid for pid in children if is_alive(pid)]
 
 
@@ -132,7 +132,7 @@ def command_of(pid: int) -> bytes:
 def test_a_port_in_use_is_named_with_who_has_it(start: Start, port: str, install: Flask) -> None:
     with socket.create_server(("127.0.0.1", int(port))):
         supervisor = start("jobs.supervise", PORT=port)
-        output, errors = supervisor.communicate(timeout=90)
+        output, errors = supervisor.communicate(timeout=240)
     assert supervisor.returncode == 1
     assert output == ""
     assert f"Port {port} is in use by" in errors
@@ -145,7 +145,7 @@ def test_a_second_one_on_the_same_data_folder_names_the_first(
 ) -> None:
     first, url = running
     second = start("jobs.supervise", PORT="1")
-    output, errors = second.communicate(timeout=90)
+    output, errors = second.communicate(timeout=240)
     assert (second.returncode, output, errors.count("\n")) == (1, "", 1)
     assert f"already: process {first.pid}, {url}." in errors
     first.kill()
@@ -175,7 +175,7 @@ def test_all_addresses_are_told_as_one_to_go_to(host: str) -> None:
 )
 def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, value: str, told: str) -> None:
     supervisor = start("jobs.supervise", **{"PORT": port, variable: value})
-    output, errors = supervisor.communicate(timeout=90)
+    output, errors = supervisor.communicate(timeout=240)
     assert supervisor.returncode == 1
     assert output == ""
     assert told in errors
@@ -185,7 +185,7 @@ def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, val
 
 def test_what_cannot_be_kept_running_ends_all_with_its_words(start: Start, port: str, install: Flask) -> None:
     supervisor = start("jobs.supervise", PORT=port, GUNICORN_CMD_ARGS="--no-such-option")
-    output, errors = supervisor.communicate(timeout=90)
+    output, errors = supervisor.communicate(timeout=240)
     assert supervisor.returncode == 1
     assert output == ""
     assert "The web server cannot be kept running" in errors

@@ -86,7 +86,7 @@ def test_a_stopped_worker_says_that_it_is_gone(install: Flask, start: Start) -> 
     running = start("jobs.worker", "main")
     until(nodes.worker_lives)
     running.terminate()
-    assert running.wait(60) == 0
+    assert running.wait(120) == 0
     until(lambda: not nodes.worker_lives())
 
 
@@ -115,7 +115,7 @@ def test_a_disk_that_is_gone_is_noticed_while_nothing_uses_it(
 
 def test_an_unknown_worker_is_a_usage_error(install: Flask, start: Start) -> None:
     running = start("jobs.worker", "nonsense")
-    _, errors = running.communicate(timeout=90)
+    _, errors = running.communicate(timeout=240)
     assert running.returncode == 2
     assert "jobs.worker main" in errors
 

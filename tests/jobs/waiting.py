@@ -19,7 +19,7 @@ T = TypeVar("T")
 GIB = 1 << 30
 
 
-def until(look: Callable[[], T], within_s: float = 60.0) -> T:
+def until(look: Callable[[], T], within_s: float = 120.0) -> T:
     """Return what `look` returns as soon as that is true; fail if it never is."""
     end = time.monotonic() + within_s
     while time.monotonic() < end:

@@ -48,7 +48,7 @@ def start(top: Path, *arguments: str, k: int = 0, number: int = signal.SIGKILL) 
 def run(top: Path, *arguments: str, k: int = 0, number: int = signal.SIGKILL) -> tuple[int, int, str]:
     """Run it to its end; return its exit code, how many moments it had, and what it said on stderr."""
     process = start(top, *arguments, k=k, number=number)
-    out, errors = process.communicate(timeout=120)
+    out, errors = process.communicate(timeout=240)
     return process.returncode, int(out.split()[-1]) if "moments" in out else 0, errors
 
 
@@ -67,4 +67,4 @@ def wait_until_stopped(process: subprocess.Popen[str]) -> None:
 def resume(process: subprocess.Popen[str]) -> str:
     """Let it go on to its end; return what it said on stderr."""
     os.kill(process.pid, signal.SIGCONT)
-    return process.communicate(timeout=120)[1]
+    return process.communicate(timeout=240)[1]

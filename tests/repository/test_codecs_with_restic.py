@@ -40,7 +40,7 @@ KINDS: dict[int, Kind] = {
 def run(restic: str, repository: Path, *arguments: str | Path) -> subprocess.CompletedProcess[bytes]:
     environment = os.environ | {"RESTIC_PASSWORD": PASSWORD, "TZ": ZONE}
     command = [restic, "--no-cache", "-r", str(repository), *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+    return subprocess.run(command, env=environment, capture_output=True, check=True, timeout=240)
 
 
 def odd_names() -> list[bytes]:

@@ -84,7 +84,7 @@ def test_the_next_packs_are_fetched_before_they_are_asked_for(repo: Repository, 
 def test_reads_are_under_way_together(repo: Repository, far: Far) -> None:
     """The first read ends only when another has begun: whoever waits for it would wait for ever."""
     blobs = [save(repo, 3) for _ in range(FILES)]
-    together = threading.Barrier(2, timeout=60)
+    together = threading.Barrier(2, timeout=240)
 
     def wait(key: str) -> None:
         together.wait()
@@ -215,7 +215,7 @@ def test_cancelling_a_slow_restore_begins_no_more_reads(repo: Repository, far: F
         if key in keys:
             begun.add(key)
         if key in keys[1:]:
-            answer.wait(60)
+            answer.wait(120)
 
     def cancel(progress: Progress) -> None:
         if progress.current == b"/tree/1":
@@ -243,7 +243,7 @@ def test_cancelling_does_not_wait_for_a_storage_that_hangs(
     def hang(key: str) -> None:
         if key in keys:
             hangs.set()
-            goes_on.wait(60)
+            goes_on.wait(120)
 
     def cancel(progress: Progress) -> None:
         if hangs.is_set():
@@ -265,7 +265,7 @@ def test_who_waits_for_a_read_is_told_that_it_was_given_up(repo: Repository, far
     goes_on = threading.Event()
 
     def hang(key: str) -> None:
-        goes_on.wait(60)
+        goes_on.wait(120)
 
     far.fail = hang
     packs = DataPacks(repo)

@@ -64,7 +64,7 @@ class History:
         """Return what restic would do."""
         environment = os.environ | {"RESTIC_PASSWORD": PASSWORD, "TZ": zone}
         command = [restic, "--no-cache", "-r", str(self.path), "--json", "forget", "--dry-run", *arguments]
-        done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=60)
+        done = subprocess.run(command, env=environment, capture_output=True, check=True, timeout=240)
         groups: list[dict[str, Any]] = json.loads(done.stdout)
         return groups
 

@@ -363,7 +363,7 @@ def test_a_storage_that_hangs_is_not_waited_for_at_the_end(
     class Hanging(MemoryAdapter):
         def delete(self, key: str) -> None:
             if key.startswith("locks/"):
-                goes_on.wait(60)
+                goes_on.wait(120)
             super().delete(key)
 
     monkeypatch.setattr(locks, "RELEASE_S", 0.1)

@@ -254,7 +254,7 @@ def test_what_a_disk_refused_during_a_restore_ends_it(
 
     class Waiting(LocalTarget):
         def finish_dir(self, path: bytes, entry: Entry) -> list[Problem]:
-            assert told.wait(60)
+            assert told.wait(120)
             return super().finish_dir(path, entry)
 
     monkeypatch.setattr(flush, "flush_file_system", fail_once)

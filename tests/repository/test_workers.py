@@ -326,7 +326,7 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     found = workers_of(process)
     shown = b"".join(Path(f"/proc/{pid}/cmdline").read_bytes() for pid in found)
     os.kill(process.pid, number)
-    assert process.wait(60) != 0
+    assert process.wait(120) != 0
     wait_for(lambda: not any(map(is_alive, found)))  # no worker goes on without its parent
     assert repo.list_snapshots() == []
     assert repo.key.encrypt.hex().encode() not in shown

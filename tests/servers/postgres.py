@@ -82,10 +82,10 @@ class Cluster:
     def stop(self) -> None:
         self.process.send_signal(signal.SIGINT)  # its fast shutdown
         try:
-            self.process.wait(60)
+            self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.send_signal(signal.SIGQUIT)
-            self.process.wait(60)
+            self.process.wait(120)
 
 
 def program(name: str) -> str:

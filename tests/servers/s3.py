@@ -90,7 +90,7 @@ def serving(folder: Path) -> Iterator[S3Server]:
         yield S3Server(S3Settings(endpoint, BUCKET, ACCESS_KEY, SECRET_KEY, region="us-east-1"), folder)
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def rclone() -> str:

@@ -206,7 +206,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(status, headers, answer, fault.after if isinstance(fault, CutReply) else None)
 
     def _ask(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        server = http.client.HTTPConnection(self.server.wire.upstream, timeout=60)
+        server = http.client.HTTPConnection(self.server.wire.upstream, timeout=240)
         try:
             server.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():

@@ -444,7 +444,7 @@ def test_what_only_an_early_flush_was_told_is_raised_at_the_end(
     with target.flushing_early():
         target.start_dir(b"/")
         disk.error = code
-        assert disk.told.wait(60)
+        assert disk.told.wait(120)
     target.close()
     for _ in range(2):
         with pytest.raises(kind):
@@ -455,7 +455,7 @@ def test_flushing_early_ends_with_its_block(target: LocalTarget, disk: FailingOn
     def restore_what_fails() -> None:
         with target.flushing_early():
             disk.error = errno.EIO
-            assert disk.told.wait(60)
+            assert disk.told.wait(120)
             raise KeyError
 
     target.start_dir(b"/")

@@ -38,7 +38,7 @@ def kill(world: World, program: str, *arguments: str) -> None:
     environ = {**os.environ, **making.environ(world.folder)}
     died = subprocess.run(
         [sys.executable, "-c", DIE + program, *arguments], cwd=PROJECT_DIR, env=environ, capture_output=True,
-        text=True, timeout=120, check=False,
+        text=True, timeout=240, check=False,
     )  # fmt: skip
     assert died.returncode == -signal.SIGKILL, died.stderr
 

@@ -52,7 +52,7 @@ def server(damaged: World) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(60)
+        process.wait(120)
 
 
 def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
@@ -70,7 +70,7 @@ def fetch(world: World, port: int, url: str) -> bytes:
     """Download as admin; raises IncompleteRead if the connection is cut."""
     with world.app.app_context():
         token = sessions.start(users.find("anna"), "127.0.0.1")
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=240)
     try:
         connection.request("GET", url, headers={"Cookie": f"{access.COOKIE}={token}"})
         response = connection.getresponse()
@@ -116,7 +116,7 @@ def test_over_http_1_0_too_a_cut_archive_cannot_pass_for_a_whole_one(
     with damaged.app.app_context():
         token = sessions.start(users.find("anna"), "127.0.0.1")
     url = f"/points/{damaged.point_id}/archive?path={path_of(damaged, 'letters')}&form={form}"
-    with socket.create_connection(("127.0.0.1", server), timeout=60) as client:
+    with socket.create_connection(("127.0.0.1", server), timeout=240) as client:
         client.sendall(f"GET {url} HTTP/1.0\r\nHost: x\r\nCookie: {access.COOKIE}={token}\r\n\r\n".encode())
         with pytest.raises(ConnectionResetError):
             drain(client)
@@ -128,7 +128,7 @@ def test_silent_clients_do_not_stop_the_pages(damaged: World, server: int) -> No
         for client in silent:
             client.sendall(b"GET /login HTTP/1.1\r\nHost: x\r\n")
         time.sleep(0.5)
-        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", server, timeout=240)
         connection.request("GET", "/login")
         assert connection.getresponse().status == 200
         connection.close()

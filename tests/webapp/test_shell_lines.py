@@ -29,7 +29,7 @@ def _taken_apart(line: str, world: World) -> tuple[str, str, list[str]]:
 def test_a_command_shown_works_when_it_is_pasted(world: World) -> None:
     with world.app.app_context():
         line = on_server("flask user list")
-    pasted = subprocess.run(["sh", "-c", line], cwd="/", capture_output=True, text=True, timeout=60)
+    pasted = subprocess.run(["sh", "-c", line], cwd="/", capture_output=True, text=True, timeout=240)
     assert pasted.returncode == 0, pasted.stderr
     assert "vera" in pasted.stdout
 
@@ -61,7 +61,7 @@ def _opens_the_repository(line: str) -> bool:
     """Run the line with a wrong password: the place is right, the key is not."""
     environment = {**os.environ, "RESTIC_PASSWORD": "wrong"}
     done = subprocess.run(["sh", "-c", line], cwd="/", capture_output=True, text=True, env=environment,
-                          timeout=60)  # fmt: skip
+                          timeout=240)  # fmt: skip
     return done.returncode == 12
 
 

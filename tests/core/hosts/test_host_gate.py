@@ -56,7 +56,7 @@ class Gated:
         port = ["-P" if program == "sftp" else "-p", str(self.sshd.port)]
         place = f"{self.user}@127.0.0.1"
         command = [program, *options, *port, *([*words, place] if program == "sftp" else [place, *words])]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=240)
 
 
 @pytest.fixture(scope="module")
@@ -167,14 +167,14 @@ def test_no_terminal_no_variables_no_way_on(gated: Gated) -> None:
             input="",
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
         assert "uid=" not in done.stdout + done.stderr, options
         assert "Permission denied" not in done.stderr, options
     led = subprocess.run(
         ["ssh", "-W", f"127.0.0.1:{gated.sshd.port}", *_to(gated)],
-        input="", capture_output=True, text=True, timeout=60, check=False,
+        input="", capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
     assert "prohibited" in led.stderr
     assert "SSH-2.0" not in led.stdout

@@ -101,7 +101,7 @@ def kept_by_restic(restic: str, repository: Path, rule: dict[str, Any]) -> dict[
     command = [restic, "--no-cache", "-r", str(repository), "--json", "forget", "--dry-run"]
     command += ["--group-by", "host,tags", *options]
     environment = {**os.environ, "RESTIC_PASSWORD": PASSWORD, "TZ": "UTC"}
-    done = subprocess.run(command, capture_output=True, check=True, env=environment, timeout=60)
+    done = subprocess.run(command, capture_output=True, check=True, env=environment, timeout=240)
     groups = json.loads(done.stdout)
     return {
         group["host"]: {datetime.fromisoformat(each["time"]).astimezone(UTC) for each in group["keep"] or ()}

@@ -47,7 +47,7 @@ def silent_server() -> Iterator[int]:
 
     class Silent(BaseRequestHandler):
         def handle(self) -> None:
-            never.wait(60)
+            never.wait(120)
 
     with ThreadingTCPServer(("127.0.0.1", 0), Silent) as server:
         server.daemon_threads = True
@@ -98,7 +98,7 @@ def hanging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Storage
     over, true_get = threading.Event(), LocalAdapter.get
 
     def get(self: LocalAdapter, key: str, offset: int = 0, length: int | None = None) -> bytes:
-        over.wait(60)
+        over.wait(120)
         return true_get(self, key, offset, length)
 
     monkeypatch.setattr(LocalAdapter, "get", get)
@@ -124,7 +124,7 @@ def test_what_comes_back_after_all_is_used_again(tmp_path: Path) -> None:
 
     class Slow(LocalAdapter):
         def get(self, key: str, offset: int = 0, length: int | None = None) -> bytes:
-            over.wait(60)
+            over.wait(120)
             return super().get(key, offset, length)
 
     inner = Slow(str(tmp_path))

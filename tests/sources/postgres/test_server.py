@@ -195,7 +195,7 @@ def pooler(postgres: Cluster, tmp_path: Path) -> Iterator[Server]:
             time.sleep(0.05)
     yield server
     process.terminate()
-    process.wait(60)
+    process.wait(120)
 
 
 def test_a_dump_through_a_pooler_is_whole(postgres: Cluster, database: str, pooler: Server) -> None:
