@@ -75,7 +75,7 @@ def _set_up(folder: Path, user: str) -> Iterator[Gated]:
     gate, rule = folder / "gate", Path("/etc/sudoers.d") / user
     gate.write_text(host_gate.script())
     gate.chmod(0o755)
-    subprocess.run(["useradd", "--no-create-home", "--shell", "/bin/sh", user], check=True)
+    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", user], check=True)
     subprocess.run(["usermod", "-p", "*", user], check=True)  # no password, and not locked
     server = start_sshd(folder)
     try:
@@ -156,7 +156,7 @@ def test_nothing_can_be_changed_through_it(gated: Gated, tmp_path: Path) -> None
     ],
 )
 def test_no_program_runs_whatever_is_asked_for(gated: Gated, asked: str) -> None:
-    done = gated.ssh("ssh", asked)
+    done = gated.ssh("ssh", "--", asked)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), "it was let in, and the gate ran"
 
 
