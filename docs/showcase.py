@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from core.configs import configs
 from core.configs.destinations import DestinationInput
 from core.db import db, write
 from core.hosts import host_inputs, hosts
-from core.jobs import jobs
+from core.jobs import jobs, nodes
 from core.messaging import channels
 from core.messaging.channel_inputs import ChannelInput, WebhookTarget
 from core.models import Config, Job, Storage
@@ -31,6 +31,7 @@ from core.points import points
 from core.restores import restores
 from core.retention import pins
 from core.storages import recovery, storage_setup, storage_usage, storages
+from repository.keyfile import KdfParams
 from tests.core.making import back_up, run
 from tests.webapp.world import PASSWORD, World, make_app
 
@@ -50,9 +51,10 @@ _WORDS = (
 _KINDS = (".md", ".pdf", ".odt", ".jpeg", ".csv")
 
 
-def make(folder: Path) -> World:
-    """Return an install as a small team has it after a month."""
-    world = World(make_app(folder), folder, folder / "srv")
+def make(folder: Path, *, trouble: bool = True) -> World:
+    """Return an install as a team has it after a month; `trouble`: last night's backup of one failed."""
+    storages.KDF = KdfParams(n=1024, r=8, p=1)  # each opening would take a second
+    world = World(make_app(folder), folder, folder)
     dice = random.Random(7)  # noqa: S311 -- the same pictures each time
     with world.app.app_context():
         with time_machine.travel(_day(DAYS + 1), tick=True):
@@ -60,8 +62,10 @@ def make(folder: Path) -> World:
             made = _make_configs(world, dice)
         for back in range(DAYS, -1, -1):
             with time_machine.travel(_day(back), tick=True):
-                _one_day(world, made, back, dice)
-        _make_the_rest(world, made)
+                _one_day(world, made, back, dice, {0, 9, 10} if trouble else {9, 10})
+        if trouble:
+            _make_the_rest(world, made)
+        nodes.beat("worker")
     return world
 
 
@@ -129,13 +133,15 @@ def _write(tree: Path, dice: random.Random, files: int) -> None:
         (folder / name).write_bytes(os.urandom(dice.randrange(2_000, 40_000)))
 
 
-def _one_day(world: World, made: dict[str, Config], back: int, dice: random.Random) -> None:
+def _one_day(
+    world: World, made: dict[str, Config], back: int, dice: random.Random, bad_days: Collection[int]
+) -> None:
     for name, config in made.items():
         if name == "Server settings" and back % 7:
             continue
         tree = world.tree / name.lower().replace(" ", "-")
         away = tree.with_name("away")
-        fails = name == "Team documents" and back in (0, 9, 10)
+        fails = name == "Team documents" and back in bad_days
         if fails:
             tree.rename(away)
         elif name != "Server settings":

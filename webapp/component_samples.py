@@ -77,7 +77,7 @@ def _card(word: states.Word) -> config_cards.Card:
 def _strip(empty: bool) -> list[states.Day]:
     today, cells = utc_now().date(), ("good", "good", "warning", "good", "failed", "missed", "good", "none")
     return [
-        states.Day(today - timedelta(days=back), "none" if empty else cells[back * back % 8])  # type: ignore[arg-type]
+        states.Day(today - timedelta(days=back), "none" if empty else cells[back % 8])  # type: ignore[arg-type]
         for back in reversed(range(30))
     ]
 
