@@ -37,13 +37,13 @@ def self_test(name: str, above: str, as_json: bool) -> None:
 
 
 @click.command("map")
-@click.argument("name")
+@click.argument("name", required=False)
 @click.option("--all", "show_all", is_flag=True, help="Also what is backed up, or left out on purpose.")
 @_JSON
 @with_appcontext
-def blind_spots(name: str, show_all: bool, as_json: bool) -> None:
-    """Look around on a host for what no config backs up. Writes nothing there."""
-    found = host_map.look(hosts.find(name).id)
+def blind_spots(name: str | None, show_all: bool, as_json: bool) -> None:
+    """Look around on a host, or on this machine, for what no config backs up. Writes nothing there."""
+    found = host_map.look(hosts.find(name).id) if name else host_map.look_here()
     shown = found.spots if show_all else found.of("none", "partly")
     if as_json:
         click.echo(json.dumps({"spots": [asdict(spot) for spot in shown]}, indent=2))

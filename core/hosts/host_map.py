@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import select
 
 from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Unreachable
 from core.hosts import host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Config, Host
+from core.restores import restore_targets
 from repository.entries import SourceUnavailable
+from sources.here import Here
 from sources.postgres.server import LOOPBACK
 from ssh.errors import SshError
 
@@ -107,7 +111,24 @@ def last(host: Host) -> Map | None:
         return None
     uses = hosts.uses(host.id).configs
     left_out = set(host.blind_spots.get("left_out", ()))
-    spots = [_spot(each, uses, left_out) for each in host.blind_spots.get("spots", ())]
+    return _map(_spot(each, uses, left_out) for each in host.blind_spots.get("spots", ()))
+
+
+def look_here() -> Map:
+    """Look at this machine in the same way; nothing is kept of it. Raises Unreachable."""
+    from sources.ssh.survey import survey
+
+    here = Config.deleted_at.is_(None) & Config.source["host_id"].as_string().is_(None)
+    uses = db.session.scalars(select(Config).where(here)).all()
+    ours = {root for root, _ in restore_targets.protected()}
+    try:
+        found = survey(Here())
+    except SourceUnavailable as error:
+        raise Unreachable(sentence(str(error)), "See that sh, du and xargs are installed.") from error
+    return _map(_spot(asdict(each), uses, set()) for each in found if each.path not in ours)
+
+
+def _map(spots: Iterable[Spot]) -> Map:
     shown = [spot for spot in spots if _is_worth_telling(spot)]
     return Map(sorted(shown, key=lambda spot: (-(spot.size_bytes or 0), spot.path)))
 
@@ -165,7 +186,9 @@ def _covering(path: str, kind: str, uses: Sequence[Config]) -> Iterator[str]:
     """Yield the names of configs that back a place up: its files, or its databases by their dumps."""
     for config in uses:
         if config.type == "database":
-            here = config.source.get("host") in LOOPBACK  # else it is the way to another machine's server
+            address = str(config.source.get("host") or "")
+            # Else it is the way to another machine's server.
+            here = address in ("", *LOOPBACK) or address.startswith(("/", "@"))
             covers = here and kind == "database" and any(each in path for each in _POSTGRESQL)
         else:
             covers = any(_is_in(path, top) for top in config.source.get("paths", ()))

@@ -6,10 +6,9 @@ import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from repository.entries import SourceUnavailable
-from sources.ssh.host import SshHost
 
 PlaceKind = Literal["database", "volumes", "home", "config", "disk", "network", "folder"]
 
@@ -78,8 +77,27 @@ class Found:
     size_bytes: int | None
 
 
-def survey(host: SshHost, seconds: int | None = None) -> list[Found]:
-    """Look at a host that runs programs; measuring ends in time. Raises SourceUnavailable, SshError."""
+class Answer(Protocol):
+    """What a program wrote."""
+
+    @property
+    def stdout(self) -> bytes:
+        """On its standard output."""
+
+
+class Machine(Protocol):
+    """A machine that runs programs: sources.here.Here, or a host."""
+
+    @property
+    def name(self) -> str:
+        """Return how messages call it."""
+
+    def run(self, command: Sequence[bytes], stdin: bytes = b"") -> Answer:
+        """Run a program to its end. Raises SourceUnavailable, SshError."""
+
+
+def survey(host: Machine, seconds: int | None = None) -> list[Found]:
+    """Look at a machine that runs programs; measuring ends in time. Raises SourceUnavailable, SshError."""
     facts = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _FACTS]).stdout
     _, mark, text = facts.partition(_MARK + b"\n")
     if not mark:

@@ -140,6 +140,16 @@ def test_busybox_is_looked_at_too_and_what_took_too_long_is_not_measured(
     assert unmeasured["/etc"].size_bytes is None
 
 
+@pytest.mark.usefixtures("few")
+def test_this_machine_is_looked_at_in_the_same_way(context: Flask, tmp_path: Path, sshd: Sshd) -> None:
+    make_storage(tmp_path)
+    protect(make_host(sshd), "/etc")
+    found = host_map.look_here()
+    assert [(spot.path, spot.cover) for spot in found.spots] == [("/etc", "none")], "that one is of a host"
+    configs.create(configs.ConfigInput(name="Here", source={"paths": ["/etc"]}))
+    assert [(spot.path, spot.cover) for spot in host_map.look_here().spots] == [("/etc", "whole")]
+
+
 def test_disks_homes_and_databases_are_known() -> None:
     mounts = (
         "/dev/sda1 / ext4 rw 0 0\nproc /proc proc rw 0 0\ntmpfs /tmp tmpfs rw 0 0\n"

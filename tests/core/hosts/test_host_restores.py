@@ -10,8 +10,9 @@ import pytest
 from flask import Flask
 
 from core.configs import configs
-from core.errors import Invalid
-from core.hosts import host_here, host_restoring
+from core.db import write
+from core.errors import Invalid, Refused
+from core.hosts import host_here, host_inputs, host_restoring, hosts
 from core.jobs import jobs
 from core.models import Config, Host, Point
 from core.points import points
@@ -132,6 +133,35 @@ def test_which_addresses_are_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(host_here, "_binds", lambda family, place: True)  # where a kernel gives away any
     assert not host_here.is_own("192.0.2.7")
     assert host_here.is_own("127.0.0.1")
+
+
+def test_a_host_that_is_renamed_or_gets_another_key_while_a_restore_waits(
+    host: Host, tmp_path: Path, sshd: Sshd
+) -> None:
+    """The restore goes to the same machine under its new name, and to none whose key nobody confirmed."""
+    point = backed_up(host, make_tree(tmp_path / "tree"))
+    first, second = (restores.create(wanted(host, point, tmp_path / name)) for name in ("one", "two"))
+    hosts.update(host.id, host_inputs.parse({**host_inputs.to_form(host), "name": "new name"}))
+    job = run(first)
+    assert job.status == "completed", job.summary
+    assert Path(f"{tmp_path}/one{tmp_path}/tree/sub/0.txt").exists()
+    with write() as session:  # as if the machine were another one now
+        key = sshd.host_key_lines[0].split()
+        session.get_one(Host, host.id).host_keys = {"lines": [f"{key[0]} {key[1][:-8]}AAAAAAAA"]}
+    job = run(second)
+    assert job.status == "failed", job.summary
+    assert "host key" in (job.summary + job.advice).lower()
+    assert not (tmp_path / "two").exists()
+
+
+def test_a_host_is_not_deleted_while_a_restore_to_it_waits(host: Host, tmp_path: Path) -> None:
+    local = backed_up(None, make_tree(tmp_path / "tree"))
+    queued = restores.create(wanted(host, local, tmp_path / "there"))
+    with pytest.raises(Refused, match=f"Job {queued.id}"):
+        hosts.delete(host.id)
+    jobs.request_cancel(queued.id)
+    hosts.delete(host.id)
+    assert restores.of_job(queued.id).host_name == "web1", "what was to be done is still told"
 
 
 @pytest.fixture

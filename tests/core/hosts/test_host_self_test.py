@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask import Flask
@@ -99,6 +100,20 @@ def test_busybox_loses_what_it_cannot_do_and_that_is_named(
     assert found["Named pipes"].state == "lost"
     assert "A restore does not bring this back" in found["Named pipes"].text
     assert (found["ACLs"].state, found["ACLs"].text) == ("untried", "setfacl: not found")
+    assert not list(tmp_path.glob("holdfast-self-test*"))
+
+
+def test_a_host_that_is_deleted_while_it_is_tested_is_no_trouble(
+    host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    true_test, host_id = host_self_test._test, host.id
+
+    def deleting(settings: Any, above: str, result: host_self_test.Result) -> None:
+        true_test(settings, above, result)
+        hosts.delete(host_id)
+
+    monkeypatch.setattr(host_self_test, "_test", deleting)
+    assert host_self_test.run(host_id, str(tmp_path)).ok
     assert not list(tmp_path.glob("holdfast-self-test*"))
 
 
