@@ -134,6 +134,7 @@ class HostDatabases(PostgresSource):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
         self._tunnel.__exit__(kind, error, trace)
 
 

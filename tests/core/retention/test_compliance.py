@@ -11,9 +11,11 @@ from flask import Flask
 from core.configs import configs
 from core.db import utc_now, write
 from core.jobs import jobs
-from core.models import Config, Job, Point
+from core.models import Config, Point
 from core.points import points
+from core.points.reconcile import add_copy
 from core.retention import compliance
+from core.storages import storages
 from repository import locks
 from tests.core import making
 from tests.core.making import make_config, make_storage, make_tree
@@ -22,20 +24,20 @@ NOW = utc_now()
 
 
 @pytest.fixture
-def config_id(context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+def config_id(context: Flask, tmp_path: Path) -> str:
     """Return the id of a config that keeps two points, has five of the last five days, and is old."""
-    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
     make_storage(tmp_path)
     config_id = make_config(make_tree(tmp_path / "tree"), retention={"days": None, "max_backups": 2}).id
-    for _ in range(5):
-        making.back_up(config_id)
-        for job_id in jobs.queued_followers(config_id):
-            jobs.request_cancel(job_id)
+    (record,) = storages.list_repositories()
+    record_id = record.id
     with write() as session:
         session.get_one(Config, config_id).updated_at = NOW - timedelta(days=30)
-        for days, point in enumerate(points.list_for(config_id)):
-            row = session.get_one(Point, point.id)
-            row.taken_at = row.created_at = NOW - timedelta(days=days)
+        for days in reversed(range(5)):
+            at = NOW - timedelta(days=days)
+            point = Point(config_id=config_id, taken_at=at, created_at=at, hostname="here", tree="")
+            session.add(point)
+            session.flush()
+            add_copy(session, point, record_id, bytes([days]) * 32, 0)
     return config_id
 
 
@@ -93,8 +95,19 @@ def test_changing_the_rule_each_day_hides_no_clean_up_that_never_ends_well(confi
     assert overdue(config_id) == 2
 
 
-def test_a_real_clean_up_puts_it_right(config_id: str) -> None:
+def test_a_real_clean_up_puts_it_right(
+    context: Flask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "SETTLE_S", 0.0)
+    make_storage(tmp_path)
+    config_id = make_config(make_tree(tmp_path / "tree"), retention={"days": None, "max_backups": 1}).id
+    for _ in range(2):
+        making.back_up(config_id)
+    with write() as session:
+        for point in points.list_for(config_id):
+            session.get_one(Point, point.id).created_at = NOW - timedelta(days=3)
+        session.get_one(Config, config_id).updated_at = NOW - timedelta(days=30)
     cleaned("failed", NOW - timedelta(hours=1))
-    job: Job = making.run(jobs.create_retention("manual", config_id, confirmed=True))
-    assert job.status == "completed"
+    assert overdue(config_id) == 1
+    assert making.run(jobs.create_retention("manual", config_id)).status == "completed"
     assert overdue(config_id) == 0
