@@ -142,11 +142,15 @@ def _good(made: Operation, refs: dict[Key, dict[str, str]]) -> dict[str, Any]:
     if made.answer is not None:
         found["content"] = {"application/json": {"schema": refs[(made.answer, "serialization")]}}
     elif made.media:
-        binary = {"schema": {"type": "string", "format": "binary"}}
-        found["content"] = dict.fromkeys(made.media, binary)
+        found["content"] = {media: {"schema": _schema_of(media)} for media in made.media}
     if made.status in (201, 202):
         found["headers"] = {"Location": {"schema": {"type": "string"}}}
     return found
+
+
+def _schema_of(media: str) -> dict[str, Any]:
+    """Return what a download is: bytes, or text that describes an object."""
+    return {"type": "object"} if media.endswith("yaml") else {"type": "string", "format": "binary"}
 
 
 def _groups() -> dict[str, list[Operation]]:
