@@ -14,12 +14,13 @@ from core.configs import configs
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
 from core.retention import point_removal, pruning
-from core.storages import providers, storage_setup, storage_usage, storage_uses, storages
+from core.storages import providers, storage_setup, storage_usage, storage_uses, storages, usage_by_day
 from webapp import charts, storage_form
 from webapp.forms import Form
 
 CHART_DAYS = 90
 _NO_CONFIG = "No config"
+_OTHERS = "Other configs"
 _REST = "Indexes, trash, and the like"
 
 
@@ -177,10 +178,10 @@ def _trouble(storage: Storage) -> str:
 
 def _chart(storage: Storage) -> charts.Chart | None:
     """Draw what was used, day by day, with the share of each config."""
-    names = {one.id: one.name for one in [*configs.list_all(deleted=True), *configs.list_all()]}
+    names = {one.id: one.name for one in configs.names()} | {usage_by_day.OTHERS: _OTHERS}
     days = [
         (day.day, shares(day.added, names, day.used_bytes))
-        for day in storage_usage.over_time(storage, CHART_DAYS)
+        for day in usage_by_day.over_time(storage, CHART_DAYS)
         if day.used_bytes is not None
     ]
     return charts.stack(days, storage.quota_bytes, last=_REST)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
-from typing import Any
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import ColumnElement, Date, Select, func, select
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
 
 from core import words
 from core.alerting import alerts
@@ -64,15 +63,6 @@ class ConfigUsage:
     config: Config | None
     bytes_added: int
     copies: int
-
-
-@dataclass(slots=True)
-class DayUsage:
-    """A day (UTC): what was listed, and what copies made up to then had added, by config id ("": none)."""
-
-    day: date
-    used_bytes: int | None
-    added: dict[str, int] = field(default_factory=dict)
 
 
 def of(storage: Storage) -> Usage:
@@ -170,50 +160,6 @@ def by_config(storage: Storage) -> list[ConfigUsage]:
     return sorted(found, key=lambda each: -each.bytes_added)
 
 
-def over_time(storage: Storage, days: int = 90) -> list[DayUsage]:
-    """Return the last `days` days, the oldest first, today last."""
-    today = utc_now().date()
-    first = today - timedelta(days=days - 1)
-    listed = {sample.day: sample.used_bytes for sample in _samples(storage.id, first)}
-    sums, added = _added_before(storage.id, first), _added_by_day(storage.id, first)
-    shown = []
-    for number in range(days):
-        day = first + timedelta(days=number)
-        _add(sums, added.get(day, {}))
-        shown.append(DayUsage(day, listed.get(day), dict(sums)))
-    return shown
-
-
-def _add(sums: dict[str, int], more: dict[str, int]) -> None:
-    for config_id, size in more.items():
-        sums[config_id] = sums.get(config_id, 0) + size
-
-
-def _added_before(storage_id: str, first: date) -> dict[str, int]:
-    query = _added(storage_id, Point.config_id).where(Copy.created_at < _midnight(first))
-    return {config_id or "": int(size) for config_id, size in db.session.execute(query)}
-
-
-def _added_by_day(storage_id: str, first: date) -> dict[date, dict[str, int]]:
-    day = func.date(Copy.created_at, type_=Date())
-    query = _added(storage_id, day, Point.config_id).where(Copy.created_at >= _midnight(first))
-    found: dict[date, dict[str, int]] = {}
-    for at, config_id, size in db.session.execute(query):
-        found.setdefault(at, {})[config_id or ""] = int(size)
-    return found
-
-
-def _added(storage_id: str, *by: ColumnElement[Any] | InstrumentedAttribute[Any]) -> Select[Any]:
-    """Return the query of how many bytes copies on a storage added, by these."""
-    repositories = select(RepositoryRecord.id).where(RepositoryRecord.storage_id == storage_id)
-    query = select(*by, func.sum(Copy.bytes_added)).join(Point, Copy.point_id == Point.id)
-    return query.where(Copy.repository_id.in_(repositories)).group_by(*by)
-
-
-def _midnight(day: date) -> datetime:
-    return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
 def _note(storage_id: str, used_bytes: int) -> None:
     now = utc_now()
     with write() as session:
@@ -248,7 +194,8 @@ def _is_older(storage: Storage, limit: timedelta, now: datetime) -> bool:
     return storage.measured_at is None or not timedelta(0) <= now - storage.measured_at < limit
 
 
-def _samples(storage_id: str, since: date) -> Sequence[StorageSample]:
+def samples(storage_id: str, since: date) -> Sequence[StorageSample]:
+    """Return what was listed since a day, day by day."""
     query = select(StorageSample).where(StorageSample.storage_id == storage_id, StorageSample.day >= since)
     return db.session.scalars(query.order_by(StorageSample.day)).all()
 
@@ -279,11 +226,11 @@ def _full(storage: Storage, free_bytes: int | None) -> tuple[date | None, str]:
 
 def _growth_a_day(storage_id: str) -> float | None:
     """Return the slope of a straight line through the days' listings, in bytes; None for too few."""
-    samples = _samples(storage_id, utc_now().date() - timedelta(days=_TREND_DAYS))
-    if len(samples) < _TREND_NEEDS:
+    days_seen = samples(storage_id, utc_now().date() - timedelta(days=_TREND_DAYS))
+    if len(days_seen) < _TREND_NEEDS:
         return None
-    days = [float(sample.day.toordinal()) for sample in samples]
-    sizes = [float(sample.used_bytes) for sample in samples]
+    days = [float(sample.day.toordinal()) for sample in days_seen]
+    sizes = [float(sample.used_bytes) for sample in days_seen]
     day, size = sum(days) / len(days), sum(sizes) / len(sizes)
     spread = sum((each - day) ** 2 for each in days)
     return sum((x - day) * (y - size) for x, y in zip(days, sizes, strict=True)) / spread

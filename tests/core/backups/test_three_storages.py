@@ -17,7 +17,15 @@ from core.jobs import jobs
 from core.models import Config, Storage
 from core.points import points
 from core.restores import restores
-from core.storages import providers, storage_edit, storage_probe, storage_setup, storage_usage, storages
+from core.storages import (
+    providers,
+    storage_edit,
+    storage_probe,
+    storage_setup,
+    storage_usage,
+    storages,
+    usage_by_day,
+)
 from storage_adapters.retry import RetryPolicy
 from storage_adapters.s3 import S3Adapter, S3Settings
 from tests.core import servers
@@ -169,7 +177,7 @@ def test_usage_of_a_bucket_by_config_and_day(bucket: Storage, tmp_path: Path) ->
     (by_config,) = storage_usage.by_config(storage)
     assert (by_config.config, by_config.copies) == (configs.get(config.id), 1)
     assert 0 < by_config.bytes_added < (usage.used_bytes or 0)
-    days = storage_usage.over_time(storage, 7)
+    days = usage_by_day.over_time(storage, 7)
     assert (days[-1].used_bytes, days[-1].added) == (usage.used_bytes, {config.id: by_config.bytes_added})
     assert days[0].added == {}
 
