@@ -41,6 +41,7 @@ class Job(Base):
     __table_args__ = (
         Index("ix_jobs_status_kind", "status", "kind"),
         Index("ix_jobs_config_kind_ended", "config_id", "kind", "ended_at"),
+        Index("ix_jobs_kind_ended", "kind", "ended_at", "status"),
     )
 
     id: Mapped[RowId]
