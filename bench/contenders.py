@@ -38,7 +38,10 @@ class Contender:
 
     def env(self) -> dict[str, str]:
         """Return the environment of its commands, with the secret in it and not on a command line."""
-        return {**os.environ, **self.environment}
+        environment = {**os.environ, **self.environment}
+        # Where it is set, every process compiles all its modules anew: nobody installs it so.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
+        return environment
 
     def init(self) -> None:
         """Start with an empty repository and no cache. One that is elsewhere must be empty already."""
