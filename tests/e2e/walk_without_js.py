@@ -8,6 +8,8 @@ from playwright.sync_api import Page, expect
 
 from tests.e2e import walk as steps
 
+SLOW_MS = 30_000
+
 
 def walk(page: Page, url: str, tree: Path, target: Path) -> bytes:
     """Do all of it with a tree that holds diary/monday.txt; return what a download of that gave."""
@@ -26,7 +28,7 @@ def make_config(page: Page, url: str, name: str, folder: Path) -> None:
     page.get_by_label("Name", exact=True).fill(name)
     page.get_by_label("Folders and files").fill(str(folder))
     page.get_by_role("button", name="Preview").click()
-    expect(page.locator("#config-preview")).to_contain_text("1 file")
+    expect(page.locator("#config-preview")).to_contain_text("1 file", timeout=SLOW_MS)
     expect(page.get_by_label("Name", exact=True)).to_have_value(name)
     page.get_by_role("button", name="Save and back up now").click()
     headline = page.get_by_role("heading", level=1)
@@ -37,14 +39,14 @@ def open_newest_point(page: Page, url: str, config: str) -> None:
     """Go from the list of points to what is in the newest one of a config."""
     page.goto(f"{url}/points")
     page.get_by_role("row").filter(has_text=config).first.get_by_role("link").first.click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text(config)
+    expect(page.get_by_role("heading", level=1)).to_contain_text(config, timeout=SLOW_MS)
 
 
 def open_folder(page: Page, name: str) -> None:
     """Open a folder: without JavaScript it is a page of its own."""
     page.locator("summary.tree-row").filter(has_text=name).click()
     page.get_by_role("link", name=f"Open {name}", exact=True).click()
-    expect(page.get_by_role("navigation", name="Folder")).to_contain_text(name)
+    expect(page.get_by_role("navigation", name="Folder")).to_contain_text(name, timeout=SLOW_MS)
 
 
 def download(page: Page, name: str) -> bytes:
