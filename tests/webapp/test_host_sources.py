@@ -71,6 +71,7 @@ def test_configuration_of_a_host(world: World, admin: Browser, sshd: Sshd, tmp_p
     assert problems_of(page) == []
     assert re.search(r">\s*/etc</textarea>", page), "nothing of this machine is proposed"
     assert "login shell" in page
+    assert f"/configs/new?type=files&amp;host_id={host_id}" in page, "another type, of the same host"
     given = {
         "type": "config", "name": "Far configuration", "host_id": host_id, "variables": "HOME",
         "paths": str(make_tree(tmp_path / "etc")), "services": "yes", "schedule": "manual", "timezone": "UTC",
