@@ -12,15 +12,13 @@ from core.configs import configs
 from core.hosts import hosts
 from core.points import points
 from tests.core.making import back_up, make_tree
-from tests.servers.postgres import Cluster, database, postgres
+from tests.servers.postgres import Cluster
 from tests.servers.sshd import Sshd
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.test_databases import form as database_form
 from tests.webapp.test_hosts import confirmed
 from tests.webapp.world import Browser, World
-
-__all__ = ["database", "postgres"]
 
 
 @pytest.fixture

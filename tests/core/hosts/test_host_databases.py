@@ -23,11 +23,11 @@ from tests.core.hosting import make_host
 from tests.core.making import back_up, make_storage, run
 from tests.core.restores.test_databases import latest, log_of, restore, shop, source_of
 from tests.ports import free_port
-from tests.servers.postgres import PASSWORD, Cluster, database, postgres
+from tests.servers.postgres import PASSWORD, Cluster
 from tests.servers.sshd import Sshd
 from tests.servers.tcp_wire import wire_to
 
-__all__ = ["database", "postgres", "shop"]
+__all__ = ["shop"]
 
 
 @pytest.fixture
