@@ -20,7 +20,7 @@ from tests.servers.postgres import Cluster
 from tests.servers.sshd import start_sshd, stop_sshd
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 REAL_TREE = "/usr/share"
 LICENCE = ("usr", "share", "common-licenses")
