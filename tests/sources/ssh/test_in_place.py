@@ -6,10 +6,10 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from repository.entries import Entry, Problem, TargetError, TargetFull
 from repository.repository import Repository

@@ -6,10 +6,10 @@ import os
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from repository.entries import HALF_MADE, Conflict, Entry, Problem, TargetError
 from repository.repository import Repository
