@@ -74,7 +74,7 @@ def drop(awaited_id: int) -> ResponseReturnValue:
 @blueprint.app_template_global("import_waits")
 def count() -> int:
     """Return how many things of an import wait for a person."""
-    return len(awaited.list_all())
+    return awaited.count()
 
 
 def attachment() -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from core import words
 from core.configs import transfer
@@ -57,6 +57,11 @@ def list_all() -> Sequence[Awaited]:
     order = list(SECTIONS)
     found = db.session.scalars(select(Awaited).order_by(Awaited.name)).all()
     return sorted(found, key=lambda row: order.index(row.noun))
+
+
+def count() -> int:
+    """Return how many things wait."""
+    return db.session.scalar(select(func.count(Awaited.id))) or 0
 
 
 def get(awaited_id: int) -> Awaited:

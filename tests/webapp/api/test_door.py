@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
 from werkzeug.test import TestResponse
 
 from core.access import api_tokens, kept_answers
-from core.db import utc_now
+from core.db import db, utc_now
+from core.models import KeptAnswer
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.conftest import As
 from tests.webapp.world import World
@@ -202,3 +206,25 @@ def test_a_broken_call_says_nothing_of_the_inside(
     answer = admin.call("GET", "/stats")
     assert_problem(answer, 500)
     assert "secret inside" not in answer.text
+
+
+def test_a_key_leaves_nothing_that_a_password_could_be_guessed_by(world: World, admin: Caller) -> None:
+    sent = {"name": "guessed", "password": "a password of hers", "role": "viewer"}
+    admin.send("POST", "/users", sent, 201, Idempotency_Key="with-a-password")
+    with world.app.app_context():
+        (row,) = db.session.scalars(select(KeptAnswer).where(KeptAnswer.key == "with-a-password"))
+        bare = b"POST /api/backup/users? " + json.dumps(sent).encode()
+        assert row.request_hash != hashlib.sha256(bare).hexdigest()
+        assert "password of hers" not in row.answer_sealed
+    changed = {**sent, "password": "another one of hers"}
+    admin.send("POST", "/users", changed, 422, Idempotency_Key="with-a-password")
+    assert admin.send("POST", "/users", sent, 201, Idempotency_Key="with-a-password")["name"] == "guessed"
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_form_is_not_taken_for_no_body(world: World, admin: Caller, enqueued: list[int], kind: str) -> None:
+    """As curl -d sends it when nobody says that it is JSON."""
+    head = {"Authorization": f"Bearer {admin.token}", "Idempotency-Key": "a-form"}
+    url = f"/api/backup/configs/{world.config_id}/backup"
+    answer = admin.client.post(url, data=b'{"type": "database"}', headers=head, content_type=kind)
+    assert (answer.status_code, enqueued) == (415, [])
