@@ -51,8 +51,11 @@ def _caller() -> str:
 
 
 def _request_hash() -> str:
-    what = f"{request.method} {request.full_path} ".encode() + request.get_data()
-    # With a key: a call may hold a password, which a bare hash would let be guessed at.
+    return mark(f"{request.method} {request.full_path} ".encode() + request.get_data())
+
+
+def mark(what: bytes) -> str:
+    """Return what a call is known by. A bare hash would let a password in it be guessed at."""
     return hmac.new(secrets.derive("idempotency"), what, hashlib.sha256).hexdigest()
 
 

@@ -17,6 +17,7 @@ from core.models import KeptAnswer
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.conftest import As
 from tests.webapp.world import World
+from webapp.api import idempotency
 
 
 def assert_problem(answer: TestResponse, status: int) -> Any:
@@ -179,9 +180,8 @@ def test_a_key_whose_call_is_going_on_is_a_conflict(world: World, admin: Caller)
         me = api_tokens.resume(admin.token, "")
         assert me is not None
         body = b'{"name": "x"}'
-        import hashlib
 
-        asked = hashlib.sha256(b"POST /api/backup/tokens? " + body).hexdigest()
+        asked = idempotency.mark(b"POST /api/backup/tokens? " + body)
         kept_answers.begin(f"token:{me.id}", "k5", asked)
     headers = {
         "Authorization": f"Bearer {admin.token}", "Idempotency-Key": "k5", "Content-Type": "application/json",
