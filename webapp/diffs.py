@@ -40,7 +40,8 @@ def choose() -> ResponseReturnValue:
     """Lead from the two points that were chosen to their page, the older one first."""
     chosen = [points.get(request.args.get(name, 0, type=int)) for name in ("point", "other")]
     old, new = sorted(chosen, key=lambda point: (point.taken_at, point.id))
-    url = url_for("diffs.show", old_id=old.id, new_id=new.id, path=request.args.get("path"))
+    path = request.args.get("path") or tokens.token_from_path(point_pages.start_of(new))
+    url = url_for("diffs.show", old_id=old.id, new_id=new.id, path=path)
     return answers.see_other(url)
 
 

@@ -143,7 +143,7 @@ def _copy() -> int | None:
 def _folder(point: Point) -> Folder:
     path, offset = _path(), max(0, request.args.get("offset", 0, type=int))
     if "path" not in request.args:
-        path = _start_of(point)
+        path = start_of(point)
     rows = browse.list_dir(point, path, copy_id=_copy())
     end = offset + ROWS_AT_ONCE
     token = tokens.token_from_path(path)
@@ -152,7 +152,7 @@ def _folder(point: Point) -> Folder:
     )
 
 
-def _start_of(point: Point) -> bytes:
+def start_of(point: Point) -> bytes:
     """Return the folder to show first: the deepest that holds all that was asked to be backed up."""
     given = [os.fsencode(path) for path in point.paths.get("paths", [])]
     start = os.path.commonpath(given) if given else b"/"

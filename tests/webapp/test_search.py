@@ -11,6 +11,7 @@ import zipfile
 from urllib.parse import quote
 
 import pytest
+from sqlalchemy import Engine, event
 
 from core.points import catalog_file, catalog_fill
 from core.points.tokens import token_from_path
@@ -152,3 +153,23 @@ def test_the_same_on_the_command_line(world: World) -> None:
     assert run(world, "diff", pair[0], pair[0])[0] == 0
     code, text = run(world, "catalog", "status")
     assert (code, "2 of 2 points" in text) == (0, True)
+
+
+def test_a_search_asks_the_database_few_times(world: World, as_: As) -> None:
+    """However much it finds: each file of its own is not asked for."""
+    browser = as_("viewer")
+    counts = []
+    for text in ("first.txt", "t"):
+        seen: list[str] = []
+
+        def note(connection: object, cursor: object, statement: str, *rest: object) -> None:
+            seen.append(statement)  # noqa: B023  (taken off again before the next)
+
+        event.listen(Engine, "before_cursor_execute", note)
+        try:
+            assert browser.get(f"/search?q={text}").status_code == 200
+        finally:
+            event.remove(Engine, "before_cursor_execute", note)
+        counts.append(len(seen))
+    assert counts[0] == counts[1]
+    assert counts[0] <= 25
