@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import pwd
 import stat
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from flask import Flask
@@ -43,16 +45,15 @@ def point(context: Flask, tmp_path: Path) -> Point:
 
 
 @pytest.fixture
-def place(tmp_path_factory: pytest.TempPathFactory, ordinary: Server) -> Path:
-    """Return a folder that the ordinary user may reach, with `allowed` of theirs in it."""
-    folder = tmp_path_factory.mktemp("place")
-    for above in (folder, *folder.parents[:-1]):
-        if not above.stat().st_mode & 0o001:
-            above.chmod(above.stat().st_mode | 0o011)
-    for name in ("allowed", "elsewhere"):
-        (folder / name).mkdir()
-        os.chown(folder / name, *_ids(ordinary.user))
-    return folder
+def place(ordinary: Server) -> Iterator[Path]:
+    """A folder that the ordinary user may reach, unlike those of pytest, with `allowed` of theirs in it."""
+    with TemporaryDirectory() as found:
+        folder = Path(found)
+        folder.chmod(0o755)
+        for name in ("allowed", "elsewhere"):
+            (folder / name).mkdir()
+            os.chown(folder / name, *_ids(ordinary.user))
+        yield folder
 
 
 def _ids(name: str) -> tuple[int, int]:
