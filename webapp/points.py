@@ -18,7 +18,7 @@ from webapp import access, answers, config_pages, downloads, formats, removals
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
-ROWS_AT_ONCE = 500
+ROWS_AT_ONCE = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from core.points.catalog_pattern import Pattern
 from core.points.catalog_rows import fold
 from core.points.tokens import printable, token_from_path
 
-MOST_SHOWN = 100
+MOST_SHOWN = 50
 LONGEST_S = 3.0  # of one look at the file
 # What a page can look at within a tenth of a second; with folders named, most of what is found falls away.
 _MOST_NAMES, _MOST_ENTRIES, _MOST_POINTS = 500, 1_000, 6_000
