@@ -115,12 +115,12 @@ def _read(point: Point, copy_id: int | None, use: Callable[[Repository, Snapshot
     """Use the opened repository; if something is gone from it, open it anew once and try again."""
     copy, held = _held(point, copy_id)
     try:
-        return use(held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id)))
+        return use(held.repo, _snapshot(copy, held))
     except PathNotFound as error:
         raise NotFound(f"{printable(path)} is not in this point.") from error
     except _GONE:
         copy, held = _anew(point, copy_id, copy, held)
-    return use(held.repo, held.snapshot(bytes.fromhex(copy.snapshot_id)))
+    return use(held.repo, _snapshot(copy, held))
 
 
 def _download(
@@ -159,8 +159,14 @@ def _begin(
 def _stream(
     copy: Copy, held: Opened, make: Callable[[Repository, Snapshot], Iterator[bytes]]
 ) -> tuple[Repository, Callable[[], Iterator[bytes]]]:
-    snapshot = held.snapshot(bytes.fromhex(copy.snapshot_id))
+    snapshot = _snapshot(copy, held)
     return held.repo, partial(make, held.repo, snapshot)
+
+
+def _snapshot(copy: Copy, held: Opened) -> Snapshot:
+    snapshot = held.snapshot(bytes.fromhex(copy.snapshot_id))
+    points.require_same(copy.point, snapshot)
+    return snapshot
 
 
 def _anew(point: Point, copy_id: int | None, copy: Copy, stale: Opened) -> tuple[Copy, Opened]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from core.db import db
 from core.jobs.lock_holders import Holder
 from core.restores.restore_source import UNREADABLE
+from repository.errors import Damaged
 from repository.locks import Lock, lock_repository
 from repository.repository import Repository
 
@@ -86,10 +87,15 @@ class Download:
         raise error
 
     def _skip(self) -> bytes:
-        """Read until what was given before is passed; return the rest of that piece. Raises StopIteration."""
+        """Read until what was given before is passed; return the rest of that piece.
+
+        Raises StopIteration if just that was all, Damaged if this copy has less.
+        """
         left = self._given
         for piece in self._rest:
             if len(piece) > left:
                 return piece[left:]
             left -= len(piece)
+        if left:
+            raise Damaged(f"another copy ends {left} bytes before what was given already")
         raise StopIteration

@@ -13,6 +13,8 @@ from core.db import db, utc_now
 from core.errors import NotFound
 from core.jobs.jobs import Page, paginate
 from core.models import Config, Copy, Point, Storage
+from repository.errors import Damaged
+from repository.snapshot import Snapshot
 
 # A point dated later than this from now was taken under a wrong clock, or somebody made it up.
 CLOCK_SLACK = timedelta(hours=24)
@@ -231,3 +233,11 @@ def live() -> ColumnElement[bool]:
 def there() -> ColumnElement[bool]:
     """Return the condition that a copy's snapshot is still in its repository; see is_there."""
     return Copy.forgotten_at.is_(None) & Copy.lost_at.is_(None)
+
+
+def require_same(point: Point, snapshot: Snapshot) -> None:
+    """Refuse a snapshot that holds something else than the point it is to be a copy of. Raises Damaged."""
+    if snapshot.tree.hex() != point.tree:
+        raise Damaged(
+            f"the snapshot is not that of point {point.id}: another program changed which files it holds"
+        )

@@ -89,18 +89,23 @@ def _note_lost(
 
     `forgotten` were so before the listing: what another job forgets meanwhile is not back.
     """
-    moved = {original.hex(): key.hex() for key, each in stored.items() if (original := each.original)}
+    # Only one with the same tree: `repair snapshots` and `rewrite` leave files out: that is another point.
+    moved = {
+        (original.hex(), each.tree.hex()): key.hex()
+        for key, each in stored.items()
+        if (original := each.original)
+    }
     present = {snapshot_id.hex() for snapshot_id in stored}
     now, lost = utc_now(), []
     with write() as session:
         for copy in _copies(session, record_id):
-            new_id = moved.get(copy.snapshot_id)
+            new_id = moved.get((copy.snapshot_id, copy.point.tree)) if copy.id in missing else None
             if copy.id not in missing:
                 if copy.snapshot_id in present:
                     copy.lost_at = None
                     copy.forgotten_at = None if copy.id in forgotten else copy.forgotten_at
             elif new_id is not None and points.is_there(copy) and not _is_known(session, record_id, new_id):
-                copy.snapshot_id = new_id  # `restic tag` or `rewrite` stored it anew
+                copy.snapshot_id = new_id  # `restic tag` stored it anew
             elif copy.trashed_at is not None and copy.trashed_at <= now - retention.TRASH_FOR:
                 copy.forgotten_at = copy.forgotten_at or now  # it was due
             elif points.is_there(copy):

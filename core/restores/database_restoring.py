@@ -96,7 +96,7 @@ def _restore(
     """Return what was done, and the size of the dump."""
     db.session.rollback()
     attempt.report(Progress("opening"))
-    snapshot = repo.load_snapshot(source.snapshot_id)
+    snapshot = source.load_snapshot(repo)
     repo.load_index()
     found = database_restores.decode(_read(repo, snapshot, MANIFEST))
     record = found.find(task.given.database)

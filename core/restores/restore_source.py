@@ -24,6 +24,7 @@ from repository.errors import (
 )
 from repository.locks import lock_repository
 from repository.repository import Repository
+from repository.snapshot import Snapshot
 from storage_adapters.errors import StorageError
 
 T = TypeVar("T")
@@ -41,6 +42,13 @@ class RestoreSource:
     copy_id: int
     name: str  # of its storage
     snapshot_id: bytes
+
+    def load_snapshot(self, repo: Repository) -> Snapshot:
+        """Return its snapshot. Raises SnapshotNotFound, Damaged, also if it is not the point's any more."""
+        snapshot = repo.load_snapshot(self.snapshot_id)
+        points.require_same(db.session.get_one(Copy, self.copy_id).point, snapshot)
+        db.session.rollback()
+        return snapshot
 
 
 @dataclass(slots=True)

@@ -92,18 +92,18 @@ class _Run:
         task = replace(self.task, used=True, totals=None)
 
         def use(source: RestoreSource, repo: Repository) -> tuple[RestoreResult, Missing]:
-            return _restore(self.attempt, task, repo, source.snapshot_id, resumed=True, only=damaged)
+            return _restore(self.attempt, task, repo, source, resumed=True, only=damaged)
 
         source, (result, missing) = self.found.read(use)
         return done.mended(Done(source, result, missing))
 
     def _use(self, source: RestoreSource, repo: Repository) -> tuple[RestoreResult, Missing]:
         if self.task.whole:  # what an earlier one gave was removed there
-            return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=False)
+            return _restore(self.attempt, self.task, repo, source, resumed=False)
         if self.begun and self.attempt.progress is not None:
             self.written += self.attempt.progress.bytes_done
         resumed, self.begun = self.begun, True
-        return _restore(self.attempt, self.task, repo, source.snapshot_id, resumed=resumed)
+        return _restore(self.attempt, self.task, repo, source, resumed=resumed)
 
 
 def _task(attempt: Attempt, row: Restore) -> Task:
@@ -168,7 +168,7 @@ def _restore(
     attempt: Attempt,
     task: Task,
     repo: Repository,
-    snapshot_id: bytes,
+    source: RestoreSource,
     *,
     resumed: bool,
     only: Collection[bytes] | None = None,
@@ -179,7 +179,7 @@ def _restore(
     """
     db.session.rollback()
     attempt.report(Progress("opening"))
-    snapshot = repo.load_snapshot(snapshot_id)
+    snapshot = source.load_snapshot(repo)
     repo.load_index()
     missing = Missing()
 
