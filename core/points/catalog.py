@@ -34,7 +34,7 @@ def coverage(config_id: str | None = None) -> Coverage:
 
     Raises CatalogUnusable.
     """
-    with catalog_file.opened() as connection:
+    with catalog_file.reading() as connection:
         if not config_id and (number := _all_of(connection)) is not None:
             return Coverage(number, number, catalog_fill.trouble())
         known = catalog_fill.catalogued(connection)

@@ -33,6 +33,9 @@ def after_cleanup() -> None:
         sweep()
     except CatalogUnusable as error:
         _log.warning("the catalog was not cleaned: %s", error)
+    except Exception:  # noqa: BLE001  (the clean-up has ended, and what follows it matters more)
+        _log.exception("the catalog was not cleaned")
+        db.session.rollback()
 
 
 def sweep() -> int:

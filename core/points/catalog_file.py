@@ -63,6 +63,15 @@ def opened() -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
+def reading() -> Iterator[sqlite3.Connection]:
+    """Open the catalog as it is at the first look, whatever is written meanwhile: ids that are dropped are
+    given anew. Raises CatalogUnusable."""
+    with opened() as connection:
+        connection.execute("BEGIN")  # ends when the connection is closed
+        yield connection
+
+
+@contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """Write: all of it or nothing. Others wait meanwhile, so it should be short."""
     connection.execute("BEGIN IMMEDIATE")
@@ -145,9 +154,15 @@ def _make_tables(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def _locked(how: int) -> Iterator[None]:
-    """Hold the lock of the catalog; the kernel frees it with the process. Raises BlockingIOError."""
+    """Hold the lock of the catalog; the kernel frees it with the process.
+
+    Raises BlockingIOError, CatalogUnusable.
+    """
     path = os.path.join(app_state.settings().data_dir, _LOCK)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(error) from error
     try:
         fcntl.flock(descriptor, how)
         yield

@@ -65,8 +65,13 @@ def after_backup(job_id: int, repo: Repository, record_id: str, stopped: Flag) -
         trouble = str(error)
     except Exception as error:  # noqa: BLE001  (the backup has ended, and is good: only search lacks it)
         _log.exception("the catalog could not be filled after job %s", job_id)
+        db.session.rollback()
         trouble = f"Holdfast itself failed ({type(error).__name__}): {error}"
-    _tell(job_id, trouble.strip())
+    try:
+        _tell(job_id, trouble.strip())
+    except Exception:  # noqa: BLE001  (as above: what follows the backup is more than a line about search)
+        _log.exception("what became of the catalog after job %s could not be noted", job_id)
+        db.session.rollback()
 
 
 def _after(repo: Repository, record_id: str, stopped: Flag) -> Filled:

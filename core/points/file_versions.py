@@ -52,7 +52,7 @@ def history(config_id: str | None, path: bytes) -> History:
 
     Raises CatalogUnusable.
     """
-    with catalog_file.opened() as connection:
+    with catalog_file.reading() as connection:
         bits, roots = _roots(connection, config_id)
         rows = _walk(connection, roots, path)
     versions: dict[tuple[int, object], list[tuple[int, Row]]] = defaultdict(list)
