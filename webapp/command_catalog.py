@@ -30,7 +30,7 @@ _CONFIG = click.option("config_name", "--config", metavar="NAME", help="Only thi
 @_JSON
 def find(name: str, config_name: str | None, as_json: bool) -> None:
     """Say in which points a file is: NAME is a part of its name, or a pattern such as *.conf, maybe with
-    folders before it. Exit code 1: nothing is called that."""
+    folders before it. Exit code 1: nothing is called that; 3: too much may be to say so."""
     config = find_config(config_name) if config_name else None
     answer = file_search.search(name, config.id if config else None)
     names = {one.id: one for one in configs.names()}
@@ -46,10 +46,12 @@ def find(name: str, config_name: str | None, as_json: bool) -> None:
             for row in answer.found
         ]  # fmt: skip
         output.table(("PATH", "CONFIG", "SIZE", "POINTS", "VERSIONS", "NEWEST", "TAKEN"), rows_)
-    if answer.more:
+    if answer.nothing_said:
+        click.echo(f"{file_search.NOTHING_SAID} Write more of the name, or its folder.", err=True)
+    elif answer.more:
         click.echo("There is, or may be, more: write more of the name, or its folder.", err=True)
     _tell_lacking(config)
-    sys.exit(0 if answer.found else 1)
+    sys.exit(0 if answer.found else 3 if answer.nothing_said else 1)
 
 
 @click.command("versions")

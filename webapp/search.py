@@ -31,6 +31,7 @@ def index() -> ResponseReturnValue:
     page = render_template(
         "search/index.html", text=text, chosen=chosen, answer=answer, problem=problem, configs=names,
         config_names={one.id: one.name for one in names}, coverage=_coverage(chosen),
+        nothing_said=file_search.NOTHING_SAID,
     )  # fmt: skip
     return page, status
 

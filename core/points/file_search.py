@@ -22,6 +22,10 @@ from core.points.catalog_rows import fold
 from core.points.tokens import printable, token_from_path
 
 MOST_SHOWN = 50
+NOTHING_SAID = (
+    "Too much has such a name: not all of it could be looked at, and in what was, nothing fits. "
+    "This does not say that no point holds it."
+)
 LONGEST_S = 3.0  # of one look at the file
 # What a page can look at within a tenth of a second; with folders named, most of what is found falls away.
 _MOST_NAMES, _MOST_ENTRIES, _MOST_POINTS = 500, 1_000, 6_000
@@ -66,11 +70,16 @@ class Answer:
     more: bool
     partial: bool = False
 
+    @property
+    def nothing_said(self) -> bool:
+        """Whether nothing was found only because the search did not get to the end."""
+        return self.more and not self.found
+
 
 def search(text: str, config_id: str | None = None) -> Answer:
     """Find files, links and folders by name in all catalogued points. Raises Invalid, CatalogUnusable."""
     pattern = catalog_pattern.parse(text)
-    with catalog_file.opened() as connection:
+    with catalog_file.reading() as connection:
         name_ids, more = _names(connection, pattern)
         rows, more_rows = _rows(connection, name_ids, pattern)
         ups, more_trees = catalog_climb.ancestors(connection, {row.tree_id for row in rows})

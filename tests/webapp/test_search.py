@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy import Engine, event
 
-from core.points import catalog_file, catalog_fill
+from core.points import catalog_file, catalog_fill, file_search
 from core.points.tokens import token_from_path
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
@@ -86,6 +86,21 @@ def test_a_catalog_that_is_broken_is_said_and_breaks_nothing_else(world: World, 
         done = world.app.test_cli_runner().invoke(args=["backup", "catalog", "rebuild"])
     assert done.exit_code == 0, done.output
     assert as_("admin").get("/search?q=first.txt").status_code == 200
+
+
+def test_a_search_that_did_not_get_to_the_end_says_not_that_nothing_is_there(
+    world: World, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_search, "_MOST_NAMES", 0)
+    page = as_("viewer").get("/search?q=first").text
+    assert "This does not say that no point holds it" in page
+    assert "Write more of the name, or its folder" in page
+    assert "Nothing is called" not in page
+    assert "No point holds" not in page
+    assert problems_of(page) == []
+    with world.app.app_context():
+        done = world.app.test_cli_runner().invoke(args=["backup", "find", "first"])
+    assert (done.exit_code, file_search.NOTHING_SAID in done.output) == (3, True)
 
 
 def test_two_points_are_compared(world: World, as_: As) -> None:
