@@ -15,7 +15,7 @@ from core.models import Point
 from core.points import points, tokens
 from core.restores import config_restores, restores
 from jobs import tasks
-from webapp import access, answers, formats
+from webapp import access, answers, formats, forms
 
 blueprint = Blueprint("compare", __name__, url_prefix="/compare")
 
@@ -153,4 +153,4 @@ def _path() -> bytes:
 
 
 def _copy() -> int | None:
-    return request.args.get("copy", type=int)
+    return request.args.get("copy", type=forms.row_number)

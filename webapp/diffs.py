@@ -12,7 +12,7 @@ from werkzeug.exceptions import NotFound
 from core.configs import config_documents
 from core.models import Point
 from core.points import file_diff, point_diff, points, tokens
-from webapp import access, answers, formats
+from webapp import access, answers, formats, forms
 from webapp import points as point_pages
 from webapp.wording import Look
 
@@ -38,7 +38,7 @@ class Pair:
 @access.allow("viewer")
 def choose() -> ResponseReturnValue:
     """Lead from the two points that were chosen to their page, the older one first."""
-    chosen = [points.get(request.args.get(name, 0, type=int)) for name in ("point", "other")]
+    chosen = [points.get(request.args.get(name, 0, type=forms.row_number)) for name in ("point", "other")]
     old, new = sorted(chosen, key=lambda point: (point.taken_at, point.id))
     path = request.args.get("path") or tokens.token_from_path(point_pages.start_of(new))
     url = url_for("diffs.show", old_id=old.id, new_id=new.id, path=path)

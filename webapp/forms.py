@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask import request
 from werkzeug.datastructures import MultiDict
 
 from core.errors import HoldfastError, Invalid
+
+_DIGITS = 18  # of a row's number at most: the database counts to 2^63 - 1
 
 
 class Form:
@@ -59,6 +61,22 @@ class Form:
         else:
             self.errors[error.field or fallback] = str(error)
         return self
+
+
+def row_number(text: str) -> int:
+    """Return the number of a row that was sent. Raises ValueError for what no row can have."""
+    if not _can_be_row(text):
+        raise ValueError("This is no number of a row.")
+    return int(text)
+
+
+def row_numbers(texts: Iterable[str]) -> list[int]:
+    """Return the numbers of rows among what was sent, each once; what can be none is left out."""
+    return list(dict.fromkeys(int(text) for text in texts if _can_be_row(text)))
+
+
+def _can_be_row(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= _DIGITS
 
 
 def sent() -> Form:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 from flask import Blueprint, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
-from core.errors import HoldfastError, Refused
+from core.errors import HoldfastError, NotFound, Refused
 from core.jobs import job_deletion, jobs
 from core.models import Job
 from core.points import points
@@ -37,7 +37,7 @@ def change() -> ResponseReturnValue:
 @access.allow("admin")
 def ask() -> ResponseReturnValue:
     """Say what deleting the ticked jobs means."""
-    found = _ticked()
+    found, _ = _ticked()
     if not found:
         return answers.see_other(_list(), _NOTHING, "warn")
     made = [point for job in found if (point := points.of_job(job.id))]
@@ -47,10 +47,14 @@ def ask() -> ResponseReturnValue:
 @blueprint.post("/delete")
 @access.allow("admin")
 def delete() -> ResponseReturnValue:
-    """Take jobs off the list, and put their points into the trash."""
+    """Take jobs off the list, and put their points into the trash: the oldest first.
+
+    So it is the newest that stay where not all of them may go.
+    """
     confirmed = bool(forms.sent().value("confirmed"))
+    found, gone = _ticked()
     return _back(
-        _ticked(),
+        (found[::-1], gone),
         lambda job: job_deletion.delete(job.id, confirmed=confirmed),
         "1 job is deleted.",
         "{} jobs are deleted.",
@@ -84,24 +88,36 @@ _ACTIONS: dict[str, tuple[Callable[[Job], None], str, str]] = {
 }
 
 
-def _ticked() -> list[Job]:
-    """Return the jobs that are ticked; of backups of one config that are to be run again, the newest."""
-    ids = sorted({int(each) for each in forms.sent().values("job") if each.isdecimal()}, reverse=True)
-    found = [job_deletion.get(each) for each in ids[:MOST_AT_ONCE]]
-    if forms.sent().value("do") != "run":
-        return found
-    return list({job.config_id or job.id: job for job in reversed(found)}.values())
+Ticked = tuple[list[Job], list[str]]
 
 
-def _back(found: Iterable[Job], do: Callable[[Job], None], one: str, many: str) -> ResponseReturnValue:
+def _ticked() -> Ticked:
+    """Return the jobs that are ticked, the newest first, and what there is to say of those that are gone.
+
+    Of backups of one config that are to be run again, only the newest is returned.
+    """
+    found, gone = list[Job](), list[str]()
+    for number in sorted(forms.row_numbers(forms.sent().values("job")), reverse=True)[:MOST_AT_ONCE]:
+        try:
+            found.append(job_deletion.get(number))
+        except NotFound as error:
+            gone.append(str(error))
+    if forms.sent().value("do") == "run":
+        found = list({job.config_id or job.id: job for job in reversed(found)}.values())
+    return found, gone
+
+
+def _back(ticked: Ticked, do: Callable[[Job], None], one: str, many: str) -> ResponseReturnValue:
     """Do it with each job; say how often it was done, and why not with the others."""
-    done, left = 0, list[str]()
+    (found, gone), done = ticked, 0
+    left = list[str]()
     for job in found:
         try:
             do(job)
             done += 1
         except HoldfastError as error:
             left.append(str(error))
+    left += gone
     if left:
         g.audit_result = "refused"
     said = (one if done == 1 else many.format(done)) if done else ""

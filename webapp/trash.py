@@ -33,7 +33,7 @@ def take_out() -> ResponseReturnValue:
     """Let chosen copies count again."""
     form = forms.sent()
     back = url_for("trash.index", config=form.value("config") or None)
-    chosen = [int(text) for text in form.values("copy") if text.isascii() and text.isdigit()]
+    chosen = forms.row_numbers(form.values("copy"))
     if not chosen:
         return answers.see_other(back, "Tick what to take out of the trash first.", "warn")
     try:

@@ -92,7 +92,32 @@ def test_without_the_brake_s_tick_most_stays(made: Made, as_: As, world: World) 
     words = send(as_, "/jobs/many/delete", job=made.jobs)
     assert words.startswith("1 job is deleted. Not done:")
     with world.app.app_context():
+        left = jobs.list_jobs(config_id=made.config_id, kind="backup").items
+        assert sorted(job.id for job in left) == made.jobs[1:]  # the oldest went
         assert sum(points.is_good(point) for point in points.list_for(made.config_id)) == 2
+
+
+def test_of_all_points_the_newest_stays(made: Made, as_: As, world: World) -> None:
+    words = send(as_, "/jobs/many/delete", job=made.jobs, confirmed="yes")
+    assert words.startswith("2 jobs are deleted. Not done: Point ")
+    assert "is the last good one" in words
+    with world.app.app_context():
+        left = jobs.list_jobs(config_id=made.config_id, kind="backup").items
+        assert [job.id for job in left] == made.jobs[-1:]
+
+
+def test_a_job_that_is_gone_meanwhile_keeps_none_of_the_others(made: Made, as_: As) -> None:
+    send(as_, "/jobs/many/delete", job=made.jobs[:1])
+    words = send(as_, "/jobs/many", do="pin", job=made.jobs[:2])
+    assert words.startswith(f"1 point is pinned. Not done: There is no job {made.jobs[0]}.")
+
+
+def test_numbers_that_no_row_has_are_left_out(as_: As) -> None:
+    browser, long = as_("admin"), "9" * 5000
+    for text in (long, long[:19], "²", "٣"):
+        assert send(as_, "/jobs/many", do="run", job=[text]) == "No job was ticked."
+        assert browser.post("/trash/take-out", {"copy": [text]}).status_code == 303
+        assert browser.get(f"/diffs?point={text}&other={text}").status_code == 404
 
 
 def test_nothing_ticked_is_said(as_: As) -> None:

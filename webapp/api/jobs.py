@@ -63,8 +63,13 @@ def list_jobs(query: queries.JobQuery) -> Any:
 
 @door.operation("POST", "/backup/jobs", "operator", body=Body(Many), answer=ManyOut)
 def change_jobs(body: Many) -> ManyOut:
-    """Cancel or delete many jobs; each that cannot be is named with the reason, and the others are done."""
-    results = [_one(job_id, body.action) for job_id in dict.fromkeys(body.ids)]
+    """Cancel or delete many jobs; each that cannot be is named with the reason, and the others are done.
+
+    The oldest are deleted first, so that it is the newest that stay where not all of them may go.
+    """
+    asked = list(dict.fromkeys(body.ids))
+    done = {job_id: _one(job_id, body.action) for job_id in sorted(asked)}
+    results = [done[job_id] for job_id in asked]
     worst = max((each.status for each in results if not each.done), default=0)
     if worst:
         g.audit_result = "failed" if worst >= 500 else "refused"

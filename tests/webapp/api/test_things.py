@@ -339,7 +339,15 @@ def test_many_jobs_at_once_each_with_its_result(world: World, admin: Caller, ser
     ]  # fmt: skip
     assert all(each["detail"] for each in found["results"][1:])
     admin.send("POST", "/jobs", {"action": "burn", "ids": [1]}, 422)
+    admin.send("POST", "/jobs", {"action": "cancel", "ids": [10**19]}, 422)
     admin.send("POST", "/jobs", {"action": "cancel", "ids": []}, 422)
+
+
+def test_of_many_the_newest_is_deleted_last_in_whatever_order(admin: Caller, series: list[int]) -> None:
+    asked = sorted(series, reverse=True)
+    found = admin.send("POST", "/jobs", {"action": "delete", "ids": asked})["results"]
+    assert [each["id"] for each in found] == asked
+    assert (found[0]["done"], found[-1]["done"]) == (False, True)  # the brake keeps the newest
 
 
 @pytest.mark.parametrize(("what", "left"), [("", 4), ("?points=keep", 4), ("?points=trash", 0)])
