@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import func, select
 
@@ -11,7 +12,7 @@ from core import words
 from core.configs import transfer
 from core.configs.transfer import Plan, Step
 from core.db import db, utc_now, write
-from core.errors import HoldfastError, NotFound
+from core.errors import Conflict, HoldfastError, NotFound
 from core.models import Awaited
 
 SECTIONS = {"storage": "storages", "config": "configs", "channel": "channels"}
@@ -19,16 +20,20 @@ SECTIONS = {"storage": "storages", "config": "configs", "channel": "channels"}
 _log = logging.getLogger(__name__)
 
 
+class HalfMade(Conflict):
+    """An import stopped half way: what it had made stays."""
+
+
 def apply(made: Plan) -> None:
-    """Make what a plan can make, and let the rest wait; the same again changes nothing. Raises as making."""
-    transfer.make(made)
-    with write() as session:
-        for noun, name, document in made.waiting:
-            row = session.scalar(select(Awaited).where(Awaited.noun == noun, Awaited.name == name))
-            if row is None:
-                session.add(Awaited(noun=noun, name=name, document=document, created_at=utc_now()))
-            else:
-                row.document = document
+    """Make what a plan can make, and let the rest wait; the same again changes nothing.
+
+    Raises HalfMade where making it stops: what has to wait is kept by then.
+    """
+    _keep(made)
+    try:
+        transfer.make(made)
+    except HoldfastError as error:
+        raise HalfMade(f"Not all of it was made: {error}", "What is here stays; import it again.") from error
     follow()
 
 
@@ -38,10 +43,10 @@ def follow() -> list[Step]:
     To be called when a storage or a channel was made. What cannot be made goes on waiting; `why` says why.
     """
     made: list[Step] = []
-    for row in list_all():
-        awaited_id = row.id
+    # As plain data: where making one fails, or another process makes it, rows are no longer to be read.
+    for awaited_id, noun, document in [(row.id, row.noun, row.document) for row in list_all()]:
         try:
-            plan = _plan(row)
+            plan = _plan(noun, document)
             transfer.make(plan)
         except HoldfastError as error:
             _log.warning("what an import awaits could not be made: %s", error)
@@ -75,7 +80,10 @@ def get(awaited_id: int) -> Awaited:
 def why(row: Awaited) -> str:
     """Say what it waits for."""
     try:
-        return " ".join(words.ended(step.why) for step in _plan(row).steps) or "It can be made now."
+        return (
+            " ".join(words.ended(step.why) for step in _plan(row.noun, row.document).steps)
+            or "It can be made now."
+        )
     except HoldfastError as error:
         return str(error)
 
@@ -87,8 +95,18 @@ def drop(awaited_id: int) -> Awaited:
     return row
 
 
-def _plan(row: Awaited) -> Plan:
-    return transfer.plan({"holdfast": transfer.VERSION, SECTIONS[row.noun]: [row.document]})
+def _keep(made: Plan) -> None:
+    with write() as session:
+        for noun, name, document in made.waiting:
+            row = session.scalar(select(Awaited).where(Awaited.noun == noun, Awaited.name == name))
+            if row is None:
+                session.add(Awaited(noun=noun, name=name, document=document, created_at=utc_now()))
+            else:
+                row.document = document
+
+
+def _plan(noun: str, document: Mapping[str, Any]) -> Plan:
+    return transfer.plan({"holdfast": transfer.VERSION, SECTIONS[noun]: [document]})
 
 
 def _forget(awaited_id: int) -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from core import inputs
-from core.configs import configs
+from core.configs import configs, transfer_secrets
 from core.configs.configs import ConfigInput
 from core.configs.export_document import VERSION as VERSION
 from core.configs.export_document import config as config
@@ -27,6 +27,7 @@ from core.storages import providers, storage_setup, storages
 from core.storages.storage_inputs import StorageInput
 
 _SECTIONS = ("storages", "hosts", "configs", "channels")  # in an order in which they can be made
+_ANY_CASE = ("hosts", "configs")  # of these, names that differ by case only are one
 # What stands for secrets that are not known, so that all the rest can be checked.
 _UNKNOWN = {"access_key": "?", "secret_key": "?", "password": "?"}
 What = Literal["make", "there", "waits"]
@@ -53,10 +54,11 @@ class Plan:
     configs: list[tuple[ConfigInput, dict[str, Any]]] = field(default_factory=list)  # with its document
     channels: list[tuple[ChannelInput, Target]] = field(default_factory=list)  # `configs`: names
     waiting: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    made: list[str] = field(default_factory=list)  # noun and name of what `make` has made by now
 
     def wait(self, noun: str, name: str, given: Mapping[str, Any], why: str) -> None:
-        """Let a thing wait for a person."""
-        self.waiting.append((noun, name, dict(given)))
+        """Let a thing wait for a person, without the secrets that somebody may have written to it."""
+        self.waiting.append((noun, name, transfer_secrets.without(given)))
         self.steps.append(Step(noun, name, "waits", why))
 
 
@@ -72,7 +74,7 @@ def plan(data: Any, secrets: Any = None) -> Plan:
             given = each if isinstance(each, Mapping) else {}
             name = str(given.get("name", ""))
             try:
-                _require_once(name, seen)
+                _require_once(section, name, seen)
                 _PLANNERS[section](made, given, name)
             except Invalid as error:
                 where = f"{section}.{number}" + (f" ({name})" if name else "")
@@ -84,25 +86,34 @@ def plan(data: Any, secrets: Any = None) -> Plan:
 
 
 def make(made: Plan) -> None:
-    """Make what can be made, in an order in which it can be. Raises what making it raises."""
+    """Make what can be made, in an order in which it can be. Raises what making it raises.
+
+    What was made until then stays, and stands in `made.made`.
+    """
     for storage in made.storages:
         storage_setup.create(storage)
+        made.made.append(f"storage {storage.name}")
     for host, jump in _jumps_first(made.hosts):
         known = host.model_copy(update={"jump_id": hosts.find(jump).id}) if jump else host
         hosts.create(known)
+        made.made.append(f"host {host.name}")
     repositories = {row.name: row.repositories[0].id for row in storages.list_all()}
-    for _, given in made.configs:
+    for data, given in made.configs:
         configs.create(configs.parse(_with_ids(given, repositories, _host_ids())))
+        made.made.append(f"config {data.name}")
     ids = {row.name: row.id for row in configs.list_all()}
     for channel, target in made.channels:
         chosen = [ids[name] for name in channel.configs]
         channels.create(channel.model_copy(update={"configs": chosen}), target)
+        made.made.append(f"channel {channel.name}")
 
 
-def _require_once(name: str, seen: set[str]) -> None:
-    if name and name in seen:
+def _require_once(section: str, name: str, seen: set[str]) -> None:
+    """Raise Invalid for a name that stands twice, in another case too where that is the same name here."""
+    known = name.strip().casefold() if section in _ANY_CASE else name.strip()
+    if known and known in seen:
         raise Invalid({"name": "Another one in this file has this name, too."})
-    seen.add(name)
+    seen.add(known)
 
 
 def _jumps_first(found: Sequence[tuple[HostInput, str]]) -> list[tuple[HostInput, str]]:
@@ -148,7 +159,7 @@ def _plan_storage(made: Plan, given: Mapping[str, Any], name: str) -> None:
 
 
 def _plan_host(made: Plan, given: Mapping[str, Any], name: str) -> None:
-    if name in _host_ids():
+    if name.casefold() in {known.casefold() for known in _host_ids()}:
         made.steps.append(Step("host", name, "there"))
         return
     fields = {field: value for field, value in given.items() if field != "jump"}
@@ -187,7 +198,7 @@ def _target(kind: str, given: Any, known: Mapping[str, Any] | None) -> Target | 
 
 
 def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
-    if name.lower() in {row.name.lower() for row in configs.list_all()}:
+    if name.casefold() in {row.name.casefold() for row in configs.list_all()}:
         made.steps.append(Step("config", name, "there"))
         return
     coming = {each.name for each in made.storages} | {row.name for row in storages.list_all()}
@@ -199,7 +210,9 @@ def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
         _with_ids(given, {each: f"storage {each}" for each in wanted}, {**coming_hosts, **_host_ids()})
     )
     if missing := [each for each in wanted if each not in coming]:
-        made.wait("config", name, _plain(given), f"it goes to {', '.join(missing)}, which is not there yet")
+        made.wait(
+            "config", name, given, f"it goes to {', '.join(missing)}, which is not there yet{_again(given)}"
+        )
         return
     made.configs.append((parsed, dict(given)))
     without = given.get("type") == "database" and not made.secrets.configs.get(name)
@@ -207,12 +220,10 @@ def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
     made.steps.append(Step("config", name, "make", why))
 
 
-def _plain(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a config's document without the secret that was put into it: what waits holds none."""
-    source = given.get("source")
-    if not isinstance(source, Mapping):
-        return dict(given)
-    return {**given, "source": {name: value for name, value in source.items() if name != "password"}}
+def _again(given: Mapping[str, Any]) -> str:
+    """Say that a password does not wait with its config: what waits is kept without any."""
+    is_database = given.get("type") == "database"
+    return "; its password is not kept: edit it then, and type it" if is_database else ""
 
 
 def _destinations(given: Mapping[str, Any]) -> list[Mapping[str, Any]]:

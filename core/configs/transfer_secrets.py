@@ -17,6 +17,9 @@ _KNOWN: Mapping[str, frozenset[str]] = {
     "channels": frozenset({"url", "password"}),
     "configs": frozenset({"password"}),
 }  # fmt: skip
+# Where a document written by hand may hold secrets: by itself, and inside its parts.
+_OWN = frozenset({*SECRETS, "url", "token", "headers"})
+_INSIDE: Mapping[str, frozenset[str]] = {"target": _OWN, "source": _OWN}
 _Given = Mapping[str, Mapping[str, str]]
 
 
@@ -75,4 +78,17 @@ def _problems(section: str, things: Any, names: set[str]) -> dict[str, str]:
         elif unknown := set(fields) - _KNOWN[section]:
             known = ", ".join(sorted(_KNOWN[section]))
             found[where] = f"{min(map(str, unknown))} is no secret of these; there are: {known}."
+    return found
+
+
+def without(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the document of a storage, config or channel without the secrets that were written into it.
+
+    An export has none; whoever writes one by hand may put some there, and what waits is kept in plain text.
+    """
+    found = {name: value for name, value in document.items() if name not in _OWN}
+    for part, names in _INSIDE.items():
+        inner = found.get(part)
+        if isinstance(inner, Mapping):
+            found[part] = {name: value for name, value in inner.items() if name not in names}
     return found

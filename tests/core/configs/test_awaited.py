@@ -15,7 +15,7 @@ from core.messaging import channels
 from core.messaging.channel_inputs import EmailTarget, WebhookTarget
 from core.storages import storage_inputs, storage_setup, storages
 from storage_adapters.s3 import S3Settings
-from tests.core.making import make_storage
+from tests.core.making import make_config, make_storage
 
 WAITING = ["storage Cloud", "config Wiki", "channel Chat", "channel Mail"]
 
@@ -143,6 +143,46 @@ def test_a_password_given_beside_it_is_the_config_s(document: dict[str, Any]) ->
     awaited.apply(plan)
     made = next(row for row in configs.list_all() if row.name == "Base")
     assert config_source.password_of(made) == "very-secret"
+
+
+def test_a_database_that_waits_says_that_its_password_is_not_kept(document: dict[str, Any]) -> None:
+    base = {"name": "Base", "type": "database", "source": {"host": "db.example", "user": "u"},
+            "destinations": [{"storage": "Cloud"}]}  # fmt: skip
+    document["configs"].append(base)
+    plan = transfer.plan(document, {"configs": {"Base": {"password": "very-secret"}}})
+    (step,) = [each for each in plan.steps if each.name == "Base"]
+    assert "its password is not kept" in step.why
+
+
+def test_no_secret_is_kept_that_was_written_into_the_document(document: dict[str, Any]) -> None:
+    document["storages"][0] |= {"access_key": "very-secret", "secret_key": "very-secret"}
+    document["channels"][0]["target"] = {"url": "https://chat.example/very-secret"}
+    document["channels"][1]["target"]["password"] = "very-secret"
+    base = {"name": "Base", "type": "database", "destinations": [{"storage": "Cloud"}],
+            "source": {"host": "db.example", "user": "u", "password": "very-secret"}}  # fmt: skip
+    document["configs"].append(base)
+    awaited.apply(transfer.plan(document))
+    assert set(WAITING) | {"config Base"} == set(waiting())
+    assert "very-secret" not in str([row.document for row in awaited.list_all()])
+
+
+def test_an_import_that_stops_half_way_keeps_what_it_made_and_what_waits(
+    document: dict[str, Any], tmp_path: Path
+) -> None:
+    document["hosts"] = [{"name": "web", "address": "10.0.0.1", "user": "backup"}]
+    plan = transfer.plan(document)
+    make_config(tmp_path / "tree", "here")  # between the look and the import
+    with pytest.raises(awaited.HalfMade, match="Not all of it was made: There is already a config"):
+        awaited.apply(plan)
+    assert plan.made == ["host web"]
+    assert waiting() == WAITING
+
+
+def test_names_that_are_one_here_are_one_in_a_file(document: dict[str, Any]) -> None:
+    document["configs"].append({**document["configs"][1], "name": "HERE"})
+    with pytest.raises(Invalid) as caught:
+        transfer.plan(document)
+    assert list(caught.value.fields) == ["configs.2 (HERE): name"]
 
 
 @pytest.mark.parametrize(
