@@ -13,6 +13,7 @@ from flask.cli import ScriptInfo
 
 from core.access import audit_begun
 from core.access.audit import Deed, Result
+from core.configs import awaited
 from core.errors import HoldfastError
 
 # A command whose last word is one of these changes nothing, and reads no backed-up data.
@@ -40,8 +41,8 @@ def noted(callback: Callable[..., Any], who: Callable[[], str]) -> Callable[...,
         try:
             answer = callback(*arguments, **options)
             result = "done"
-        except (HoldfastError, click.UsageError):
-            result = "refused"
+        except (HoldfastError, click.UsageError) as error:
+            result = "failed" if isinstance(error, awaited.HalfMade) else "refused"
             raise
         except (SystemExit, click.exceptions.Exit) as end:
             code = end.code if isinstance(end, SystemExit) else end.exit_code

@@ -40,10 +40,10 @@ class Form:
         return self._values.to_dict()
 
     def changed(self, values: Mapping[str, Any]) -> Form:
-        """Return the form with other values in some fields; messages stay."""
+        """Return the form with other values in some fields, a list being many of one; messages stay."""
         merged = self._values.copy()
         for name, value in values.items():
-            merged[name] = value
+            merged.setlist(name, value if isinstance(value, list) else [value])
         return Form(merged, self.errors)
 
     def lines(self, name: str) -> list[str]:

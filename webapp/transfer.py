@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, g, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
-from core.configs import awaited, transfer, transfer_text
+from core.configs import awaited, configs, transfer, transfer_text
 from core.configs.transfer import Plan
 from core.errors import HoldfastError, Invalid
 from core.models import Awaited
@@ -50,6 +50,9 @@ def create() -> ResponseReturnValue:
     try:
         plan = transfer.plan(transfer_text.read(text))
         awaited.apply(plan)
+    except awaited.HalfMade as error:
+        g.audit_result = "failed"
+        return _page(text, error=error)
     except HoldfastError as error:
         return _page(text, error=error)
     made = formats.count(sum(step.what == "make" for step in plan.steps), "thing")
@@ -105,7 +108,16 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = "yes" if found[name] else ""
     if isinstance(found.get("recipients"), list):
         found["recipients"] = ", ".join(map(str, found["recipients"]))
-    return {name: value for name, value in found.items() if not isinstance(value, list | dict)}
+    plain = {name: value for name, value in found.items() if not isinstance(value, list | dict)}
+    return plain | _only_for(document.get("configs"))
+
+
+def _only_for(wanted: Any) -> dict[str, Any]:
+    """Return the fields of a channel for some configs: those of them that are here, never all instead."""
+    if not isinstance(wanted, list) or not wanted:
+        return {}
+    here = [row.id for row in configs.list_all() if row.name in wanted]
+    return {"for": "some", "configs": here}
 
 
 def _text() -> str:
@@ -126,8 +138,11 @@ def _page(
     problems = error.fields if isinstance(error, Invalid) else {"": str(error)} if error else {}
     page = render_template(
         "transfer/index.html", at="settings", text=text, plan=plan, problems=problems, fill_in=_fill_in,
+        half=isinstance(error, awaited.HalfMade),
         waiting=[(row, awaited.why(row)) for row in awaited.list_all()],
     )  # fmt: skip
+    if isinstance(error, awaited.HalfMade):
+        return page, 409
     return page, 422 if error else 200
 
 
