@@ -109,11 +109,10 @@ def diff(point: Point, path: bytes, copy_id: int | None = None, *, reveal: bool 
     Raises Refused, NotFound, and as browsing does.
     """
     require_comparable(point)
-    row, content = browse.read_file(point, path, copy_id)
     name, token = printable(path), token_from_path(path)
-    if (row.size or 0) > LARGEST_TEXT:
+    if (browse.find(point, path, copy_id).size or 0) > LARGEST_TEXT:
         return FileDiff(path, name, token, "It is too large to be shown line by line.", [], False, False)
-    before = b"".join(content)
+    before = b"".join(browse.read_file(point, path, copy_id)[1])
     now, note = _live(path)
     note = note or why_no_text(before) or why_no_text(now)
     if note:

@@ -118,6 +118,14 @@ def test_what_is_no_text_is_not_shown_as_such(point: Point, etc: Path) -> None:
         config_compare.diff(point, path(etc, "gone"))
 
 
+def test_a_large_file_is_not_opened_for_its_lines_and_no_lock_is_left(
+    point: Point, etc: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config_compare, "LARGEST_TEXT", 10)
+    assert "too large" in config_compare.diff(point, path(etc, "app.conf")).note
+    assert list((tmp_path / "backups" / "repository" / "locks").iterdir()) == []
+
+
 def test_a_file_comes_back_and_what_stood_there_is_in_the_safety_point(point: Point, etc: Path) -> None:
     (etc / "app.conf").write_text("broken\n")
     (etc / "conf.d" / "one.conf").unlink()
