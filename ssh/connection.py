@@ -16,6 +16,7 @@ from ssh import host_keys
 from ssh.errors import ForwardRefused, HostKeyRefused, NobodyThere, NoCommonAlgorithms, Unreachable
 from ssh.login import log_in
 from ssh.server import Server
+from ssh.transport import QuietTransport
 
 # Everything worth knowing comes as an error; tracebacks in the log of the app do not help anybody.
 logging.getLogger("paramiko").setLevel(logging.CRITICAL)
@@ -202,7 +203,7 @@ def _handshake(
     sock = below.tunnel(server.host, server.port) if below else _dial(server, limits)
     done("connect")
     try:
-        transport = Transport(sock, default_window_size=WINDOW_BYTES, strict_kex=True)
+        transport = QuietTransport(sock, default_window_size=WINDOW_BYTES, strict_kex=True)
     except BaseException:
         sock.close()
         raise
