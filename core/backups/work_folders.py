@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from core.db import db, utc_now
 from core.models import Config, Job, Restore
-from sources.postgres import work_folder
+from sources.postgres import leftovers
 
 # So long after a restore was interrupted its folder is looked at, wherever that was.
 _LOOK_BACK = timedelta(days=7)
@@ -25,7 +25,7 @@ def sweep() -> list[str]:
     removed: list[str] = []
     for folder in sorted(folders):
         try:
-            removed += work_folder.sweep(folder)
+            removed += leftovers.sweep(folder)
         except OSError as error:
             _log.warning("what killed runs left in %s could not be removed: %s", folder, error)
     for path in removed:

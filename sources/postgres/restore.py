@@ -14,6 +14,7 @@ import psycopg
 from sources.postgres import catalog, swap
 from sources.postgres.compare import TableResult, Verdict, compare
 from sources.postgres.errors import RestoreFailed, RestoreRefused, RestoreTargetFull, ServerUnavailable
+from sources.postgres.leftovers import note_child
 from sources.postgres.manifest import Database, Manifest, Table
 from sources.postgres.programs import Child, in_short
 from sources.postgres.properties import create_database, describe
@@ -26,7 +27,6 @@ from sources.postgres.restore_plan import (
 )
 from sources.postgres.roles import RolesRestored, restore_roles
 from sources.postgres.server import Server, Session
-from sources.postgres.work_folder import note_child
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ import errno
 import fcntl
 import os
 import shutil
-import signal
 import tempfile
 import time
 import weakref
@@ -16,17 +15,16 @@ from dataclasses import dataclass
 
 from repository.entries import Entry
 from sources.made_file import made_entry
+from sources.postgres import leftovers
 from sources.postgres.dump import DumpOptions, Snapshot, dump_arguments, require_success
 from sources.postgres.errors import DumpFailed, NoWorkRoom
 from sources.postgres.manifest import Database
 from sources.postgres.programs import Child, Program
 from sources.postgres.server import Server
 
-_PREFIX, _NEW = "holdfast-dump-", "new-"
+_NEW = "new-"
 # A dump may be larger than its database, which has indexes but keeps long values compressed.
 _ROOM = 1.1
-_CHILD = "child"
-_ENDS_WITHIN_S = 10.0
 _TELL_EVERY_S = 5.0
 
 
@@ -38,11 +36,12 @@ class WorkFolder:
 
     def __init__(self, parent: str) -> None:
         try:
-            sweep(parent)
+            leftovers.sweep(parent)
             # Locked before it has its name: under that, another run would take it for a dead one's.
-            made = tempfile.mkdtemp(prefix=_NEW + _PREFIX, dir=parent)
+            made = tempfile.mkdtemp(prefix=_NEW + leftovers.PREFIX, dir=parent)
             fd = os.open(made, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            leftovers.mark(fd)
             self._path = os.path.join(parent, os.path.basename(made).removeprefix(_NEW))
             os.rename(made, self._path)
             self._remove = weakref.finalize(self, _remove, self._path, fd)
@@ -60,8 +59,11 @@ class WorkFolder:
 
 
 def _remove(path: str, fd: int) -> None:
-    shutil.rmtree(path, ignore_errors=True)  # the next backup that comes by removes what is left
-    os.close(fd)
+    try:
+        with suppress(OSError):  # the next backup that comes by removes what is left
+            leftovers.remove(path, fd)
+    finally:
+        os.close(fd)
 
 
 def require_room(folder: str, size_bytes: int) -> None:
@@ -75,63 +77,6 @@ def require_room(folder: str, size_bytes: int) -> None:
             f"a parallel dump needs about {_size(size_bytes * _ROOM)} in {folder}, and {_size(free)} are "
             "free; choose another folder, or one process, which needs none"
         )
-
-
-def sweep(parent: str) -> list[str]:
-    """Remove what killed runs left below a folder, and end what still writes there; return the paths.
-
-    Raises OSError.
-    """
-    paths = [os.path.join(parent, name) for name in os.listdir(parent) if name.startswith(_PREFIX)]
-    return [path for path in paths if _remove_if_left(path)]
-
-
-def _remove_if_left(path: str) -> bool:
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False  # its run has just ended
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _end_orphan(path)
-        shutil.rmtree(path)
-    except BlockingIOError:
-        return False  # of a run that goes on
-    finally:
-        os.close(fd)
-    return True
-
-
-def note_child(place: str, pid: int) -> None:
-    """Note which program uses a folder that `new_place` gave: it outlives a run that is killed."""
-    work_folder = os.path.dirname(place)
-    if os.path.basename(work_folder).startswith(_PREFIX):
-        with open(os.path.join(work_folder, _CHILD), "w", encoding="ascii") as file:
-            file.write(f"{pid} {_started(pid)}")
-
-
-def _end_orphan(path: str) -> None:
-    """End the program that a killed run left, if it is beyond doubt that one; wait until it has ended."""
-    try:
-        with open(os.path.join(path, _CHILD), encoding="ascii") as file:
-            number, started = file.read().split(" ", 1)
-    except (OSError, ValueError):
-        return  # it had not begun
-    until = time.monotonic() + _ENDS_WITHIN_S
-    with suppress(ProcessLookupError):
-        while started and _started(int(number)) == started and time.monotonic() < until:
-            os.kill(int(number), signal.SIGTERM)
-            time.sleep(0.1)
-
-
-def _started(pid: int) -> str:
-    """Return when a process was started, in ticks since this machine was; "" if it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-    except OSError:
-        return ""
-    return "" if fields[0] in "ZX" else fields[19]
 
 
 def _unusable(folder: str, err: OSError) -> NoWorkRoom:
@@ -160,7 +105,7 @@ def dump_to_folder(
     arguments = ["--format=directory", f"--jobs={options.jobs}", f"--file={place}"]
     child = Child(program, arguments + dump_arguments(server, snapshot, options), server)
     try:
-        note_child(place, child.pid)
+        leftovers.note_child(place, child.pid)
         require_success(child, server, snapshot.record.name, waiting)
         record = snapshot.finish(waiting)
     finally:

@@ -33,6 +33,7 @@ from tests.core.restores.test_databases import (
 )
 from tests.core.restores.test_restores import spoil_pack
 from tests.servers.postgres import Cluster
+from tests.sources.postgres.making import leave_behind
 
 __all__ = ["shop"]
 
@@ -161,16 +162,16 @@ def test_what_killed_runs_left_is_swept(config: Config, shop: str, work: Path, t
     other = tmp_path / "other"
     other.mkdir()
     job = restore(latest(config), f"{shop}_new", work_folder=str(other))
+    left = {folder: leave_behind(folder) for folder in (work, other)}
     for folder in (work, other):
-        (folder / "holdfast-dump-left").mkdir()
-        (folder / "holdfast-dump-left" / "toc.dat").write_text("x")
+        (left[folder] / "toc.dat").write_text("x")
         (folder / "of somebody else").mkdir()
-    assert work_folders.sweep() == [str(work / "holdfast-dump-left")]
+    assert work_folders.sweep() == [str(left[work])]
     with write() as session:
         row = session.get_one(Job, job.id)
         row.status, row.ended_at = "interrupted", utc_now()
         assert session.query(Restore).one().job_id == job.id
-    assert work_folders.sweep() == [str(other / "holdfast-dump-left")]
+    assert work_folders.sweep() == [str(left[other])]
     assert os.listdir(work) == os.listdir(other) == ["of somebody else"]
 
 

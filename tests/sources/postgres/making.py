@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from psycopg import sql
@@ -18,6 +20,7 @@ from sources.postgres.manifest import Manifest
 from sources.postgres.restore import Dump
 from sources.postgres.server import Server
 from sources.postgres.source import GLOBALS, MANIFEST, PostgresSource, dump_path
+from sources.postgres.work_folder import WorkFolder
 from tests.repository.engine import latest, new_repo
 from tests.servers.postgres import Cluster, program
 
@@ -141,3 +144,13 @@ HURTING = (
     "CREATE POLICY none ON log USING (false)",
     "COMMENT ON TABLE log IS 'it''s a \"log\"'",
 )
+
+
+def leave_behind(parent: Path) -> Path:
+    """Leave a work folder as a killed run does: its lock is gone, all else is there."""
+    work = WorkFolder(str(parent))
+    detached = work._remove.detach()
+    assert detached is not None
+    path, fd = detached[2]
+    os.close(fd)
+    return Path(path)

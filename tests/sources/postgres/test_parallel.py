@@ -19,22 +19,21 @@ from repository.entries import SourceUnavailable
 from sources.postgres import work_folder
 from sources.postgres.dump import DumpOptions
 from sources.postgres.errors import DumpFailed, NoWorkRoom
+from sources.postgres.leftovers import started, sweep
 from sources.postgres.restore import Dump, RestoreOptions, restore_to_new
 from sources.postgres.source import DATABASES, PostgresSource
-from sources.postgres.work_folder import WorkFolder, sweep
+from sources.postgres.work_folder import WorkFolder
 from tests.conftest import PROJECT
 from tests.repository.engine import latest, new_repo, restore_to
 from tests.servers.postgres import PASSWORD, Cluster, running
-from tests.sources.postgres.making import HURTING, back_up, contents, store
+from tests.sources.postgres.making import HURTING, back_up, contents, leave_behind, store
 from tests.waiting import wait_for
 
 
 def test_a_parallel_dump_comes_back_whole(postgres: Cluster, database: str, tmp_path: Path) -> None:
     work, restored = tmp_path / "work", tmp_path / "restored"
     work.mkdir()
-    stale = work / "holdfast-dump-stale"
-    stale.mkdir()
-    (stale / "x").write_text("of a backup that was killed")
+    (leave_behind(work) / "x").write_text("of a backup that was killed")
     postgres.run(*HURTING, database=database)
     point = back_up(postgres.tcp, [database], options=DumpOptions(jobs=2, work_folder=str(work)))
     assert point.problems == []
@@ -162,7 +161,7 @@ def test_what_a_killed_backup_left_is_ended_and_removed(
         orphan = noted(tmp_path)
         assert len(sweep(str(tmp_path))) == 1
         assert os.listdir(tmp_path) == []
-        assert not work_folder._started(orphan)
+        assert not started(orphan)
 
 
 def noted(work: Path) -> int:
@@ -170,15 +169,6 @@ def noted(work: Path) -> int:
     for file in work.glob("holdfast-dump-*/child"):
         return int(file.read_text().partition(" ")[0] or 0)
     return 0
-
-
-def test_a_program_of_somebody_else_is_left_alone(tmp_path: Path) -> None:
-    """Ids of processes come again: what began at another time is not ours."""
-    left = tmp_path / "holdfast-dump-left"
-    left.mkdir()
-    (left / "child").write_text(f"{os.getpid()} 1")
-    assert sweep(str(tmp_path)) == [str(left)]
-    assert os.listdir(tmp_path) == []
 
 
 def test_a_folder_in_use_is_swept_by_nobody(tmp_path: Path) -> None:
