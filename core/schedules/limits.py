@@ -70,6 +70,8 @@ def put_off(job: Job, reason: str) -> None:
     """Let a queued job wait, in the caller's writing transaction."""
     job.phase, job.waiting_reason, job.enqueued_at = "waiting", reason, None
     job.not_before = utc_now() + LOOK_AGAIN_AFTER
+    # The hour that it may wait in vain is one of tries, and here none is made.
+    job.parameters = {name: value for name, value in job.parameters.items() if name != "waiting_since"}
 
 
 def why_not(session: Session, job: Job) -> str:

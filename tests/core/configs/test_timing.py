@@ -269,6 +269,26 @@ def test_no_more_run_at_once_than_may(tree: Path) -> None:
     assert run(jobs.get(ids[2])).status == "completed"
 
 
+def test_a_turn_that_is_waited_for_is_no_hour_in_vain(tree: Path) -> None:
+    limits.change({"per_storage": 1})
+    first, second = (jobs.create_backup(daily(tree, f"C{number}"), "manual").id for number in range(2))
+    waiting = attempts.claim(second)
+    assert waiting is not None
+    assert attempts.wait_for(waiting, "it is locked")
+    with write() as session:
+        row = session.get_one(Job, second)
+        row.parameters = {**row.parameters, "waiting_since": (utc_now() - timedelta(hours=2)).isoformat()}
+        row.not_before = None
+    running = attempts.claim(first)
+    assert running is not None
+    assert limits.hold_back(second)
+    attempts.finish(running, Outcome("completed", "Done."))
+    jobs.hasten(second)
+    again = attempts.claim(second)
+    assert again is not None
+    assert attempts.wait_for(again, "it is locked"), "its hour begins anew"
+
+
 def test_a_limit_of_the_host_holds_and_restores_never_wait(tree: Path) -> None:
     limits.change({"per_host": 1})
     first, second = (jobs.create_backup(daily(tree, f"C{number}"), "manual").id for number in range(2))
