@@ -25,6 +25,7 @@ from core.models.job import ENDED
 from core.points import points
 
 DAILY = timedelta(hours=24)
+DOUBTED_AFTER = timedelta(days=30)
 # Nobody waits longer for a write than one such batch takes.
 BATCH = 500
 FAILURES_FOR = timedelta(days=7)
@@ -70,12 +71,20 @@ def change(given: dict[str, Any]) -> Ages:
 
 
 def sweep_daily(now: datetime) -> None:
-    """Sweep, unless that was done within a day, or the clock is not to be trusted."""
-    at = (instance.get(_DONE) or {}).get("at")
+    """Sweep, unless that was done within a day, or the clock is not to be trusted.
+
+    After a month without a sweep nothing goes before the next day: a machine may have begun with a wrong
+    clock, and what leaves by that is gone for good.
+    """
+    done = instance.get(_DONE) or {}
+    at = done.get("looked_at", done.get("at"))
+    since = now - datetime.fromisoformat(at) if at is not None else DAILY
     # One in the future was under a wrong clock.
-    if at is not None and -points.CLOCK_SLACK < now - datetime.fromisoformat(at) < DAILY:
+    if -points.CLOCK_SLACK < since < DAILY or clock.jump() is not None or clock.is_settling():
         return
-    if clock.jump() is None and not clock.is_settling():
+    if since > DOUBTED_AFTER:
+        instance.put(_DONE, {**done, "looked_at": now.isoformat()})
+    else:
         sweep(now)
 
 

@@ -94,3 +94,19 @@ def test_a_log_that_is_not_whole_is_left_as_it_is(years: None) -> None:
 def test_housekeeping_does_it_by_age(years: None) -> None:
     housekeeping.change({"audit": 95})
     assert housekeeping.sweep(NOW)["audit entries"] == 8
+
+
+def test_a_leap_of_years_removes_nothing_before_the_next_day(years: None) -> None:
+    """A machine that starts with a wrong clock has a day to be set right; one that was off loses a day."""
+    housekeeping.sweep(NOW)
+    kept, later = numbers(), NOW + timedelta(days=1800)
+    for hours in (0, 1, 23):
+        housekeeping.sweep_daily(later + timedelta(hours=hours))
+        assert numbers() == kept
+        assert housekeeping.state().swept_at == NOW
+    housekeeping.sweep_daily(NOW + timedelta(days=2))
+    assert numbers() == kept, "the clock was set right"
+    for days in (0, 1):
+        housekeeping.sweep_daily(later + timedelta(days=days))
+    assert numbers() != kept
+    assert housekeeping.state().swept_at == later + timedelta(days=1)
