@@ -49,7 +49,7 @@ def restore_command(session: Session, args: argparse.Namespace) -> int:
     with session.locked(repo):
         _, snapshot = find_snapshot(repo, wanted, args)
         repo.load_index()
-        with closing(LocalTarget(args.target, sparse=args.sparse)) as target:
+        with closing(LocalTarget(args.target, sparse=args.sparse, rule=options.conflict)) as target:
             if args.dry_run:
                 return _tell_steps(session, repo, snapshot, target, options)
             result = restore(

@@ -8,11 +8,12 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
 from typing import BinaryIO
 
-from repository.entries import HALF_MADE, Entry, Problem, TargetError
+from repository.entries import HALF_MADE, Conflict, Entry, Problem, TargetError
 from sources.file_content import write_content
 from sources.flush import FileSystems, FlushFailed
 from sources.leftovers import TempNames, claim, remove_leftovers
 from sources.metadata import entry_from_stat, read_xattrs
+from sources.rename_new import put
 from sources.restore_metadata import MetadataWriter
 from sources.special_nodes import describe_node, make_node
 from sources.target_dirs import TargetDirs, error_at
@@ -32,6 +33,7 @@ class LocalTarget:
 
     Without `owner`, or where an owner cannot be set, setuid, setgid and capabilities are left off: they would
     give another user's rights away. `setuid`, `devices` and `xattrs` leave these out for all.
+    `rule` holds to the end: only `replace` replaces what has come, or became newer, since a file was planned.
     """
 
     def __init__(
@@ -45,9 +47,11 @@ class LocalTarget:
         sparse: bool = True,
         fsync: bool = False,
         pinned: bool = False,
+        rule: Conflict = "replace",
     ) -> None:
         self._root = os.path.abspath(os.fsencode(root))
         self._pinned = pinned
+        self._rule: Conflict = rule
         self._dirs = TargetDirs(self._root, pinned=pinned)
         self._writer = MetadataWriter(owner, setuid, xattrs)
         self._temps = TempNames()
@@ -59,7 +63,7 @@ class LocalTarget:
     def __reduce__(self) -> tuple[object, ...]:
         writer = self._writer
         flags = (writer.owner, writer.setuid, self._devices, writer.xattrs, self._sparse, self._fsync)
-        return _rebuild, (self._root, *flags, self._pinned)
+        return _rebuild, (self._root, *flags, self._pinned, self._rule)
 
     @property
     def splittable(self) -> bool:
@@ -156,7 +160,7 @@ class LocalTarget:
             raise error_at(path, err) from err
         try:
             problems = self._fill(fd, path, entry, chunks)
-            _rename(dir_fd, temp, name, path)
+            self._put(dir_fd, temp, name, path, entry.mtime_ns)
         except BaseException:
             _discard(dir_fd, temp)
             raise
@@ -173,7 +177,7 @@ class LocalTarget:
             dir_fd, name, temp = self._place(path)
             _link(first_fd, first_name, dir_fd, temp, path)
             try:
-                _rename(dir_fd, temp, name, path)
+                self._put(dir_fd, temp, name, path)
             finally:
                 # Renaming one link of a file over another of the same file does nothing, by POSIX.
                 _discard(dir_fd, temp)
@@ -196,7 +200,7 @@ class LocalTarget:
             raise error_at(path, err) from err
         try:
             problems = self._describe(dir_fd, temp, path, entry)
-            _rename(dir_fd, temp, name, path)
+            self._put(dir_fd, temp, name, path, entry.mtime_ns)
         except BaseException:
             _discard(dir_fd, temp)
             raise
@@ -225,6 +229,18 @@ class LocalTarget:
         except OSError as err:
             raise error_at(path, err) from err
         return dir_fd, name, self._temps.next()
+
+    def _put(self, dir_fd: int, temp: bytes, name: bytes, path: bytes, mtime_ns: int | None = None) -> None:
+        """Give what is made its name. Raises TargetError, also if what has come there is to stay."""
+        try:
+            done = put(self._rule, dir_fd, temp, name, mtime_ns)
+        except OSError as err:
+            raise error_at(path, err) from err
+        if not done:
+            raise TargetError(
+                f"cannot restore {os.fsdecode(path)}: something came to stand there while the restore ran, "
+                "and was left alone"
+            )
 
     def _fill(self, fd: int, path: bytes, entry: Entry, chunks: Iterable[bytes]) -> list[Problem]:
         """Write content and metadata of a new file, and close it."""
@@ -261,6 +277,7 @@ def _rebuild(
     sparse: bool,
     fsync: bool,
     pinned: bool,
+    rule: Conflict,
 ) -> LocalTarget:
     return LocalTarget(
         root,
@@ -271,19 +288,13 @@ def _rebuild(
         sparse=sparse,
         fsync=fsync,
         pinned=pinned,
+        rule=rule,
     )
 
 
 def _close(fd: int, path: bytes) -> None:
     try:
         os.close(fd)
-    except OSError as err:
-        raise error_at(path, err) from err
-
-
-def _rename(dir_fd: int, temp: bytes, name: bytes, path: bytes) -> None:
-    try:
-        os.rename(temp, name, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except OSError as err:
         raise error_at(path, err) from err
 

@@ -215,7 +215,9 @@ def _opened(task: Task) -> AbstractContextManager[Target]:
     if task.host_id is None:
         rights = not task.limited
         return closing(
-            LocalTarget(task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True)
+            LocalTarget(
+                task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True, rule=task.conflict
+            )
         )
     return host_restoring.opened(
         task.host_id, task.target_path, used=task.used, rule=task.conflict, plain=task.limited

@@ -389,3 +389,26 @@ def test_no_worker_outlives_its_parent(tmp_path: Path, number: signal.Signals) -
     restore_to(repo, out)
     assert differences(tree, out / "tree") == ""
     assert leftovers(out) == []
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_rule_holds_to_the_end_in_workers_too(
+    repo: Repository, tree: Path, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    place, look = tree.parent / "out" / "tree" / "5" / "15", LocalTarget.existing
+    place.parent.mkdir(parents=True)
+
+    def looked_at_too_early(self: LocalTarget, path: bytes) -> Entry | None:
+        there = look(self, path)
+        if path == b"/tree/5/15" and there is None:
+            place.write_text("theirs")
+        return there
+
+    monkeypatch.setattr(LocalTarget, "existing", looked_at_too_early)
+    target, problems = LocalTarget(tree.parent / "out", rule="keep"), list[Problem]()
+    options = RestoreOptions(workers=workers, conflict="keep")
+    result = restore(repo, latest(repo), target, options, report=problems.append)
+    assert place.read_text() == "theirs"
+    assert (result.files, result.failed) == (199, 1)
+    assert [each.path for each in problems] == [b"/tree/5/15"]
+    assert problems[0].message.startswith("cannot restore /tree/5/15: something came to stand there while")
