@@ -13,7 +13,7 @@ from core.errors import Invalid, NotFound, Refused
 from core.hosts import host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from repository.entries import Conflict, SourceUnavailable, Target, TargetError
-from sources.plain_target import PlainTarget
+from sources.plain_target import plain as made_plain
 from ssh.errors import SshError
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool =
     target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used, rule=rule)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
-        yield PlainTarget(target) if plain else target
+        yield made_plain(target) if plain else target
     except BaseException as error:
         try:
             target.close()
