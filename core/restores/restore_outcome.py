@@ -12,7 +12,9 @@ from repository.entries import Problem
 from repository.restore import RestoreResult
 
 # How a target begins what it says: a Problem tells no more of whether the backup or the place is to blame.
-_BY_THE_TARGET = "cannot restore "
+_BY_THE_TARGET = (
+    "cannot restore ", "it cannot be seen what stands on ", "the server cannot make hard links",
+)  # fmt: skip
 _NOT_IN_IT = ("the snapshot does not hold it", "it is outside of ")
 
 

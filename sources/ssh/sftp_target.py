@@ -153,7 +153,7 @@ class _Session:
 
     def use(self, path: bytes, do: Callable[[Sftp], T]) -> T:
         """Do something at a tree path. Raises TargetError, TargetFull."""
-        shown = f"{self._host.name}: cannot restore {os.fsdecode(path)}"
+        shown = f"cannot restore {os.fsdecode(path)} on {self._host.name}"
         with self._lock:
             try:
                 if self._sftp is None:
