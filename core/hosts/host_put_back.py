@@ -6,13 +6,13 @@ import os
 from collections.abc import Sequence
 
 from core.backups import safety_backup
+from core.backups.safety_backup import Stamp
 from core.errors import Invalid, Refused
 from core.hosts import host_login, host_trouble, hosts
 from core.jobs import jobs
 from core.jobs.attempts import Attempt, WaitingForJob
 from core.models import Point, Restore
 from core.points import browse, points
-from core.points.tokens import printable
 from repository import lookup as engine
 from repository.errors import PathNotFound
 from repository.repository import Repository
@@ -65,49 +65,48 @@ def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> No
             "Nothing was touched. Mend what that job names, or restore into a folder.",
         )
     check(row.point, row.host_id)  # again: its config may read another host by now
-    left_out = sorted(_things(row.point, paths) - _things(made, paths))
+    restored, saved = _things(row.point, paths), _things(made, paths)
     host_id = str(row.host_id)
     with host_trouble.told(host_id):
-        unsafe = _standing(host_id, left_out) if left_out else []
-    if unsafe:
-        raise Refused(
-            f"The safety backup, point {made.id}, does not hold {printable(unsafe[0])}.",
-            "Nothing was touched: the config leaves it out now. Restore into a folder instead.",
-        )
+        standing = _standing(host_id, sorted(restored))
+    for path, there in standing.items():
+        safety_backup.require_held(made, path, there, saved.get(path), restored[path])
     attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
 
 
-def _things(point: Point, paths: Sequence[bytes]) -> set[bytes]:
-    """Return the path of each thing in a point that a restore of these paths may write over.
+def _things(point: Point, paths: Sequence[bytes]) -> dict[bytes, Stamp]:
+    """Return each thing in a point that a restore of these paths may write over, by its path.
 
     Not folders: what was in the way of one of those is no file of the point, and stops the restore.
     """
 
-    def look(repo: Repository, snapshot: Snapshot) -> set[bytes]:
-        found = set()
+    def look(repo: Repository, snapshot: Snapshot) -> dict[bytes, Stamp]:
+        found: dict[bytes, Stamp] = {}
         for path in paths:
             try:
                 node = engine.find_node(repo, snapshot, path)
             except PathNotFound:
                 continue
             below = engine.walk(repo, node, path) if node.type == "dir" else [(path, node)]
-            found |= {each for each, one in below if one.type != "dir"}
+            found |= {each: safety_backup.stamp_of_node(one) for each, one in below if one.type != "dir"}
         return found
 
     return browse.look(point, look)
 
 
-def _standing(host_id: str, paths: Sequence[bytes]) -> list[bytes]:
-    """Return those of these paths at which something stands now. Raises SourceUnavailable, SshError."""
+def _standing(host_id: str, paths: Sequence[bytes]) -> dict[bytes, Stamp]:
+    """Return what stands at these paths now, where anything does. Raises SourceUnavailable, SshError."""
     from sources.ssh import place  # slow to import: paramiko
     from sources.ssh.host import SshHost
     from sources.ssh.probe import probe
 
     host = SshHost(host_login.settings_of(hosts.get(host_id)))
+    standing: dict[bytes, Stamp] = {}
     try:
-        shell, standing = probe(host).shell, []
+        shell = probe(host).shell
         for start in range(0, len(paths), _AT_ONCE):
-            standing += place.standing(host, paths[start : start + _AT_ONCE], shell=shell)
+            found = place.standing(host, paths[start : start + _AT_ONCE], shell=shell)
+            standing |= {path: safety_backup.stamp_of(*each) for path, each in found.items()}
         return standing
     finally:
         host.close()

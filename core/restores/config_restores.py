@@ -20,6 +20,7 @@ from core.points.tokens import path_from_token, printable
 from core.restores import restores
 from core.restores.restore_targets import refuse_in_place
 from core.retention.retention_rules import blank_is_none
+from repository.browse import find_node
 from sources.config_bundle.source import DOCUMENT
 
 _OWN_FOLDER = DOCUMENT.rpartition(b"/")[0]
@@ -96,8 +97,8 @@ def is_offered(point: Point) -> bool:
     return True
 
 
-def require_safety(attempt: Attempt, paths: Sequence[bytes]) -> int:
-    """Return the safety point once it holds all that is to be replaced. Raises WaitingForJob, Refused."""
+def require_safety(attempt: Attempt, point: Point, paths: Sequence[bytes]) -> int:
+    """Return the safety point once it holds all that `point` is to replace. Raises WaitingForJob, Refused."""
     safety = jobs.get(restores.safety_job_of(jobs.get(attempt.job_id)) or 0)
     if not safety.ended:
         raise WaitingForJob(
@@ -112,11 +113,9 @@ def require_safety(attempt: Attempt, paths: Sequence[bytes]) -> int:
         )
     refuse_in_place(paths)
     for path in paths:
-        if os.path.lexists(path) and not _holds(made, path):
-            raise Refused(
-                f"The safety backup, point {made.id}, does not hold {printable(path)}.",
-                "Nothing was touched: the config leaves it out now. Restore into a folder instead.",
-            )
+        there = _standing(path)
+        if there is not None:
+            safety_backup.require_held(made, path, there, _stamp_in(made, path), _stamp_in(point, path))
     attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
     return made.id
 
@@ -132,12 +131,21 @@ def _named(paths: Sequence[bytes]) -> str:
     return f"{printable(paths[0])}{more}, in {place_of(paths)}"
 
 
-def _holds(point: Point, path: bytes) -> bool:
+def _standing(path: bytes) -> safety_backup.Stamp | None:
     try:
-        browse.find(point, path)
+        found = os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return safety_backup.stamp_of(found.st_mode, found.st_size, found.st_mtime_ns // 10**9)
+
+
+def _stamp_in(point: Point, path: bytes) -> safety_backup.Stamp | None:
+    try:
+        return safety_backup.stamp_of_node(
+            browse.look(point, lambda repo, snapshot: find_node(repo, snapshot, path), path)
+        )
     except NotFound:
-        return False
-    return True
+        return None
 
 
 def _require_config(point: Point) -> None:

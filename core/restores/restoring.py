@@ -126,7 +126,7 @@ def _task(attempt: Attempt, row: Restore) -> Task:
 def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     """Return the folder to write below; looked at again: a storage may have been set up there meanwhile."""
     if _is_in_place(attempt):
-        config_restores.require_safety(attempt, include)
+        config_restores.require_safety(attempt, row.point, include)
         return "/"
     if row.job.parameters.get("put_back"):
         host_put_back.require_safety(attempt, row, include)

@@ -48,6 +48,15 @@ for path; do
 done
 """
 
+# The paths at which something stands, each with a NUL, then a line for each of them.
+_STANDING = rb"""
+for path; do
+    shift
+    if test -e "$path" || test -L "$path"; then set -- "$@" "$path"; printf '%s\0' "$path"; fi
+done
+test $# = 0 || stat -c '%f %s %Y' -- "$@"
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -97,16 +106,34 @@ def real(host: SshHost, paths: Sequence[str]) -> list[str]:
     return found
 
 
-def standing(host: SshHost, paths: Sequence[bytes], *, shell: bool) -> list[bytes]:
-    """Return those of these paths at which something stands. Raises SourceUnavailable, SshError."""
+def standing(host: SshHost, paths: Sequence[bytes], *, shell: bool) -> dict[bytes, tuple[int, int, int]]:
+    """Return mode, size and time of change (whole seconds) of what stands at these paths, if anything does.
+
+    Raises SourceUnavailable, SshError.
+    """
     if not shell:
-        sftp = host.sftp()
-        try:
-            return [path for path in paths if _lstat(sftp, os.fsdecode(path)) is not None]
-        finally:
-            sftp.close()
-    script = rb'for f; do if test -e "$f" || test -L "$f"; then printf "%s\0" "$f"; fi; done'
-    return host.run([b"env", b"LC_ALL=C", b"sh", b"-c", script, b"sh", *paths]).stdout.split(b"\0")[:-1]
+        return _standing_by_sftp(host, paths)
+    output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _STANDING, b"sh", *paths]).stdout
+    *names, told = output.split(b"\0")
+    lines = [line.split() for line in told.splitlines()]
+    if len(lines) == len(names) and all(len(line) == 3 for line in lines):
+        return {
+            name: (int(mode, 16), int(size), int(mtime))
+            for name, (mode, size, mtime) in zip(names, lines, strict=True)
+        }
+    found = _standing_by_sftp(host, names)  # it has no stat that takes -c
+    if len(found) != len(names):
+        raise SourceUnavailable(f"{host.name} does not say what stands at {os.fsdecode(names[0])}")
+    return found
+
+
+def _standing_by_sftp(host: SshHost, paths: Sequence[bytes]) -> dict[bytes, tuple[int, int, int]]:
+    sftp = host.sftp()
+    try:
+        found = ((path, _lstat(sftp, os.fsdecode(path))) for path in paths)
+        return {path: (at.mode or 0, at.size or 0, at.mtime or 0) for path, at in found if at is not None}
+    finally:
+        sftp.close()
 
 
 def _by_shell(host: SshHost, path: str) -> Place:

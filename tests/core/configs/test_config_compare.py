@@ -178,6 +178,31 @@ def test_a_file_that_the_safety_backup_leaves_out_is_not_replaced(
     assert (ended.status, "does not hold" in ended.summary) == ("failed", True), ended.summary
 
 
+@pytest.mark.parametrize("name", ["app.conf", "current"])
+def test_what_changed_since_the_safety_backup_read_it_is_not_replaced(
+    point: Point, etc: Path, name: str
+) -> None:
+    (etc / "app.conf").write_text("broken\n")
+    job = put_back(point, path(etc, name))
+    run(jobs.get(restores.safety_job_of(job) or 0))
+    (etc / name).unlink()
+    (etc / name).write_text("edited meanwhile\n")
+    ended = run(jobs.get(job.id))
+    assert (ended.status, "has changed since the safety backup" in ended.summary) == ("failed", True)
+    assert (etc / name).read_text() == "edited meanwhile\n"
+
+
+def test_what_a_cut_off_try_has_put_back_already_is_no_change(point: Point, etc: Path) -> None:
+    file = etc / "app.conf"
+    text, found = file.read_text(), file.stat()
+    file.write_text("broken\n")
+    job = put_back(point, path(etc, "app.conf"))
+    run(jobs.get(restores.safety_job_of(job) or 0))
+    file.write_text(text)
+    os.utime(file, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert run(jobs.get(job.id)).status == "completed"
+
+
 @pytest.mark.parametrize("name", ["conf.d", "gone"])
 def test_only_files_of_the_point_are_put_back(point: Point, etc: Path, name: str) -> None:
     with pytest.raises((Invalid, NotFound)):

@@ -116,6 +116,24 @@ def test_in_a_folder_that_is_in_use_the_rule_decides(host: Host, tmp_path: Path)
     assert sorted(each.name for each in there.iterdir()) == ["other", tree.parts[1]]
 
 
+def test_what_changed_on_the_host_since_the_safety_backup_is_not_replaced(host: Host, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "tree")
+    config = make_config(host, tree)
+    back_up(config.id)
+    file = tree / "sub" / "1.txt"
+    file.write_text("broken")
+    given = {
+        "point_id": newest(config).id, "host_id": host.id, "put_back": "yes", "conflict": "replace",
+        "include": [restores_token(tree / "sub")],
+    }  # fmt: skip
+    queued = restores.create(restores.validate(given))
+    ended(run(jobs.get(restores.safety_job_of(queued) or 0)))
+    file.write_text("edited meanwhile")
+    job = ended(run(jobs.get(queued.id)), "failed")
+    assert f"{file} has changed since the safety backup" in job.summary
+    assert file.read_text() == "edited meanwhile"
+
+
 def test_chosen_files_are_put_back_after_a_safety_backup(
     host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
