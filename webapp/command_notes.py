@@ -51,7 +51,6 @@ def noted(callback: Callable[..., Any], who: Callable[[], str]) -> Callable[...,
         finally:
             if begun is not None:
                 audit_begun.end(begun, _deed(ctx, result, who()))
-                audit_begun.let_go(begun)
         return answer
 
     run.noted = True  # type: ignore[attr-defined]

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import timedelta
 
 from sqlalchemy import delete, select
 
 from core.access import audit
 from core.access.audit import Deed
-from core.db import db, write
+from core.db import db, utc_now, write
 from core.jobs import processes
 from core.models import BegunDeed
 
+# So long, a row of another container of this machine may be that of somebody who is still at it.
+_LONGEST_ELSEWHERE = timedelta(hours=1)
 # Those that this process is at: a row of ours that is not among them was left by a request that broke off.
 _going_on: set[int] = set()
 
@@ -38,9 +41,11 @@ def begin(deed: Deed) -> int:
 def end(number: int, deed: Deed | None) -> None:
     """Note what came of it, in one transaction with the end of the row. None: it was not even tried."""
     with write() as session:
+        audit.lock(session)  # before the row, as `settle` does
         session.execute(delete(BegunDeed).where(BegunDeed.id == number))
         if deed is not None:
             audit.add(session, deed)
+        _going_on.discard(number)  # not later: once the row is gone, another may get its number
 
 
 def let_go(number: int) -> None:
@@ -67,7 +72,18 @@ def settle() -> int:
 
 
 def _is_left(row: BegunDeed) -> bool:
-    return processes.is_dead(row) or (row.id not in _going_on and _is_ours(row))
+    if processes.is_dead(row) or _is_of_a_container_before(row):
+        return True
+    return row.id not in _going_on and _is_ours(row)
+
+
+def _is_of_a_container_before(row: BegunDeed) -> bool:
+    """Tell whether a row is old and of another pid namespace of this boot: nobody can say that it is dead."""
+    here = processes.this_process()
+    if (row.node, row.boot_id) != (here.node, here.boot_id):
+        return False
+    apart = row.pid_started.partition("@")[2] != here.pid_started.partition("@")[2]
+    return apart and row.at < utc_now() - _LONGEST_ELSEWHERE
 
 
 def _is_ours(row: BegunDeed) -> bool:

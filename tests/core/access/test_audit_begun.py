@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from datetime import timedelta
 
 import pytest
 from flask import Flask
+from sqlalchemy.orm import Session
 
 from core.access import audit, audit_begun
 from core.access.audit import Deed
-from core.db import write
+from core.db import utc_now, write
 from core.models import AuditEntry, BegunDeed
 
 DEED = Deed("anna", "page", "users.create", "unknown", target="name nina", detail="POST /settings/users")
@@ -68,6 +70,35 @@ def test_what_a_request_left_without_a_result_is_not_known_either(context: Flask
     audit_begun.begin(DEED)
     assert [entry.result for entry in entries()] == ["unknown"]
     assert len(audit_begun.going_on()) == 1
+
+
+def test_a_number_that_is_given_again_is_at_something_again(
+    context: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, seen, add = audit_begun.begin(DEED), list[bool](), audit.add
+
+    def look(session: Session, deed: Deed) -> None:
+        add(session, deed)
+        seen.append(first in audit_begun._going_on)
+
+    monkeypatch.setattr(audit, "add", look)
+    audit_begun.end(first, DEED)
+    assert audit_begun._going_on == set()
+    again = audit_begun.begin(DEED)
+    assert (seen, audit_begun._going_on) == ([True], {again})
+    assert audit_begun.settle() == 0
+
+
+@pytest.mark.parametrize(("minutes", "left"), [(59, 0), (61, 1)])
+def test_what_a_container_before_left_is_not_known_after_an_hour(
+    context: Flask, minutes: int, left: int
+) -> None:
+    number = audit_begun.begin(DEED)
+    with write() as session:
+        row = session.get_one(BegunDeed, number)
+        row.pid_started, row.at = "1@pid:[1]", utc_now() - timedelta(minutes=minutes)
+    assert audit_begun.settle() == left
+    assert [entry.result for entry in entries()] == ["unknown"] * left
 
 
 def test_another_machine_is_not_judged(context: Flask) -> None:
