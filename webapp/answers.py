@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -41,6 +42,19 @@ def see_other(url: str, message: str = "", tone: str = "good") -> ResponseReturn
     if tone == "bad":
         g.audit_result = "refused"
     return go_to(url) if is_fragment_request() else redirect(url, 303)
+
+
+def note(text: str) -> None:
+    """Let the audit log tell more of what this request was about than what was sent."""
+    g.audit_more = [*g.get("audit_more", ()), text]
+
+
+def note_refused(refused: Sequence[int], asked: int) -> None:
+    """Let the audit log tell which of many were refused; if nothing was done, that is the result."""
+    if refused and len(refused) == asked:
+        g.audit_result = "refused"
+    elif refused:
+        note(f"{len(refused)} of {asked} refused: {', '.join(map(str, refused))}")
 
 
 def go_to(url: str, status: int = 200) -> Response:

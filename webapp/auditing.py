@@ -49,8 +49,11 @@ GUESSED = frozenset(
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
-         "address", "host_id", "hostId", "host_keys", "folders", "networks", "do", "job")  # fmt: skip
-_LONGEST = 300
+         "address", "host_id", "hostId", "host_keys", "folders", "networks", "do", "job", "point", "copy",
+         "dry_run", "dryRun")  # fmt: skip
+_LONGEST, _LONGEST_LIST = 300, 1800
+# Forms whose `path` are tokens.
+_TOKENS = frozenset({"points.selection", "compare.put_back", "restores.create"})
 
 
 def register(app: Flask) -> None:
@@ -83,7 +86,7 @@ def _note(response: Response) -> Response:
     deed = _deed(result, f"{request.method} {request.path}: {status}") if tried else None
     if "audit_begun" in g:
         audit_begun.end(g.audit_begun, deed)
-        _let_go()
+        g.pop("audit_begun")
     elif deed is not None:  # it was refused before it could begin
         audit.record(deed)
     return response
@@ -95,7 +98,8 @@ def _let_go(error: BaseException | None = None) -> None:
 
 
 def _deed(result: Result, detail: str) -> Deed:
-    target = g.audit_target if "audit_target" in g else _target()
+    told = [g.audit_target if "audit_target" in g else _target(), *g.get("audit_more", ())]
+    target = ", ".join(text for text in told if text)
     return Deed(
         actor=_actor(), door=_door(), action=request.endpoint or "", result=result, target=target,
         address=request.remote_addr or "", detail=detail,
@@ -178,18 +182,34 @@ def _sent() -> Mapping[str, Any]:
         return found if isinstance(found, dict) else {}
     if problems.is_api() or request.endpoint == "sessions.enter":
         return {}  # reading a form would take its content away from the API, which refuses it
-    return {name: found if len(found) > 1 else found[0] for name, found in request.form.lists()}
+    sent = {name: found if len(found) > 1 else found[0] for name, found in request.form.lists()}
+    chosen = request.form.getlist("path") if request.endpoint in _TOKENS else []
+    return {
+        **sent,
+        **_path_said(),
+        **({"path": [_readable(token) or token for token in chosen]} if chosen else {}),
+    }
 
 
 def _path_said() -> dict[str, str]:
     """Return the path of a download as people read it."""
     token = request.args.get("token", request.args.get("path", ""))
+    path = _readable(token) if token else ""
+    return {"path": path} if path else {}
+
+
+def _readable(token: str) -> str:
+    """Return the path in a token as people read it; "" if it is none."""
     try:
-        return {"path": tokens.printable(tokens.path_from_token(token))} if token else {}
+        return tokens.printable(tokens.path_from_token(token))
     except ValueError:
-        return {}
+        return ""
 
 
 def _short(value: Any) -> str:
-    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    is_list = isinstance(value, list)
+    text, longest = (
+        ", ".join(map(str, value)) if is_list else str(value),
+        _LONGEST_LIST if is_list else _LONGEST,
+    )
+    return text if len(text) <= longest else f"{text[:longest]}…"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from flask import Blueprint, g, render_template, request, url_for
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
@@ -88,7 +88,7 @@ _ACTIONS: dict[str, tuple[Callable[[Job], None], str, str]] = {
 }
 
 
-Ticked = tuple[list[Job], list[str]]
+Ticked = tuple[list[Job], dict[int, str]]
 
 
 def _ticked() -> Ticked:
@@ -96,12 +96,12 @@ def _ticked() -> Ticked:
 
     Of backups of one config that are to be run again, only the newest is returned.
     """
-    found, gone = list[Job](), list[str]()
+    found, gone = list[Job](), dict[int, str]()
     for number in sorted(forms.row_numbers(forms.sent().values("job")), reverse=True)[:MOST_AT_ONCE]:
         try:
             found.append(job_deletion.get(number))
         except NotFound as error:
-            gone.append(str(error))
+            gone[number] = str(error)
     if forms.sent().value("do") == "run":
         found = list({job.config_id or job.id: job for job in reversed(found)}.values())
     return found, gone
@@ -110,18 +110,17 @@ def _ticked() -> Ticked:
 def _back(ticked: Ticked, do: Callable[[Job], None], one: str, many: str) -> ResponseReturnValue:
     """Do it with each job; say how often it was done, and why not with the others."""
     (found, gone), done = ticked, 0
-    left = list[str]()
-    for job in found:
+    left = dict[int, str]()
+    for number, job in [(job.id, job) for job in found]:
         try:
             do(job)
             done += 1
         except HoldfastError as error:
-            left.append(str(error))
-    left += gone
-    if left:
-        g.audit_result = "refused"
+            left[number] = str(error)
+    left |= gone
+    answers.note_refused(list(left), done + len(left))
     said = (one if done == 1 else many.format(done)) if done else ""
-    words = f"{said} {_not_done(left)}".strip() or _NOTHING
+    words = f"{said} {_not_done(list(left.values()))}".strip() or _NOTHING
     return answers.see_other(_list(), words, "good" if done and not left else "warn")
 
 

@@ -49,10 +49,7 @@ def create() -> ResponseReturnValue:
     text = _text()
     try:
         plan = transfer.plan(transfer_text.read(text))
-        awaited.apply(plan)
-    except awaited.HalfMade as error:
-        g.audit_result = "failed"
-        return _page(text, error=error)
+        apply(plan)
     except HoldfastError as error:
         return _page(text, error=error)
     made = formats.count(sum(step.what == "make" for step in plan.steps), "thing")
@@ -87,6 +84,18 @@ def attachment() -> Response:
     return response
 
 
+def apply(plan: Plan) -> None:
+    """Do an import; let the audit log name what it made, also where it stops. Raises HalfMade."""
+    try:
+        awaited.apply(plan)
+    except awaited.HalfMade:
+        g.audit_result = "failed"
+        raise
+    finally:
+        if plan.made:
+            answers.note(f"made {', '.join(plan.made)}")
+
+
 def prefilled(form: forms.Form, noun: str) -> forms.Form:
     """Return the form of a new thing, filled with what waits under the number in `?awaited=`, if any."""
     wanted = request.args.get("awaited", type=int)
@@ -96,8 +105,11 @@ def prefilled(form: forms.Form, noun: str) -> forms.Form:
 
 def follow() -> str:
     """Make what waited for what was just made; return a sentence about it, "" if nothing did."""
-    made = [step.name for step in awaited.follow()]
-    return f" What waited for it is made, too: {formats.listing(made)}." if made else ""
+    found = awaited.follow()
+    if not found:
+        return ""
+    answers.note(f"made {', '.join(f'{step.noun} {step.name}' for step in found)}")
+    return f" What waited for it is made, too: {formats.listing([step.name for step in found])}."
 
 
 def _values(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def apply(made: Plan) -> None:
         transfer.make(made)
     except HoldfastError as error:
         raise HalfMade(f"Not all of it was made: {error}", "What is here stays; import it again.") from error
-    follow()
+    made.made += [f"{step.noun} {step.name}" for step in follow()]
 
 
 def follow() -> list[Step]:

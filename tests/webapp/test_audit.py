@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,8 @@ import pytest
 from core.access import api_tokens, audit, users
 from core.access.api_tokens import TokenInput
 from core.models import AuditEntry
+from core.points import tokens
+from core.retention import pins
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.test_access import ROUTES, address
@@ -154,6 +157,28 @@ def test_many_of_which_one_was_refused_are_no_success(world: World, new: New) ->
     assert (answer.status_code, answer.json["results"][0]["done"]) == (200, False)  # type: ignore[index]
     (entry,) = new()
     assert (entry.action, entry.result) == ("api.change_jobs", "refused")
+
+
+def test_many_of_which_some_were_refused_are_done_and_say_which(world: World, as_: As, new: New) -> None:
+    asked = [str(world.job_id), "987654"]
+    as_("admin").post("/jobs/many", {"do": "pin", "job": asked})
+    with world.app.app_context():
+        pins.unpin(world.point_id)
+    (entry,) = new()
+    assert (entry.action, entry.result) == ("job_many.change", "done")
+    assert entry.target == f"do pin, job {', '.join(asked)}, 1 of 2 refused: 987654"
+
+
+def test_long_lists_are_told_whole_and_chosen_paths_as_people_read_them(
+    world: World, as_: As, new: New
+) -> None:
+    numbers = [str(number) for number in range(900_000, 900_200)]
+    as_("operator").post("/trash/take-out", {"copy": numbers})
+    path = tokens.token_from_path(os.fsencode(world.tree))
+    as_("admin").post(f"/points/{world.point_id}/selection", {"path": [path]}).get_data()
+    many, read = new()
+    assert many.target == f"copy {', '.join(numbers)}"
+    assert read.target.endswith(f", path {world.tree}")
 
 
 def test_commands_are_noted(world: World, new: New) -> None:

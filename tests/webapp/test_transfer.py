@@ -58,6 +58,16 @@ def test_an_import_that_stops_half_way_is_no_import_of_nothing(
     assert (entry.action, entry.result) == ("transfer.create", "failed")
 
 
+@pytest.mark.usefixtures("nothing_waits_after")
+def test_the_audit_log_names_what_an_import_made(world: World, as_: As) -> None:
+    host = {"name": "imported", "address": "10.0.0.1", "user": "backup"}
+    assert as_("admin").post(PAGE, sent(hosts=[host])).status_code == 303
+    with world.app.app_context():
+        hosts.delete(next(row.id for row in hosts.list_all() if row.name == "imported"))
+    entry = newest(world)
+    assert (entry.action, entry.result, entry.target) == ("transfer.create", "done", "made host imported")
+
+
 def test_what_cannot_be_taken_makes_nothing_and_says_so(as_: As) -> None:
     page = as_("admin").post(PAGE, sent(channels=[{"name": "Wrong", "kind": "smoke"}]))
     assert page.status_code == 422

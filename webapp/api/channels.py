@@ -6,9 +6,9 @@ from typing import Any
 
 from flask import g, url_for
 
-from core.configs import awaited
 from core.errors import HoldfastError
 from core.messaging import channels
+from webapp import transfer
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.channel_shape import ChannelOut, ChannelRequest, channel, parse
@@ -34,7 +34,7 @@ def list_channels(query: queries.Paged) -> Any:
 def create_channel(body: dict[str, Any]) -> Given:
     """Make a channel. What is open already is not told to it."""
     channel_id = channels.create(*parse(body)).id
-    awaited.follow()
+    transfer.follow()
     where = url_for("api.get_channel", channel_id=channel_id)
     return Given(channel(channels.get(channel_id)), headers={"Location": where})
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from flask import g
 from pydantic import BaseModel, ConfigDict, Field
 from werkzeug.exceptions import Forbidden
 
@@ -13,6 +12,7 @@ from core.jobs import job_deletion, job_kinds, jobs
 from core.models import Job
 from core.models.job import ENDED, PENDING
 from webapp import access, failures
+from webapp.answers import note_refused
 from webapp.api import answers, door, job_shape, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body
@@ -70,9 +70,7 @@ def change_jobs(body: Many) -> ManyOut:
     asked = list(dict.fromkeys(body.ids))
     done = {job_id: _one(job_id, body.action) for job_id in sorted(asked)}
     results = [done[job_id] for job_id in asked]
-    worst = max((each.status for each in results if not each.done), default=0)
-    if worst:
-        g.audit_result = "failed" if worst >= 500 else "refused"
+    note_refused([each.id for each in results if not each.done], len(results))
     return ManyOut(results=results)
 
 

@@ -6,10 +6,9 @@ from typing import Any
 
 from flask import url_for
 
-from core.configs import awaited
 from core.errors import Conflict
 from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
-from webapp import access
+from webapp import access, transfer
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body, Given
@@ -37,7 +36,7 @@ def list_storages(query: queries.Paged) -> Any:
 def create_storage(body: dict[str, Any]) -> Given:
     """Initialise a storage with its repository, or take over one that the recovery key opens."""
     storage_id = storage_setup.create(parse(body)).id
-    awaited.follow()
+    transfer.follow()
     where = url_for("api.get_storage", storage_id=storage_id)
     return Given(_given(storages.get(storage_id)), headers={"Location": where})
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import Response, g
+from flask import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.configs import awaited, transfer, transfer_text
-from core.configs.transfer import Plan, What
+from core.configs.transfer import What
 from core.models import Awaited
 from webapp import transfer as page
 from webapp.api import answers, door, queries
@@ -73,7 +73,7 @@ def import_all(body: Import) -> ImportOut:
     secrets = transfer_text.read(body.secrets, "secrets") if body.secrets else None
     plan = transfer.plan(transfer_text.read(body.document, "document"), secrets)
     if not body.dry_run:
-        _apply(plan)
+        page.apply(plan)
     steps = [StepOut(noun=each.noun, name=each.name, what=each.what, why=each.why) for each in plan.steps]
     return ImportOut(done=not body.dry_run, steps=steps)
 
@@ -88,14 +88,6 @@ def list_awaited(query: queries.Paged) -> Any:
 def drop_awaited(awaited_id: int) -> None:
     """Wait for it no more."""
     awaited.drop(awaited_id)
-
-
-def _apply(plan: Plan) -> None:
-    try:
-        awaited.apply(plan)
-    except awaited.HalfMade:
-        g.audit_result = "failed"
-        raise
 
 
 def _given(row: Awaited) -> AwaitedOut:
