@@ -5,23 +5,34 @@ $1 is the place, $2 the private folder that holds what arrived, $4 the conflict 
 
 from __future__ import annotations
 
+from sources.ssh.target_scripts import ENTER
+
 # Takes folders that stood there before, the deepest first. Says, in records that end with NUL, what is left:
 # a folder behind an additional /, then kind, size and name of each thing that did not get its place below it.
-MOVE = b"""
-sync -f "$2" || exit 1
-xargs -0 sh -c "$5" "$1" "$2" "$4" "$6"
+# What arrived is reached by this shell's own folder: its name may lead elsewhere at any time.
+MOVE = (
+    ENTER
+    + b"""
+sync -f . && top=$(cd -P .. && pwd -P && echo x) || exit 1
+xargs -0 sh -c "$5" "${top%?x}" "/proc/$$/cwd/." "$4" "$6"
 code=$?
 printf '/\\0'
-find "$2" -mindepth 1 -printf '%y %s %P\\0'
+find . -mindepth 1 -printf '%y %s %P\\0'
 rm -rf -- "$2" && sync -f "$1" && exit $code
+"""
+)
+
+# The folder that START was in, or none: the name may lead elsewhere by now.
+_TOP = b"""
+cd -P -- "$1" && test "$(stat -c %d:%i .)" = "${HOLDFAST_MADE#* }" || {
+    echo "somebody replaced $1" >&2; exit 1; }
 """
 
 # Each folder is entered and must be where it should be: what is moved into it then is moved there, whatever
 # becomes of its name meanwhile. For another file system it is copied into a folder of our own there first,
 # and gets its place from within that: nobody else can move it elsewhere, so its .. is what was looked at.
 MOVE_EACH = b"""
-top=$(cd -P -- "$0" && pwd -P && echo x) || exit 1
-top=${top%?x}; test "$top" = / && top=
+top=$0; test "$top" = / && top=
 from=$1; rule=$2; older=$3; shift 3; bad=0
 
 # Puts what is in the folder $1 into $2. mv -n may or may not say what it leaves: what is left tells.
@@ -37,8 +48,9 @@ put() {
 
 by_copy() {
     own=.holdfast-moving-$$
-    mkdir -m 700 -- "$own" && cd -P -- "$own" || return 1
-    test "$(stat -c %u .)" = "$(id -u)" || { echo "$own is not what was made" >&2; return 1; }
+    was=$(stat -c %d:%i .) && mkdir -m 700 -- "$own" && cd -P -- "$own" || return 1
+    test "$(stat -c %u .) $(stat -c %d:%i ..)" = "$(id -u) $was" && test -z "$(ls -A .)" || {
+        echo "$own is not what was made" >&2; return 1; }
     if find "$1" -mindepth 1 -maxdepth 1 -exec mv -f -t . -- {} +; then
         put . .. ; code=$?
         printf "/%s\\0" "$folder"
@@ -86,17 +98,22 @@ test $# = 0 || mv -f -t "$0" -- "$@"
 """
 
 # Says of each name what stands there: a link, a folder, something else, nothing.
-STANDING = b"""
-cd -P -- "$1" && xargs -0 sh -c 'for f; do
+STANDING = (
+    _TOP
+    + b"""
+xargs -0 sh -c 'for f; do
     if test -L "$f"; then echo l; elif test -d "$f"; then echo d; elif test -e "$f"; then echo f
     else echo -; fi
 done' sh
 """
+)
 
 # For each folder: how long its name is and how long its archive, which describes `.`; then both. Only a
 # folder that is where it should be is described: a link in its place would lead elsewhere.
-DESCRIBE = b"""
-top=$(cd -P -- "$1" && pwd -P && echo x) || exit 1
+DESCRIBE = (
+    _TOP
+    + b"""
+top=$(pwd -P && echo x) || exit 1
 top=${top%?x}; test "$top" = / && top=
 bad=0
 while read -r name_bytes archive_bytes; do
@@ -115,3 +132,4 @@ while read -r name_bytes archive_bytes; do
 done
 exit $bad
 """
+)

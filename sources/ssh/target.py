@@ -49,6 +49,7 @@ class SshTarget:
         self._afterwards: list[bytes] = []  # names to remove (-) or to give holes (+)
         self._sent_bytes = 0
         self._own_uid: int | None = None  # of who may not give files to others
+        self._made = b""  # device and inode of the folder that is filled, and of the one that it is in
         self._started = self._done = False
 
     def _staging_name(self, name: bytes) -> bytes:
@@ -130,13 +131,10 @@ class SshTarget:
 
     def _code_of_tar(self, process: Process) -> int:
         """Wait for the end of tar; return its code. Raises Unreachable, TargetError."""
-        line = b""
-        while not line.endswith(b"\n"):
-            data = process.read(64)
-            if not data or len(line) > 64:
-                output = process.output()
-                raise TargetError(f"tar on {self._host.name} ended too soon: {_last_line(output.stderr)}")
-            line += data
+        line = _line(process)
+        if not line.endswith(b"\n"):
+            output = process.output()
+            raise TargetError(f"tar on {self._host.name} ended too soon: {_last_line(output.stderr)}")
         return int(line.split()[-1])
 
     def close(self) -> None:
@@ -211,7 +209,8 @@ class SshTarget:
             may_give = known.uid == 0 or self._host.settings.sudo
             self._own_uid = None if may_give else known.uid
             process = self._host.start(self._command(self._start_script))
-            if process.read(64) != b"ready\n":
+            ready, _, self._made = _line(process).strip().partition(b" ")
+            if ready != b"ready":
                 output = process.output()
                 raise TargetError(
                     f"{self._shown} cannot be written: {_last_line(output.stderr)}. {self._advice}"
@@ -223,7 +222,8 @@ class SshTarget:
 
     def _command(self, script: bytes, *more: bytes) -> list[bytes]:
         places = [self._root, self._staging, posixpath.dirname(self._root)]
-        return [b"env", b"LC_ALL=C", b"sh", b"-c", scripts.script(script), b"holdfast", *places, *more]
+        variables = [b"LC_ALL=C", b"HOLDFAST_MADE=" + self._made]
+        return [b"env", *variables, b"sh", b"-c", scripts.script(script), b"holdfast", *places, *more]
 
     def _fill(self, count: int) -> None:
         while count > 0:
@@ -280,6 +280,17 @@ def require_no_complaints(stderr: bytes, code: int, host: str, program: str = "t
     if code or lines:
         more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
         raise TargetError(f"{program} on {host} could not write all: {'; '.join(lines[:3])}{more}")
+
+
+def _line(process: Process) -> bytes:
+    """Return the next line; what there is of it where the output ends, or it is far too long."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) <= 128:
+        data = process.read(64)
+        if not data:
+            break
+        line += data
+    return line
 
 
 def _last_line(stderr: bytes) -> str:

@@ -1,4 +1,8 @@
-"""What a restore runs on a host, as lines of POSIX shell. $1 is the place, $2 the folder to fill first."""
+"""What a restore runs on a host, as lines of POSIX shell. $1 is the place, $2 the folder to fill first.
+
+Whoever owns the folder that the latter is made in may rename it and put a link there, at any time. So it is
+made and entered from where it is to be, must be ours and empty then, and is known by its inode ever after.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +13,8 @@ _SAY_READY = b"printf '\\nholdfast is ready\\n' >&2\n"
 # A shell that outlives tar: who restores says `keep` at the end. Without it, as after a cut or a kill,
 # nothing is left. $3 is the folder above, where there is no folder to restore into.
 _FILL = b"""
-trap '' HUP PIPE
-echo ready
+made=$(stat -c %d:%i .) && trap '' HUP PIPE || exit 5
+echo "ready $made $above"
 tar --extract --file=- --numeric-owner --preserve-permissions --xattrs '--xattrs-include=*' \\
     --delay-directory-restore --quoting-style=escape --warning=no-unknown-keyword \\
     --warning=no-timestamp
@@ -20,13 +24,23 @@ read -r word
 cd / && test "$word" = keep || rm -rf -- "$2"
 """
 
+# In the folder where it is to be; what its owner could put there instead is not ours, elsewhere, or full.
+MAKE = b"""
+replaced() { echo "somebody replaced $1, which was made for this restore" >&2; }
+above=$(stat -c %d:%i .) && mkdir -m 700 -- "./${2##*/}" && cd -P -- "./${2##*/}" || exit 5
+test "$(stat -c %u .) $(stat -c %d:%i ..)" = "$(id -u) $above" && test -z "$(ls -A .)" || {
+    replaced "$2"; exit 5; }
+case $(stat -c %A .) in ?????-??-*) ;; *) replaced "$2"; exit 5 ;; esac
+"""
+
 START_NEW = (
     b"""
 umask 077
 test -d "$3" || { echo "there is no folder $3" >&2; exit 3; }
-if test -e "$1" || test -L "$1"; then rmdir -- "$1" || exit 4; fi
-mkdir -- "$2" && cd -- "$2" || exit 5
+cd -P -- "$3" || exit 3
+if test -e "./${1##*/}" || test -L "./${1##*/}"; then rmdir -- "./${1##*/}" || exit 4; fi
 """
+    + MAKE
     + _FILL
 )
 
@@ -34,26 +48,42 @@ START_INSIDE = (
     b"""
 umask 077
 test -d "$1" || { echo "there is no folder $1" >&2; exit 3; }
-mkdir -- "$2" && cd -- "$2" || exit 5
+cd -P -- "$1" || exit 3
 """
+    + MAKE
     + _FILL
 )
 
+# Goes into what START has made, or nowhere.
+ENTER = b"""
+cd -P -- "$2" && test "$(stat -c %d:%i .) $(stat -c %d:%i ..)" = "$HOLDFAST_MADE" || {
+    echo "somebody replaced $2, which was made for this restore" >&2; exit 1; }
+"""
+
 # Names to remove begin with -, those that get holes with +.
-TIDY = b"""
-cd -- "$2" && like=$(mktemp) || exit 1
+TIDY = (
+    ENTER
+    + b"""
+like=$(mktemp) || exit 1
 xargs -0 sh -c 'for f; do case $f in
     -*) f=${f#-}; touch -r "${f%/*}" "$0" && rm -f -- "$f"; touch -r "$0" "${f%/*}" ;;
     +*) f=${f#+}; touch -r "$f" "$0" && fallocate -d -- "$f"; touch -r "$0" "$f" ;;
     esac; done' "$like"
 code=$?; rm -f -- "$like"; test "$code" = 0
 """
+)
 
-MEASURE = rb'find "$2" -type f -printf "%s %P\0"'
+MEASURE = ENTER + rb'find . -type f -printf "%s %P\0"'
 
-NAME = b"""
-sync -f "$2" && mv -T -n -- "$2" "$1" && test ! -e "$2" && sync -f "$1"
+NAME = (
+    ENTER
+    + b"""
+made=$(stat -c %d:%i .)
+sync -f . && cd -P .. && mv -T -n -- "./${2##*/}" "./${1##*/}" && cd -P -- "./${1##*/}" || exit 1
+test "$(stat -c %d:%i .)" = "$made" || { echo "something came to stand at $1 meanwhile" >&2; exit 1; }
+sync -f .
 """
+)
 
 # Lengths of chunks follow the file.
 CHUNK_HASHES = b"""
