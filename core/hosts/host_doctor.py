@@ -6,7 +6,7 @@ import ipaddress
 import os
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from core import words
@@ -29,6 +29,10 @@ _NEARLY_FULL = 0.95
 _SKEW_S = 60
 _SHOWN = 5
 _USER = "holdfast"
+_ROOT_STILL = (
+    f" The key is root until its line is out of root’s authorized_keys: take it out there, and let the host "
+    f"log in as {_USER}."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +187,11 @@ def _set_ups(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]
     """Yield ways to let in a user of its own, the one with the fewest rights first."""
     if not host.public_key:
         return
+    for set_up in _ways(host, places, address):
+        yield replace(set_up, forbids=set_up.forbids + _ROOT_STILL) if host.user == "root" else set_up
+
+
+def _ways(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]:
     user = _USER if host.user == "root" else host.user
     line, address = host_login.authorized_line(host), _checked(address)
     if address:
@@ -243,7 +252,13 @@ def _user_lines(user: str, line: str) -> str:
         (
             f"id {user} 2>/dev/null || useradd --system --create-home --shell /bin/sh {user}",
             f"install -d -m 700 -o {user} {home}/.ssh",
-            f"echo {shlex.quote(line)} >> {home}/.ssh/authorized_keys",
-            f"chown {user} {home}/.ssh/authorized_keys && chmod 600 {home}/.ssh/authorized_keys",
+            let_in(user, line, f"{home}/.ssh/authorized_keys"),
         )
     )
+
+
+def let_in(user: str, line: str, file: str) -> str:
+    """Return shell by which root lets a key in by this line alone, in a user's authorized_keys."""
+    # Made elsewhere: the user, whose folder it is, could have put a link there.
+    new = host_login.lines_with(line, file, '"$new"')
+    return f'new=$(mktemp) && {new} && install -m 600 -o {user} "$new" {file}; rm -f "$new"'

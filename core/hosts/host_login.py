@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import socket
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
@@ -69,10 +70,21 @@ def install_command(host: Host) -> str:
     line = authorized_line(host)
     if not line:
         return ""
+    new = lines_with(line, "authorized_keys", "authorized_keys.new")
     return (
-        f"mkdir -p -m 700 ~/.ssh && echo '{line}' >> ~/.ssh/authorized_keys "
-        "&& chmod 600 ~/.ssh/authorized_keys"
+        f"mkdir -p -m 700 ~/.ssh && (cd ~/.ssh && {new} "
+        "&& chmod 600 authorized_keys.new && mv authorized_keys.new authorized_keys)"
     )
+
+
+def lines_with(line: str, file: str, new: str) -> str:
+    """Return shell that writes what an authorized_keys `file` holds to `new`, with this line for its key.
+
+    Other lines of the same key are left out: sshd goes by the first that it finds, which may allow more.
+    """
+    blob = next(word for word in line.split() if word.startswith("AAAA"))
+    others = f"{{ test ! -e {file} || grep -vF {shlex.quote(blob)} {file} || test $? = 1; }}"
+    return f"{others} > {new} && echo {shlex.quote(line)} >> {new}"
 
 
 def server_of(host: Host) -> Server:

@@ -80,6 +80,7 @@ def test_the_lines_name_the_key_the_folders_and_where_we_come_from(
     for set_up in (narrow, gate, wide):
         assert key in set_up.lines
         assert 'from="127.0.0.1"' in set_up.lines
+        assert ("out of root’s authorized_keys" in set_up.forbids) == (host.user == "root")
         assert subprocess.run(["sh", "-n"], input=set_up.lines, text=True, check=False).returncode == 0
     assert "setfacl" in narrow.lines
     assert "sudoers" not in narrow.lines

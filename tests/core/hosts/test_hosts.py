@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,6 +46,22 @@ def test_a_key_is_made_for_each_host_and_only_its_public_half_is_shown(context: 
     assert host.public_key != other.public_key
     assert "PRIVATE" not in host.credentials_sealed + repr(host)
     assert host.public_key in host_login.install_command(host)
+
+
+def test_the_line_to_paste_takes_the_place_of_an_older_one_of_the_key(context: Flask, tmp_path: Path) -> None:
+    """sshd goes by the first; other keys keep theirs, also where the last one has no end of line."""
+    host, other = add(), add(name="web2")
+    keys = tmp_path / ".ssh" / "authorized_keys"
+    for _ in range(2):
+        paste = ["sh", "-c", host_login.install_command(host)]
+        subprocess.run(paste, env={**os.environ, "HOME": str(tmp_path)}, check=True)
+        assert keys.read_text().splitlines()[-1] == host_login.authorized_line(host)
+        assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+        keys.write_text(f"{host.public_key}\n# ours\n{other.public_key}")
+    subprocess.run(paste, env={**os.environ, "HOME": str(tmp_path)}, check=True)
+    lines = ["# ours", other.public_key, host_login.authorized_line(host)]
+    assert keys.read_text().splitlines() == lines
+    assert [each.name for each in keys.parent.iterdir()] == ["authorized_keys"]
 
 
 @pytest.mark.parametrize(
