@@ -62,10 +62,11 @@ def require_any() -> list[str]:
     return folders()
 
 
-def check(target: str, host_id: str | None) -> None:
-    """Raise Invalid, by field, for a place that operators may not restore to, wherever links lead.
+def check(target: str, host_id: str | None) -> str:
+    """Return where a place is, wherever links lead. Raises Invalid, by field, if operators may not restore
+    there; Refused where nothing is allowed at all.
 
-    A host is asked where they lead. Raises Refused where nothing is allowed at all.
+    A host is asked where they lead. Write to what is returned: a link may come into the other path.
     """
     require_any()
     allowed = folders(host_id)
@@ -80,6 +81,7 @@ def check(target: str, host_id: str | None) -> None:
     if not any(_is_in(real, root) for root in roots):
         text = f"Operators restore below {' or '.join(allowed)} only. Choose a folder there."
         raise Invalid({"target_path": text})
+    return real or "/"
 
 
 def require_ordinary(seen: host_restoring.Look) -> None:

@@ -108,13 +108,14 @@ def real_paths(host_id: str, paths: Sequence[str]) -> list[str]:
 @contextmanager
 def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool = False) -> Iterator[Target]:
     """Open a folder on a host for the block; `used`: something is in it already. `plain`: without setuid,
-    devices and the kernel's attributes.
+    devices and the kernel's attributes, and only where the path has no links.
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
     from sources.ssh.targets import open_target  # slow to import: paramiko
 
-    target = open_target(host_login.settings_of(hosts.get(host_id)), path, in_place=used, rule=rule)
+    settings = host_login.settings_of(hosts.get(host_id))
+    target = open_target(settings, path, in_place=used, rule=rule, pinned=plain)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
         yield made_plain(target) if plain else target

@@ -135,7 +135,7 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if row.host_id is None:
         refuse_target(path, list(row.point.paths.get("paths", [])))
     if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
-        restore_rights.check(path, row.host_id)
+        path = restore_rights.check(path, row.host_id)
         if row.host_id is not None:
             restore_rights.require_ordinary(host_restoring.look(row.host_id, path, []))
     return path

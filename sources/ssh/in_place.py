@@ -31,8 +31,10 @@ class SshInPlaceTarget(SshTarget):
     _start_script = scripts.START_INSIDE
     _advice = "Name a folder that is there, in which this user may write"
 
-    def __init__(self, settings: SshHostSettings, root: str, rule: Conflict = "replace") -> None:
-        super().__init__(settings, root, may_be_top=True)
+    def __init__(
+        self, settings: SshHostSettings, root: str, rule: Conflict = "replace", *, pinned: bool = False
+    ) -> None:
+        super().__init__(settings, root, may_be_top=True, pinned=pinned)
         self.left_out: list[LeftOut] = []
         self._rule = rule
         self._standing = Standing(self._host, self._root)

@@ -29,13 +29,16 @@ class SshTarget:
     Everything goes into a folder of its own beside it, which only this user may enter, so nothing that
     somebody else put there is followed or replaced; `flush` gives it its name. What the host refuses it says
     late: those errors come from later calls, or from `flush`. Close it, also after an error: nothing is left.
-    Nor is after a cut, or if this process is killed: the host clears up by itself.
+    Nor is after a cut, or if this process is killed: the host clears up by itself. `pinned`: the path has no
+    links, and nothing is written if one has come into it.
     """
 
     _start_script = scripts.START_NEW
     _advice = "Name a folder that does not exist yet, in one where this user may write"
 
-    def __init__(self, settings: SshHostSettings, root: str, *, may_be_top: bool = False) -> None:
+    def __init__(
+        self, settings: SshHostSettings, root: str, *, may_be_top: bool = False, pinned: bool = False
+    ) -> None:
         self._root = clean(os.fsencode(root))
         if not self._root.startswith(b"/") or (self._root == b"/" and not may_be_top):
             raise TargetError("name a folder on the host by its absolute path, such as /srv/restored")
@@ -49,6 +52,7 @@ class SshTarget:
         self._afterwards: list[bytes] = []  # names to remove (-) or to give holes (+)
         self._sent_bytes = 0
         self._own_uid: int | None = None  # of who may not give files to others
+        self._pinned = b"yes" if pinned else b"no"
         self._made = b""  # device and inode of the folder that is filled, and of the one that it is in
         self._started = self._done = False
 
@@ -222,7 +226,7 @@ class SshTarget:
 
     def _command(self, script: bytes, *more: bytes) -> list[bytes]:
         places = [self._root, self._staging, posixpath.dirname(self._root)]
-        variables = [b"LC_ALL=C", b"HOLDFAST_MADE=" + self._made]
+        variables = [b"LC_ALL=C", b"HOLDFAST_MADE=" + self._made, b"HOLDFAST_PINNED=" + self._pinned]
         return [b"env", *variables, b"sh", b"-c", scripts.script(script), b"holdfast", *places, *more]
 
     def _fill(self, count: int) -> None:

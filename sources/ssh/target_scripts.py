@@ -28,16 +28,25 @@ cd / && test "$word" = keep || rm -rf -- "$2"
 MAKE = b"""
 replaced() { echo "somebody replaced $1, which was made for this restore" >&2; }
 above=$(stat -c %d:%i .) && mkdir -m 700 -- "./${2##*/}" && cd -P -- "./${2##*/}" || exit 5
-test "$(stat -c %u .) $(stat -c %d:%i ..)" = "$(id -u) $above" && test -z "$(ls -A .)" || {
-    replaced "$2"; exit 5; }
+test -O . && test "$(stat -c %d:%i ..)" = "$above" && test -z "$(ls -A .)" || { replaced "$2"; exit 5; }
 case $(stat -c %A .) in ?????-??-*) ;; *) replaced "$2"; exit 5 ;; esac
 """
 
+# The folder that was entered, where its whole path matters, and not just where it leads.
+_AS_NAMED = b"""
+as_named() {
+    here=$(pwd -P && echo x) || return 1
+    test "$HOLDFAST_PINNED" = no || test "${here%?x}" = "$1" || {
+        echo "$1 leads elsewhere than when it was looked at" >&2; return 1; }
+}
+"""
+
 START_NEW = (
-    b"""
+    _AS_NAMED
+    + b"""
 umask 077
 test -d "$3" || { echo "there is no folder $3" >&2; exit 3; }
-cd -P -- "$3" || exit 3
+cd -P -- "$3" && as_named "$3" || exit 3
 if test -e "./${1##*/}" || test -L "./${1##*/}"; then rmdir -- "./${1##*/}" || exit 4; fi
 """
     + MAKE
@@ -45,10 +54,11 @@ if test -e "./${1##*/}" || test -L "./${1##*/}"; then rmdir -- "./${1##*/}" || e
 )
 
 START_INSIDE = (
-    b"""
+    _AS_NAMED
+    + b"""
 umask 077
 test -d "$1" || { echo "there is no folder $1" >&2; exit 3; }
-cd -P -- "$1" || exit 3
+cd -P -- "$1" && as_named "$1" || exit 3
 """
     + MAKE
     + _FILL

@@ -12,13 +12,18 @@ from ssh.errors import SshError
 
 
 def open_target(
-    settings: SshHostSettings, root: str, *, in_place: bool = False, rule: Conflict = "replace"
+    settings: SshHostSettings,
+    root: str,
+    *,
+    in_place: bool = False,
+    rule: Conflict = "replace",
+    pinned: bool = False,
 ) -> SshTarget | SshInPlaceTarget | SftpTarget:
     """Return a target for a new folder, or, `in_place`, for one that is in use. Close it. Raises TargetError.
 
     GNU's tools restore everything, and nothing shows before all of it has arrived; else it goes over SFTP,
     file by file, and what SFTP cannot set is told. `rule`: which of the files that come there meanwhile may
-    be replaced.
+    be replaced. `pinned`: the path has no links, and may have none by then; that needs GNU's tools.
     """
     host = SshHost(settings)
     try:
@@ -30,5 +35,9 @@ def open_target(
     if not (known.gnu_tar and known.gnu_find):
         if settings.sudo:
             raise TargetError(f"{host.name} has no GNU tar and find, and sudo cannot be had over SFTP")
+        if pinned:
+            raise TargetError(f"{host.name} has no GNU tar and find, without which links are not kept out")
         return SftpTarget(settings, root, rule)
-    return SshInPlaceTarget(settings, root, rule) if in_place else SshTarget(settings, root)
+    if in_place:
+        return SshInPlaceTarget(settings, root, rule, pinned=pinned)
+    return SshTarget(settings, root, pinned=pinned)

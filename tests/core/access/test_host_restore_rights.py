@@ -14,7 +14,7 @@ from flask import Flask
 
 from core.access import restore_rights
 from core.errors import Invalid, NotFound
-from core.hosts import host_confirm, host_inputs, hosts
+from core.hosts import host_confirm, host_inputs, host_restoring, hosts
 from core.models import Host, Job, Point
 from core.points import points
 from core.restores import restores
@@ -132,6 +132,39 @@ def test_a_link_that_comes_between_leads_nowhere(point: Point, host: Host, place
     (place / "allowed" / "sub").symlink_to(place / "elsewhere")
     assert run(job).status == "failed"
     assert list((place / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_nor_does_one_that_comes_after_the_last_look(
+    point: Point, host: Host, place: Path, monkeypatch: pytest.MonkeyPatch, used: bool
+) -> None:
+    restore_rights.set_folders([str(place / "allowed")], host.id)
+    for each in ("allowed/sub", *(["elsewhere/new", "allowed/sub/new"] if used else [])):
+        (place / each).mkdir()
+        os.chown(place / each, *_ids(host.user))
+    if used:
+        (place / "allowed" / "sub" / "new" / "something").touch()
+    job, opened = ask(point, host, place / "allowed" / "sub" / "new"), host_restoring.opened
+
+    def swap_and_open(*given: object, **more: object) -> object:
+        (place / "allowed" / "sub").rename(place / "allowed" / "away")
+        (place / "allowed" / "sub").symlink_to(place / "elsewhere")
+        return opened(*given, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(host_restoring, "opened", swap_and_open)
+    done = run(job)
+    assert (done.status, "leads elsewhere" in done.summary) == ("failed", True), done.summary
+    assert [path for path in (place / "elsewhere").rglob("*") if path.name != "new"] == []
+
+
+def test_a_link_within_what_is_allowed_is_gone_by(point: Point, host: Host, place: Path) -> None:
+    restore_rights.set_folders([str(place / "allowed")], host.id)
+    (place / "allowed" / "sub").mkdir()
+    os.chown(place / "allowed" / "sub", *_ids(host.user))
+    (place / "allowed" / "link").symlink_to("sub")
+    job = run(ask(point, host, place / "allowed" / "link" / "new"))
+    assert job.status in ("completed", "warning"), job.summary
+    assert [path.name for path in (place / "allowed" / "sub").iterdir()] == ["new"]
 
 
 def test_what_is_allowed_no_more_is_not_done(point: Point, host: Host, place: Path) -> None:
