@@ -75,7 +75,8 @@ def list_awaited(drop: int | None) -> None:
 
 def _said(step: Step, *, dry_run: bool) -> str:
     verb = {"make": "would be made" if dry_run else "made", "there": "there already", "waits": "waits"}
-    return f"{step.noun} {step.name}: {verb[step.what]}{f'; {step.why}' if step.why else ''}"
+    place, why = f" ({step.place})" if step.place else "", f"; {step.why}" if step.why else ""
+    return f"{step.noun} {step.name}{place}: {verb[step.what]}{why}"
 
 
 def _text(file: TextIO) -> str:

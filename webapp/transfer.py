@@ -120,6 +120,7 @@ def _values(document: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = "yes" if found[name] else ""
     if isinstance(found.get("recipients"), list):
         found["recipients"] = ", ".join(map(str, found["recipients"]))
+    found.pop("host_keys", None)  # the person compares them: a file may be anybody's
     plain = {name: value for name, value in found.items() if not isinstance(value, list | dict)}
     return plain | _only_for(document.get("configs"))
 

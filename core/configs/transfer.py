@@ -17,12 +17,13 @@ from core.configs.export_document import VERSION as VERSION
 from core.configs.export_document import config as config
 from core.configs.export_document import document as document
 from core.configs.export_document import named_by
+from core.configs.source_database import DatabaseSource
 from core.configs.transfer_secrets import Secrets
 from core.errors import Invalid
 from core.hosts import hosts
 from core.hosts.host_inputs import HostInput
 from core.messaging import channel_inputs, channels
-from core.messaging.channel_inputs import ChannelInput, Target
+from core.messaging.channel_inputs import ChannelInput, EmailTarget, Target
 from core.storages import providers, storage_setup, storages
 from core.storages.storage_inputs import StorageInput
 
@@ -30,17 +31,22 @@ _SECTIONS = ("storages", "hosts", "configs", "channels")  # in an order in which
 _ANY_CASE = ("hosts", "configs")  # of these, names that differ by case only are one
 # What stands for secrets that are not known, so that all the rest can be checked.
 _UNKNOWN = {"access_key": "?", "secret_key": "?", "password": "?"}
+_OF_URL = ("host", "port", "user", "database", "ssl_mode", "ssl_root_cert", "ssl_cert", "ssl_key")
 What = Literal["make", "there", "waits"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What an import does with one thing: make it; nothing, since it is there; let it wait for a person."""
+    """What an import does with one thing: make it; nothing, since it is there; let it wait for a person.
+
+    `place`: where the secrets given for it would go to; who looks at the plan judges whether it is theirs.
+    """
 
     noun: str
     name: str
     what: What
     why: str = ""
+    place: str = ""
 
 
 @dataclass(slots=True)
@@ -56,10 +62,10 @@ class Plan:
     waiting: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     made: list[str] = field(default_factory=list)  # noun and name of what `make` has made by now
 
-    def wait(self, noun: str, name: str, given: Mapping[str, Any], why: str) -> None:
+    def wait(self, noun: str, name: str, given: Mapping[str, Any], why: str, place: str = "") -> None:
         """Let a thing wait for a person, without the secrets that somebody may have written to it."""
         self.waiting.append((noun, name, transfer_secrets.without(given)))
-        self.steps.append(Step(noun, name, "waits", why))
+        self.steps.append(Step(noun, name, "waits", why, place))
 
 
 def plan(data: Any, secrets: Any = None) -> Plan:
@@ -152,10 +158,11 @@ def _plan_storage(made: Plan, given: Mapping[str, Any], name: str) -> None:
     known = made.secrets.of_storage(name)
     parsed = providers.parse({**given, **(known or _UNKNOWN)})
     if parsed.secrets and known is None:
-        made.wait("storage", name, given, "its credentials are in no export: give them")
+        why = "its credentials are in no export: give them"
+        made.wait("storage", name, given, why, providers.where(parsed))
     else:
         made.storages.append(parsed)
-        made.steps.append(Step("storage", name, "make"))
+        made.steps.append(Step("storage", name, "make", place=providers.where(parsed)))
 
 
 def _plan_host(made: Plan, given: Mapping[str, Any], name: str) -> None:
@@ -163,9 +170,10 @@ def _plan_host(made: Plan, given: Mapping[str, Any], name: str) -> None:
         made.steps.append(Step("host", name, "there"))
         return
     fields = {field: value for field, value in given.items() if field != "jump"}
-    made.hosts.append((inputs.validate(HostInput, {**fields, "login": "made"}), str(given.get("jump", ""))))
+    host = inputs.validate(HostInput, {**fields, "login": "made"})
+    made.hosts.append((host, str(given.get("jump", ""))))
     why = "with a key of its own, to be put there; then confirm the host's key"
-    made.steps.append(Step("host", name, "make", why))
+    made.steps.append(Step("host", name, "make", why, f"{host.user}@{host.address}:{host.port}"))
 
 
 def _plan_channel(made: Plan, given: Mapping[str, Any], name: str) -> None:
@@ -177,13 +185,15 @@ def _plan_channel(made: Plan, given: Mapping[str, Any], name: str) -> None:
     coming = {row.name for row in configs.list_all()} | {each.name for each, _ in made.configs}
     missing = sorted(set(parsed.configs) - coming)
     target = _target(parsed.kind, given.get("target"), made.secrets.of_channel(name))
+    place = _leads_to(target, given.get("target"))
     if target is None:
-        made.wait("channel", name, given, "where it sends to is a secret, and in no export: give it")
+        why = "where it sends to is a secret, and in no export: give it"
+        made.wait("channel", name, given, why, place)
     elif missing:
-        made.wait("channel", name, given, f"it is for {', '.join(missing)}, which is not there")
+        made.wait("channel", name, given, f"it is for {', '.join(missing)}, which is not there", place)
     else:
         made.channels.append((parsed, target))
-        made.steps.append(Step("channel", name, "make"))
+        made.steps.append(Step("channel", name, "make", place=place))
 
 
 def _target(kind: str, given: Any, known: Mapping[str, Any] | None) -> Target | None:
@@ -195,6 +205,14 @@ def _target(kind: str, given: Any, known: Mapping[str, Any] | None) -> Target | 
         return None
     found = channel_inputs.parse_target(kind, {**fields, "password": "?"})
     return None if getattr(found, "user", "") else channel_inputs.parse_target(kind, fields)
+
+
+def _leads_to(target: Target | None, given: Any) -> str:
+    """Return the server that a channel's messages go to, also while its password is missing."""
+    if target is not None and not isinstance(target, EmailTarget):
+        return target.place
+    fields = given if isinstance(given, Mapping) else {}
+    return str(fields.get("host", ""))
 
 
 def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
@@ -210,14 +228,28 @@ def _plan_config(made: Plan, given: Mapping[str, Any], name: str) -> None:
         _with_ids(given, {each: f"storage {each}" for each in wanted}, {**coming_hosts, **_host_ids()})
     )
     if missing := [each for each in wanted if each not in coming]:
-        made.wait(
-            "config", name, given, f"it goes to {', '.join(missing)}, which is not there yet{_again(given)}"
-        )
+        why = f"it goes to {', '.join(missing)}, which is not there yet{_again(given)}"
+        made.wait("config", name, _spelled_out(given, parsed), why, _server_of(parsed))
         return
     made.configs.append((parsed, dict(given)))
     without = given.get("type") == "database" and not made.secrets.configs.get(name)
     why = "its password is in no export: edit it and type it" if without else ""
-    made.steps.append(Step("config", name, "make", why))
+    made.steps.append(Step("config", name, "make", why, _server_of(parsed)))
+
+
+def _spelled_out(given: Mapping[str, Any], parsed: ConfigInput) -> Mapping[str, Any]:
+    """Return a config's document with what a connection's URL says in fields: a URL may hold a password, and
+    does not wait, but the server must be the same."""
+    source = parsed.source
+    if not isinstance(source, DatabaseSource) or not given["source"].get("url"):
+        return given
+    return {**given, "source": {**given["source"], **source.model_dump(include=set(_OF_URL))}}
+
+
+def _server_of(parsed: ConfigInput) -> str:
+    """Return where the server of a database is; "" for what needs no password."""
+    source = parsed.source
+    return f"{source.host}:{source.port}" if isinstance(source, DatabaseSource) else ""
 
 
 def _again(given: Mapping[str, Any]) -> str:

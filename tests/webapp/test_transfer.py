@@ -88,3 +88,23 @@ def test_a_channel_for_some_configs_is_filled_in_for_these(world: World, as_: As
     assert f'name="configs" value="{world.config_id}" checked' in page
     assert len(re.findall(r'name="configs" value="[^"]+" checked', page)) == 1
     assert 'value="some" checked' in " ".join(page.split())
+
+
+@pytest.mark.usefixtures("nothing_waits_after")
+def test_the_keys_of_an_imported_server_are_not_taken_as_confirmed(world: World, as_: As) -> None:
+    key = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIEfGzSdu3p0n5E4ys6OAMTO+WRwwx2qjW03nnR6Na79B"
+    away = {
+        "name": "Away",
+        "provider": "sftp",
+        "host": "backup.example",
+        "user": "u",
+        "path": "/b",
+        "host_keys": key,
+    }
+    assert "sftp:u@backup.example:/b" in as_("admin").post(f"{PAGE}/look", sent(storages=[away])).text
+    as_("admin").post(PAGE, sent(storages=[away]))
+    with world.app.app_context():
+        (number,) = [each.id for each in awaited.list_all() if each.name == "Away"]
+    page = as_("admin").get(f"/storages/new?provider=sftp&awaited={number}").text
+    assert 'value="backup.example"' in page
+    assert key not in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -32,12 +33,16 @@ class Import(BaseModel):
 
 
 class StepOut(Out):
-    """What is done with one thing: make it; nothing, it is there; let it wait for a person."""
+    """What is done with one thing: make it; nothing, it is there; let it wait for a person.
+
+    `place`: where the secrets given for it would go to.
+    """
 
     noun: str
     name: str
     what: What
     why: str
+    place: str
 
 
 class ImportOut(Out):
@@ -74,7 +79,7 @@ def import_all(body: Import) -> ImportOut:
     plan = transfer.plan(transfer_text.read(body.document, "document"), secrets)
     if not body.dry_run:
         page.apply(plan)
-    steps = [StepOut(noun=each.noun, name=each.name, what=each.what, why=each.why) for each in plan.steps]
+    steps = [StepOut(**asdict(each)) for each in plan.steps]
     return ImportOut(done=not body.dry_run, steps=steps)
 
 

@@ -66,6 +66,15 @@ def test_a_plan_alone_makes_nothing(document: dict[str, Any]) -> None:
     assert (waiting(), names()) == ([], [])
 
 
+def test_a_plan_says_where_secrets_would_go(document: dict[str, Any], s3_settings: S3Settings) -> None:
+    places = {step.name: step.place for step in transfer.plan(document).steps}
+    assert s3_settings.endpoint in places["Cloud"]
+    assert (places["Mail"], places["Open relay"], places["Chat"]) == ("mail.example", "mail.example", "")
+    assert "chat.example" in next(
+        step.place for step in transfer.plan(document, secrets(s3_settings)).steps if step.name == "Chat"
+    )
+
+
 def test_what_waits_is_no_storage_no_config_no_channel(document: dict[str, Any]) -> None:
     awaited.apply(transfer.plan(document))
     assert waiting() == WAITING
@@ -139,7 +148,7 @@ def test_a_password_given_beside_it_is_the_config_s(document: dict[str, Any]) ->
             "destinations": [{"storage": "Local disk"}]}  # fmt: skip
     document["configs"].append(base)
     plan = transfer.plan(document, {"configs": {"Base": {"password": "very-secret"}}})
-    assert Step("config", "Base", "make") in plan.steps
+    assert Step("config", "Base", "make", place="db.example:5432") in plan.steps
     awaited.apply(plan)
     made = next(row for row in configs.list_all() if row.name == "Base")
     assert config_source.password_of(made) == "very-secret"
@@ -164,6 +173,21 @@ def test_no_secret_is_kept_that_was_written_into_the_document(document: dict[str
     awaited.apply(transfer.plan(document))
     assert set(WAITING) | {"config Base"} == set(waiting())
     assert "very-secret" not in str([row.document for row in awaited.list_all()])
+
+
+def test_what_waits_keeps_the_server_of_a_url_and_not_its_password(document: dict[str, Any]) -> None:
+    url = "postgresql://keeper:very-secret@db.example:5433/shop?sslmode=require"
+    base = {"name": "Base", "type": "database", "source": {"url": url},
+            "destinations": [{"storage": "Cloud"}]}  # fmt: skip
+    document["configs"] = [base]
+    document["channels"] = []
+    awaited.apply(transfer.plan(document))
+    (found,) = [row.document for row in awaited.list_all() if row.name == "Base"]
+    assert "very-secret" not in str(found)
+    source = found["source"]
+    assert [source[name] for name in ("host", "port", "user", "database", "ssl_mode")] == [
+        "db.example", 5433, "keeper", "shop", "require",
+    ]  # fmt: skip
 
 
 def test_an_import_that_stops_half_way_keeps_what_it_made_and_what_waits(

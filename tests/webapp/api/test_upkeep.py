@@ -221,7 +221,8 @@ def test_all_of_it_is_exported_and_imported(world: World, admin: Caller, tmp_pat
     dry = admin.send("POST", "/import", {**wanted, "dryRun": True})
     assert (
         dry["done"],
-        {"noun": "storage", "name": "Second", "what": "make", "why": ""} in dry["steps"],
+        {"noun": "storage", "name": "Second", "what": "make", "why": "", "place": storage["path"]}
+        in dry["steps"],
     ) == (
         False,
         True,
