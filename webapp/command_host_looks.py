@@ -84,4 +84,4 @@ def _amount(spot: host_map.Spot) -> str:
 def _cover(spot: host_map.Spot) -> str:
     names = f": {', '.join(spot.covered_by)}" if spot.covered_by else ""
     told = {"none": "no", "partly": "partly", "whole": "yes", "left out": "no, on purpose"}
-    return told[spot.cover] + names
+    return told[spot.cover] + names + (f"; paused: {', '.join(spot.paused)}" if spot.paused else "")

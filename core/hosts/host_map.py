@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,13 +42,17 @@ _SHOWN_NAMES = 3
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """A place on a host. `covered_by`: names of configs; `size_bytes` None: there was no time to tell."""
+    """A place on a host. `covered_by`: names of configs; `size_bytes` None: there was no time to tell.
+
+    `paused`: configs that would cover some of it, and run no more.
+    """
 
     path: str
     kind: str
     size_bytes: int | None
     cover: Cover
     covered_by: Sequence[str] = ()
+    paused: Sequence[str] = ()
 
     @property
     def what(self) -> str:
@@ -111,7 +115,7 @@ def last(host: Host) -> Map | None:
         return None
     uses = hosts.uses(host.id).configs
     left_out = set(host.blind_spots.get("left_out", ()))
-    return _map(_spot(each, uses, left_out) for each in host.blind_spots.get("spots", ()))
+    return _map(host.blind_spots.get("spots", ()), uses, left_out)
 
 
 def look_here() -> Map:
@@ -125,10 +129,12 @@ def look_here() -> Map:
         found = survey(Here())
     except SourceUnavailable as error:
         raise Unreachable(sentence(str(error)), "See that sh, du and xargs are installed.") from error
-    return _map(_spot(asdict(each), uses, set()) for each in found if each.path not in ours)
+    return _map([asdict(each) for each in found if each.path not in ours], uses, set())
 
 
-def _map(spots: Iterable[Spot]) -> Map:
+def _map(found: Sequence[dict[str, Any]], uses: Sequence[Config], left_out: set[str]) -> Map:
+    mounts = {each["path"] for each in found if each.get("mount") or each["kind"] in ("disk", "network")}
+    spots = (_spot(each, uses, left_out, mounts) for each in found)
     shown = [spot for spot in spots if _is_worth_telling(spot)]
     return Map(sorted(shown, key=lambda spot: (-(spot.size_bytes or 0), spot.path)))
 
@@ -168,33 +174,47 @@ def _survey(settings: SshHostSettings) -> Sequence[Found]:
         host.close()
 
 
-def _spot(found: dict[str, Any], uses: Sequence[Config], left_out: set[str]) -> Spot:
+def _spot(found: dict[str, Any], uses: Sequence[Config], left_out: set[str], mounts: set[str]) -> Spot:
     path, kind, size = found["path"], found["kind"], found["size_bytes"]
-    whole = list(_covering(path, kind, uses))
+    covers = [(config, _cover_by(config, path, kind, mounts)) for config in uses]
+    whole = [config.name for config, cover in covers if config.enabled and cover == "whole"]
     if whole:
         return Spot(path, kind, size, "whole", whole)
     if path in left_out:
         return Spot(path, kind, size, "left out")
     # A rule may also leave out a part of it: that is somebody's choice, and not looked into.
-    parts = [
-        config.name for config in uses if any(_is_in(each, path) for each in config.source.get("paths", ()))
-    ]
-    return Spot(path, kind, size, "partly" if parts else "none", parts[:_SHOWN_NAMES])
+    parts = [config.name for config, cover in covers if config.enabled and cover == "partly"]
+    paused = [config.name for config, cover in covers if not config.enabled and cover != "none"]
+    cover: Cover = "partly" if parts else "none"
+    return Spot(path, kind, size, cover, parts[:_SHOWN_NAMES], paused[:_SHOWN_NAMES])
 
 
-def _covering(path: str, kind: str, uses: Sequence[Config]) -> Iterator[str]:
-    """Yield the names of configs that back a place up: its files, or its databases by their dumps."""
-    for config in uses:
-        if config.type == "database":
-            address = str(config.source.get("host") or "")
-            # Else it is the way to another machine's server.
-            here = address in ("", *LOOPBACK) or address.startswith(("/", "@"))
-            covers = here and kind == "database" and any(each in path for each in _POSTGRESQL)
-        else:
-            covers = any(_is_in(path, top) for top in config.source.get("paths", ()))
-            covers = covers and not any(_is_in(path, rule) for rule in config.source.get("exclude", ()))
-        if covers:
-            yield config.name
+def _cover_by(config: Config, path: str, kind: str, mounts: set[str]) -> Cover:
+    """Tell how far one config backs a place up, when it runs: its files, or its databases by their dumps."""
+    source = config.source
+    if config.type == "database":
+        return _cover_by_dumps(source, path, kind)
+    tops = source.get("paths", ())
+    inside = any(_is_in(path, top) for top in tops)
+    if inside and not any(_is_in(path, rule) for rule in source.get("exclude", ())):
+        entered = {_mount_of(top, mounts) for top in tops}
+        if not source.get("one_file_system") or _mount_of(path, mounts) in entered:
+            return "whole"
+    return "partly" if any(_is_in(top, path) for top in tops) else "none"
+
+
+def _cover_by_dumps(source: dict[str, Any], path: str, kind: str) -> Cover:
+    address = str(source.get("host") or "")
+    # Else it is the way to another machine's server.
+    here = address in ("", *LOOPBACK) or address.startswith(("/", "@"))
+    if not here or kind != "database" or not any(each in path for each in _POSTGRESQL):
+        return "none"
+    return "partly" if source.get("which") == "chosen" or source.get("exclude") else "whole"
+
+
+def _mount_of(path: str, mounts: set[str]) -> str:
+    """Return the top of the file system that a path is on, as far as that was found; "" for that of /."""
+    return max((each for each in mounts if _is_in(path, each)), key=len, default="")
 
 
 def _is_worth_telling(spot: Spot) -> bool:

@@ -70,11 +70,15 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A place; `size_bytes` is at least what is in it, None if there was no time to tell."""
+    """A place; `size_bytes` is at least what is in it, None if there was no time to tell.
+
+    `mount`: it is the top of a file system.
+    """
 
     path: str
     kind: PlaceKind
     size_bytes: int | None
+    mount: bool = False
 
 
 class Answer(Protocol):
@@ -104,6 +108,7 @@ def survey(host: Machine, seconds: int | None = None) -> list[Found]:
         raise SourceUnavailable(f"{host.name} does not tell what is on it")
     mounts, users, *folders = text.split(b"\0")[:-1]
     kinds = dict(_places(_text(mounts), _text(users), [os.fsdecode(folder) for folder in folders]))
+    tops = {path for path, _ in _disks(_text(mounts))}
     paths = list(kinds)[:_MOST_PLACES]
     measured = host.run(
         [
@@ -119,7 +124,7 @@ def survey(host: Machine, seconds: int | None = None) -> list[Found]:
     ).stdout
     sizes = dict(_sizes(measured))
     return [
-        Found(path, kinds[path], sizes.get(path))
+        Found(path, kinds[path], sizes.get(path), path in tops)
         for path in paths
         if path in sizes or kinds[path] == "network"
     ]

@@ -12,7 +12,7 @@ from core.configs import configs
 from core.db import utc_now, write
 from core.errors import Invalid, Unreachable
 from core.hosts import host_login, host_map, hosts
-from core.models import Host
+from core.models import Config, Host
 from sources.ssh import survey
 from sources.ssh.host import SshHost
 from tests.core.hosting import make_host
@@ -72,6 +72,51 @@ def test_what_configs_back_up_is_told_from_what_they_do_not(host: Host) -> None:
     assert found is not None
     assert [spot.path for spot in found.of("none")] == ["/var/lib/postgresql", "/home/ben", "/data/deep"]
     assert found.blind_bytes == 990 * MB
+
+
+def test_a_paused_config_backs_nothing_up_and_is_named(host: Host) -> None:
+    protect(host, "/srv", "/home/ann/mail")
+    config = configs.get(hosts.uses(host.id).configs[0].id)
+    assert (covers(host)["/srv"], covers(host)["/home/ann"]) == ("whole", "partly")
+    configs.set_enabled(config.id, False)
+    found = host_map.last(hosts.get(host.id))
+    assert found is not None
+    told = {spot.path: (spot.cover, spot.covered_by, spot.paused) for spot in found.spots}
+    assert told["/srv"] == told["/home/ann"] == ("none", [], [config.name])
+    assert told["/etc"] == ("none", [], [])
+
+
+def test_a_config_of_one_file_system_stays_on_those_of_its_paths(host: Host) -> None:
+    with write() as session:
+        paths = {"/data": "disk", "/data/deep": "disk", "/data/ann": "home", "/data/db": "database"}
+        spots = [{"path": path, "kind": kind, "size_bytes": 20 * MB} for path, kind in paths.items()]
+        spots[-1]["mount"] = True  # of a kind that matters more than that it is a disk
+        session.get_one(Host, host.id).blind_spots = {"spots": spots}
+    protect(host, "/data", one_file_system=True)
+    assert covers(host) == {
+        "/data": "whole", "/data/ann": "whole", "/data/deep": "none", "/data/db": "none",
+    }  # fmt: skip
+    protect(host, "/data/deep/a", one_file_system=True)
+    assert covers(host)["/data/deep"] == "partly"
+    protect(host, "/", one_file_system=True)
+    assert covers(host)["/data/deep"] == "partly"
+    protect(host, "/data/db", one_file_system=True)
+    assert covers(host)["/data/db"] == "whole"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "cover"),
+    [
+        ({}, "whole"),
+        ({"which": "chosen", "databases": ["shop"]}, "partly"),
+        ({"which": "all", "exclude": ["shop"]}, "partly"),
+    ],
+)
+def test_databases_that_were_chosen_are_a_part_of_all(chosen: dict[str, Any], cover: str) -> None:
+    source = {"host_id": "1", "host": "", **chosen}
+    config = Config(name="Shop", type="database", source=source, enabled=True)
+    found = host_map._map(FOUND, [config], set())
+    assert {spot.path: spot.cover for spot in found.spots}["/var/lib/postgresql"] == cover
 
 
 def test_what_is_in_another_blind_spot_is_counted_once(host: Host) -> None:
