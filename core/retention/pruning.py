@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Select, or_, select
@@ -36,6 +38,7 @@ COPY_AT_MOST_FAR = 1 << 30
 # takes those by itself.
 LOST_FOR = timedelta(days=30)
 AUTOMATIC = "retention"  # the trigger of those that begin by themselves
+NO_ROOM = "no_room_for_copies"  # a count of such a prune
 _GOOD = ("completed", "warning")
 
 
@@ -85,7 +88,7 @@ def is_due(record: RepositoryRecord, now: datetime) -> bool:
         if -points.CLOCK_SLACK < now - newest.ended_at < pause:
             return False
     done = last(record.id)
-    return _has_left(record.id, done) or (done is not None and done.counts.get("bytes_left", 0) > 0)
+    return _has_left(record.id, done) or (done is not None and _has_more(done))
 
 
 def last(repository_id: str) -> Job | None:
@@ -115,10 +118,10 @@ def perform_prune(attempt: Attempt) -> Outcome:
     name, automatic = record.storage.name, job.trigger == AUTOMATIC
     repo = storages.open_repository(record)
     try:
-        result = _prune(attempt, repo, record.id, automatic=automatic)
+        result, had_room = _prune(attempt, repo, record.id, automatic=automatic)
     finally:
         repo.close()
-    outcome = _outcome(name, result)
+    outcome = _outcome(name, result, had_room=had_room)
     attempts.finish(attempt, outcome)
     return outcome
 
@@ -129,28 +132,44 @@ def put_off(reason: str) -> Outcome:
     return Outcome("cancelled", reason, meaning)
 
 
-def _prune(attempt: Attempt, repo: Repository, record_id: str, *, automatic: bool) -> PruneResult:
+def _prune(
+    attempt: Attempt, repo: Repository, record_id: str, *, automatic: bool
+) -> tuple[PruneResult, bool]:
+    """Return what was done, and whether there was room to copy."""
     remove_dead_locks(repo)
     if lock_holders.are_all_ours(repo):
         raise Waiting("another job of Holdfast is using the repository")
     with lock_repository(repo, exclusive=True, on_lock_id=attempt.hold_lock) as lock:
         _refuse_if_lost(repo, record_id, automatic=automatic)
+        found: list[PruneResult] = []
+
+        def is_worth(expected: PruneResult) -> bool:
+            found.append(replace(expected))
+            # Once it was begun, what it has copied in vain goes in any case.
+            return len(found) > 1 or not automatic or _unused_share(expected) >= PAYS_FROM
+
         try:
             copies = COPY_AT_MOST_FAR if is_far(repo.storage) else COPY_AT_MOST
-            return _prune_with(attempt, repo, lock, copies, automatic=automatic)
+            return _prune_with(attempt, repo, lock, copies, is_worth), True
         except StorageFull as error:
             # What needs no copies makes room for them: a full storage would stay full otherwise.
             attempt.log.add("warning", f"No room for copies, so only whole packs are freed: {error}.")
-            return _prune_with(attempt, repo, lock, 0, automatic=automatic)
+            result = _prune_with(attempt, repo, lock, 0, is_worth)
+            _count_from(found[0], result)
+            return result, False
 
 
 def _prune_with(
-    attempt: Attempt, repo: Repository, lock: Lock, copy_at_most: int, *, automatic: bool
+    attempt: Attempt, repo: Repository, lock: Lock, copy_at_most: int, is_worth: Callable[[PruneResult], bool]
 ) -> PruneResult:
-    return prune(
-        repo, PruneOptions(max_repack_bytes=copy_at_most), lock, attempt.report,
-        is_worth=lambda expected: not automatic or _unused_share(expected) >= PAYS_FROM,
-    )  # fmt: skip
+    return prune(repo, PruneOptions(max_repack_bytes=copy_at_most), lock, attempt.report, is_worth=is_worth)
+
+
+def _count_from(first: PruneResult, result: PruneResult) -> None:
+    """Take out of a result what a first try, which found no room, had copied: it was not there before."""
+    result.bytes_freed += first.bytes_before - result.bytes_before
+    result.bytes_before = first.bytes_before
+    result.packs_unindexed = first.packs_unindexed
 
 
 def _unused_share(expected: PruneResult) -> float:
@@ -188,6 +207,11 @@ def _has_lost(repository_id: str, now: datetime) -> bool:
     return db.session.scalar(lost.limit(1)) is not None
 
 
+def _has_more(done: Job) -> bool:
+    """Tell whether a prune left something for the next; not for lack of room: each would use that up."""
+    return done.counts.get("bytes_left", 0) > 0 and not done.counts.get(NO_ROOM)
+
+
 def _has_left(repository_id: str, done: Job | None) -> bool:
     """Tell whether a snapshot was removed there since the last prune began."""
     gone = or_(Copy.forgotten_at.is_not(None), Copy.lost_at.is_not(None))
@@ -201,7 +225,7 @@ def _prunes(repository_id: str) -> Select[Job]:
     return select(Job).where(Job.kind == "prune", Job.repository_id == repository_id)
 
 
-def _outcome(name: str, result: PruneResult) -> Outcome:
+def _outcome(name: str, result: PruneResult, *, had_room: bool) -> Outcome:
     if result.dry_run:
         share = f"{_unused_share(result):.1%} of {words.size(result.bytes_before)}"
         return Outcome(
@@ -215,14 +239,16 @@ def _outcome(name: str, result: PruneResult) -> Outcome:
     if not deleted:
         summary = f"There was nothing to free on {name}."
     left = _left(result)
+    when = "by another run" if had_room else "when there is room for copies"
     meaning = f"All that its points need was found first. {words.size(result.bytes_used)} are in use" + (
-        f"; more can be freed by another run, about {words.size(left)}." if left else "."
+        f"; more can be freed {when}, about {words.size(left)}." if left else "."
     )
     counts = {
         "bytes_freed": result.bytes_freed, "packs_deleted": deleted, "packs_written": result.packs_written,
         "bytes_repacked": result.bytes_repacked, "bytes_before": result.bytes_before,
         "bytes_used": result.bytes_used, "bytes_unused": result.bytes_unused, "bytes_left": left,
     }  # fmt: skip
+    counts |= {} if had_room else {NO_ROOM: 1}
     if not result.undeleted:
         return Outcome("completed", summary, meaning, counts=counts)
     return Outcome(
@@ -235,7 +261,7 @@ def _outcome(name: str, result: PruneResult) -> Outcome:
 
 def _deleted(result: PruneResult) -> int:
     leaving = result.packs_deleted + result.packs_repacked + result.packs_unindexed
-    return leaving - len(result.undeleted)
+    return max(0, leaving - len(result.undeleted))
 
 
 def _left(result: PruneResult) -> int:

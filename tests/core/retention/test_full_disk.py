@@ -43,6 +43,10 @@ def fill(disk: Path) -> Path:
     return filler
 
 
+def packs_size(repository: Path) -> int:
+    return sum(path.stat().st_size for path in (repository / "data").rglob("*") if path.is_file())
+
+
 def test_a_full_disk_gets_room_by_what_needs_none(disk: Path, tmp_path: Path) -> None:
     repository = make_storage(tmp_path)
     tree = make_tree(tmp_path / "tree")
@@ -70,11 +74,16 @@ def test_a_full_disk_gets_room_by_what_needs_none(disk: Path, tmp_path: Path) ->
     cleaned = run(jobs.create_retention("manual", config.id, confirmed=True))
     assert (cleaned.status, cleaned.counts["removed"]) == ("completed", 3)
     (record,) = storages.list_repositories()
+    before = packs_size(repository)
     job = run(pruning.create(record.id, "manual"))
     assert job.status == "completed"
+    assert job.counts["bytes_freed"] == before - packs_size(repository)
+    assert job.counts["bytes_before"] == before
     assert MB < job.counts["bytes_freed"] < 2 * MB
     assert job.counts["bytes_left"] > MB
     assert any("No room for copies" in line.message for line in jobs.log_lines(job.id).items)
+    assert pruning.NO_ROOM in job.counts
+    assert pruning.follow(utc_now() + 2 * pruning.ONCE_IN) == [], "each would fill the disk again"
     assert back_up(config.id).status == "completed"
 
     filler.unlink()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,6 +22,8 @@ from core.retention import pruning, retention
 from core.storages import storage_usage, storages
 from repository import locks
 from repository.locks import lock_repository
+from repository.prune_plan import PruneOptions
+from storage_adapters.errors import StorageFull
 from tests.core.making import back_up, make_config, make_storage, make_tree, restic, run
 
 pytestmark = pytest.mark.usefixtures("context")
@@ -71,6 +76,10 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
+def count_of(folder: Path) -> int:
+    return sum(path.is_file() for path in folder.rglob("*"))
+
+
 def perform(job: Job) -> Job:
     """Let a job that may wait be tried once more, now."""
     jobs.hasten(job.id)
@@ -94,6 +103,35 @@ def test_what_left_the_trash_is_freed_by_a_prune_that_begins_by_itself(
     assert not list((repository / "locks").iterdir())
     used = storages.list_all()[0].used_bytes or 0
     assert 0 < used < 300_000, "how full the storage is was not looked at again"
+
+
+def test_copies_for_which_there_was_no_room_are_not_told_as_freed(
+    config: Config, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A first try leaves what it had copied, and the second, which copies nothing, removes that."""
+    clean_up(config.id)
+    packs, real = repository / "data", pruning.prune
+
+    def full_at_first(repo: Any, options: PruneOptions, *rest: Any, is_worth: Callable[[Any], bool]) -> Any:
+        if not options.max_repack_bytes:
+            return real(repo, options, *rest, is_worth=is_worth)
+        real(repo, options, *rest, is_worth=lambda expected: is_worth(expected) and False)
+        copied = os.urandom(700_000)
+        name = hashlib.sha256(copied).hexdigest()
+        (packs / name[:2]).mkdir(exist_ok=True)
+        (packs / name[:2] / name).write_bytes(copied)
+        raise StorageFull("no space is left")
+
+    monkeypatch.setattr(pruning, "prune", full_at_first)
+    before, count = size_of(packs), count_of(packs)
+    job = run(prunes()[0])
+    assert job.status == "completed"
+    assert job.counts["bytes_before"] == before
+    assert job.counts["bytes_freed"] == before - size_of(packs)
+    assert job.counts["packs_deleted"] == count - count_of(packs)
+    assert job.counts["bytes_left"] > 250_000
+    assert "when there is room for copies" in job.meaning
+    assert pruning.follow(utc_now() + 2 * pruning.ONCE_IN) == [], "each would fill the storage again"
 
 
 def test_it_begins_once_a_day_and_only_after_something_left(config: Config) -> None:
