@@ -14,6 +14,7 @@ from core.db import write
 from core.errors import Invalid
 from core.hosts import hosts
 from core.models import Storage
+from core.settings import Settings
 from core.storages import providers, recovery, storages
 from tests.core.making import make_config, make_storage, make_tree
 
@@ -161,10 +162,10 @@ def test_a_duplicate_is_the_same_but_paused(full: dict[str, Any]) -> None:
         configs.duplicate(base.id, "wiki")
 
 
-def test_the_commands_carry_it_over(full: dict[str, Any], tmp_path: Path, context: Flask) -> None:
+def test_the_commands_carry_it_over(full: dict[str, Any], tmp_path: Path, settings: Settings) -> None:
     from webapp import create_app
 
-    runner = create_app().test_cli_runner()
+    runner = create_app(settings).test_cli_runner()
     file = tmp_path / "export.yaml"
     assert runner.invoke(args=["backup", "export", "--to", str(file)]).exit_code == 0
     configs.delete(configs.list_all()[1].id)
