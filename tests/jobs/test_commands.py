@@ -92,6 +92,7 @@ def test_what_was_queued_before_is_done_by_the_next_command_that_waits(flask: Ru
     assert jobs.get(job_id).status == "completed"
 
 
+@pytest.mark.slow
 def test_with_a_worker_it_is_the_one_that_works(flask: Run, config: Config, start: Start) -> None:
     worker = start("jobs.worker", "main")
     until(nodes.worker_lives)
@@ -103,6 +104,7 @@ def test_with_a_worker_it_is_the_one_that_works(flask: Run, config: Config, star
     assert worker.poll() is None
 
 
+@pytest.mark.slow
 def test_the_worst_of_several_configs_is_the_exit_code(flask: Run, config: Config, tmp_path: Path) -> None:
     missing = make_config(make_tree(tmp_path / "gone"), "Gone")
     subprocess.run(["rm", "-r", str(tmp_path / "gone")], check=True)
@@ -114,6 +116,7 @@ def test_the_worst_of_several_configs_is_the_exit_code(flask: Run, config: Confi
     assert points.latest(missing.id) is None
 
 
+@pytest.mark.slow
 def test_a_source_that_is_meant_to_be_empty_can_be_allowed(
     flask: Run, config: Config, tmp_path: Path
 ) -> None:
@@ -135,6 +138,7 @@ def test_no_enabled_config_is_a_sentence(flask: Run, config: Config) -> None:
     )
 
 
+@pytest.mark.slow
 def test_somebody_elses_lock_is_waited_for_and_not_for_ever(flask: Run, config: Config) -> None:
     repo = storages.open_repository(storages.list_repositories()[0])
     with lock_repository(repo, exclusive=True):
@@ -151,6 +155,7 @@ def test_somebody_elses_lock_is_waited_for_and_not_for_ever(flask: Run, config: 
     repo.close()
 
 
+@pytest.mark.slow
 def test_restore_gives_the_files_back(flask: Run, config: Config, tmp_path: Path) -> None:
     back_up(config.id)
     done = flask("backup", "restore", "latest", "--to", str(tmp_path / "out"))
@@ -166,6 +171,7 @@ def test_restore_gives_the_files_back(flask: Run, config: Config, tmp_path: Path
     assert "nothing was restored" in done.stdout
 
 
+@pytest.mark.slow
 def test_latest_is_ambiguous_with_several_configs(flask: Run, config: Config, tmp_path: Path) -> None:
     back_up(config.id)
     back_up(make_config(make_tree(tmp_path / "tree2"), "Mail").id)
@@ -204,6 +210,7 @@ def test_status_promises_no_run_while_no_worker_runs(flask: Run, config: Config)
     assert ", 03:00 (" in told
 
 
+@pytest.mark.slow
 def test_cleanup_applies_the_rule(flask: Run, config: Config) -> None:
     for _ in range(3):
         back_up(config.id)

@@ -106,6 +106,7 @@ def test_a_storage_in_use_is_not_deleted(install: Flask, config: Config) -> None
     assert any(reason.endswith("is using it.") for reason in reasons)
 
 
+@pytest.mark.slow
 def test_the_tick_fills_a_gap_that_was_left(install: Flask, config: Config) -> None:
     for job_id in jobs.queued_followers(config.id):
         jobs.request_cancel(job_id)
@@ -114,6 +115,7 @@ def test_the_tick_fills_a_gap_that_was_left(install: Flask, config: Config) -> N
     assert [job.kind for job in made if job.kind == "copy"] == ["copy"]
 
 
+@pytest.mark.slow
 def test_the_command_copies_what_is_missing_and_says_when_nothing_is(
     install: Flask, config: Config, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from core.alerting import alerts
@@ -89,6 +90,7 @@ def test_killed_in_the_middle_it_loses_nothing_and_the_next_goes_on(install: Fla
     assert "no errors" in restic(repository, "check", "--read-data")
 
 
+@pytest.mark.slow
 def test_the_command_empties_the_trash_and_then_prunes(install: Flask, tmp_path: Path) -> None:
     make_points(tmp_path, MIB // 4)
     runner = create_app().test_cli_runner()
@@ -101,6 +103,7 @@ def test_the_command_empties_the_trash_and_then_prunes(install: Flask, tmp_path:
     assert jobs.list_jobs(kind="prune").total == 1, "that which follows by itself is the same one"
 
 
+@pytest.mark.slow
 def test_without_a_worker_it_follows_from_a_backup_all_the_same(install: Flask, tmp_path: Path) -> None:
     make_points(tmp_path, MIB // 4)
     runner = create_app().test_cli_runner()

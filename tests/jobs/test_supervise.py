@@ -86,6 +86,7 @@ def test_it_ends_everything_with_its_jobs(
     assert not list((tmp_path / "backups" / "repository" / "locks").iterdir())
 
 
+@pytest.mark.slow
 def test_a_burst_of_signals_ends_it_like_one(running: tuple[subprocess.Popen[str], str]) -> None:
     supervisor, _ = running
     children = descendants_of(supervisor.pid)
@@ -140,6 +141,7 @@ def test_a_port_in_use_is_named_with_who_has_it(start: Start, port: str, install
     assert errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_second_one_on_the_same_data_folder_names_the_first(
     running: tuple[subprocess.Popen[str], str], start: Start
 ) -> None:
@@ -183,6 +185,7 @@ def test_a_bad_value_is_one_sentence(start: Start, port: str, variable: str, val
     assert errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_what_cannot_be_kept_running_ends_all_with_its_words(start: Start, port: str, install: Flask) -> None:
     supervisor = start("jobs.supervise", PORT=port, GUNICORN_CMD_ARGS="--no-such-option")
     output, errors = supervisor.communicate(timeout=240)

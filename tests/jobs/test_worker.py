@@ -9,6 +9,7 @@ import threading
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from flask import Flask
 
 from core.alerting import alerts
@@ -103,6 +104,7 @@ def test_the_tick_worker_starts_scheduled_backups(install: Flask, start: Start, 
     assert found[0].trigger == "schedule"
 
 
+@pytest.mark.slow
 def test_a_disk_that_is_gone_is_noticed_while_nothing_uses_it(
     install: Flask, start: Start, tmp_path: Path
 ) -> None:
@@ -128,6 +130,7 @@ def test_nothing_is_enqueued_twice(install: Flask, tmp_path: Path) -> None:
     assert [task.args for task in queue.main.pending()] == [(job_id,)]
 
 
+@pytest.mark.slow
 def test_copies_leave_slots_to_backups(install: Flask, start: Start, tmp_path: Path) -> None:
     """As many copies as there are slots, to a server that accepts and never answers."""
     make_storage(tmp_path)
@@ -158,6 +161,7 @@ def move_to(port: int, storage_id: str) -> None:
         storage.credentials_sealed = providers.seal_credentials(storage_id, data.credentials)
 
 
+@pytest.mark.slow
 def test_what_fails_now_and_then_is_done_again(install: Flask) -> None:
     """Whatever it is: nobody would notice that a thread of the worker has ended."""
     ended, done = threading.Event(), []
