@@ -92,7 +92,7 @@ def test_a_killed_job_is_interrupted_at_once_and_the_next_one_succeeds(
 def test_a_job_told_to_end_stops_cleanly(install: Flask, tmp_path: Path, number: signal.Signals) -> None:
     job, thread = start_slow_backup(install, tmp_path)
     os.kill(job.pid or 0, number)
-    thread.join(120)
+    thread.join(40)
     assert not thread.is_alive()
     db.session.rollback()
     assert jobs.get(job.id).status == "interrupted"

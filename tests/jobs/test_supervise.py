@@ -78,7 +78,7 @@ def test_it_ends_everything_with_its_jobs(
     children = descendants_of(supervisor.pid)
     assert len(children) >= 4, "web server and its worker, worker, tick"
     supervisor.send_signal(number)
-    assert supervisor.wait(120) == 0, "ten seconds for its children, and more where much else runs"
+    assert supervisor.wait(30) == 0, "ten seconds for its children, and more where much else runs"
     assert not [pid for pid in children if is_alive(pid)]
     job = until(lambda: jobs.get(job_id))
     assert job.status == "interrupted"
