@@ -8,8 +8,11 @@ BIN    := $(VENV)/bin
 PYTEST = $(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadfile \
 	--no-loadscope-reorder
 
+# Holdfast is many short processes: without compiled modules each of them compiles all of it anew (half a second).
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow lint types units prepare audit bench screenshots clean
+.PHONY: help run test test-slow lint types compiled units prepare audit bench screenshots clean
 
 help: ## List the commands
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +20,10 @@ help: ## List the commands
 run: $(VENV)/.installed ## Start Holdfast in the foreground (Ctrl-C stops it)
 	@exec $(BIN)/python -m jobs.supervise
 
-test: prepare lint types units ## Install what the tests need, then run every check
+# What needs one core each goes side by side; what it says stays together.
+test: prepare ## Install what the tests need, then run every check
+	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types compiled
+	@$(MAKE) --no-print-directory units
 
 test-slow: prepare ## Run the long suites too
 	$(PYTEST) -m slow --hypothesis-profile=varied
@@ -28,6 +34,10 @@ lint: $(VENV)/.installed-dev
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
+
+# Once, before the processes of `units` do it all at once, each for itself.
+compiled: $(VENV)/.installed-dev
+	@$(BIN)/python -m pytest -q --collect-only >$(VENV)/collected 2>&1 || { cat $(VENV)/collected; exit 1; }
 
 units: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not slow'
