@@ -16,6 +16,7 @@ need strace strace
 need ssh openssh-client
 [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
 need busybox busybox
+need zstd zstd
 need sudo sudo
 need ip iproute2
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"  # with contrib and client

@@ -112,7 +112,7 @@ def settings_of(host: Host, *, quick: bool = False) -> SshHostSettings:
     """Return the same for sources and targets; `quick`: somebody waits for the answer. Raises Refused."""
     from sources.ssh.host import HOST_LIMITS, SshHostSettings  # slow to import: paramiko
 
-    return SshHostSettings(server_of(host), host.sudo, quick_limits() if quick else HOST_LIMITS)
+    return SshHostSettings(server_of(host), host.sudo, limits=quick_limits() if quick else HOST_LIMITS)
 
 
 def _databases_of(host: Host) -> list[tuple[str, int]]:

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from sources.ssh.patience import persist
 from sources.ssh.quoting import unescaped
+from sources.ssh.unpacked import Packer
 from sources.ssh.worker import Workers
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
@@ -59,13 +60,13 @@ class Attributes:
 
     def _begin(self) -> Future[dict[bytes, ByName]]:
         pool = ThreadPoolExecutor(1, "attributes")
-        self._all = pool.submit(self._ask, self._where or ())
+        self._all = pool.submit(self._ask, self._where or (), self._workers.text_packer)
         pool.shutdown(wait=False)
         return self._all
 
-    def _ask(self, where: Sequence[bytes]) -> dict[bytes, ByName]:
+    def _ask(self, where: Sequence[bytes], packer: Packer = "") -> dict[bytes, ByName]:
         command = [b"find", *where, b"!", b"-type", b"l", b"-exec", *_SHOW, b"{}", b"+"]
-        return parse(persist(lambda: self._workers.run(command)).stdout)
+        return parse(persist(lambda: self._workers.run(command, packer)).stdout)
 
 
 def parse(text: bytes) -> dict[bytes, ByName]:

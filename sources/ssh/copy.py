@@ -13,7 +13,9 @@ from sources.ssh.dialects import DIALECTS
 from sources.ssh.fetch import LARGE_BYTES, Wanted
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.large_file import lost
+from sources.ssh.packing import Packing
 from sources.ssh.rows import Malformed, Owners, Row, entry
+from sources.ssh.unpacked import Packer
 from sources.ssh.worker import Workers
 from ssh.errors import Unreachable
 
@@ -23,14 +25,19 @@ _KEPT_BYTES = 16 * 1024 * 1024  # of larger files, read before they are asked fo
 
 
 class HostCopy:
-    """Reads directories and files as `take_brief` describes them. `owners`: texts of users and of groups."""
+    """Reads directories and files as `take_brief` describes them. `owners`: texts of users and of groups.
+
+    `packer`: what the host packs files by.
+    """
 
     splittable = True
 
-    def __init__(self, settings: SshHostSettings, dialect: str, owners: tuple[bytes, bytes]) -> None:
+    def __init__(
+        self, settings: SshHostSettings, dialect: str, owners: tuple[bytes, bytes], packer: Packer
+    ) -> None:
         self._host = SshHost(settings)
         self._owners = Owners(*owners)
-        self._workers = Workers(self._host, DIALECTS[dialect])
+        self._workers = Workers(self._host, DIALECTS[dialect], Packing(packer, packer))
         self._files = HostFiles(self._host.name, self._workers, self._row_of, self._entry)
         self._brief = Brief()
         self._todo: dict[bytes, list[Wanted]] = {}

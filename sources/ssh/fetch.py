@@ -88,9 +88,10 @@ def _fetch_once(host: str, workers: Workers, batch: list[Wanted]) -> None:
 
 def _read_stream(host: str, workers: Workers, by_path: dict[bytes, Wanted]) -> str:
     """Read all of these files from one tar; return a complaint that belongs to none of them, or ""."""
+    size = sum(each.row.size for each in by_path.values())
+    packer = workers.file_packer(size)
     with workers.lend() as worker:
-        size = sum(each.row.size for each in by_path.values())
-        worker.ask("tar", b"".join(path + b"\0" for path in by_path), size)
+        worker.ask("tar", b"".join(path + b"\0" for path in by_path), size, packer)
         stream = TarStream(worker.read)
         try:
             for member in stream:

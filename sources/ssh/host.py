@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from repository.entries import SourceUnavailable
+from sources.ssh.packing import Compression
 from ssh import process
 from ssh.connection import WINDOW_BYTES, Connection, TimeLimits, connect
 from ssh.errors import SshError, Unreachable
@@ -22,10 +23,14 @@ MOST_BYTES = 1024 * 1024 * 1024  # the attributes of some ten million files
 
 @dataclass(frozen=True, slots=True)
 class SshHostSettings:
-    """A host: how to log in, and whether to run what reads files as root, by `sudo -n`."""
+    """A host: how to log in, and whether to run what reads files as root, by `sudo -n`.
+
+    `compression`: whether what it sends is packed on its way; `auto` if the link is slow.
+    """
 
     server: Server
     sudo: bool = False
+    compression: Compression = "auto"
     limits: TimeLimits = HOST_LIMITS
 
 

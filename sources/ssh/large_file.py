@@ -74,9 +74,10 @@ class LargeFile:
         self._lent.close()
 
     def _start(self) -> bool:
-        wanted, worker = self._wanted, self._lend()
+        wanted = self._wanted
+        packer, worker = self._workers.file_packer(wanted.row.size), self._lend()
         wanted.begin()
-        worker.ask("tar", wanted.path + b"\0", wanted.row.size)
+        worker.ask("tar", wanted.path + b"\0", wanted.row.size, packer)
         stream = TarStream(worker.read)
         try:
             member = next(iter(stream), None)

@@ -18,7 +18,6 @@ from sources.ssh.probe import OWNERS_MARK, Probe
 from sources.ssh.quoting import unescaped
 from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
-from sources.ssh.unpacked import unpacked
 from sources.ssh.worker import Workers
 
 _DEVICES_A_QUESTION = 200
@@ -93,7 +92,7 @@ def list_host(
     listing.owners_text, listing.owners = probe.owners_text, _owners(probe)
     with ThreadPoolExecutor(1, "listing") as beside:
         above = beside.submit(_take_places, workers, tops, listing)
-        _find(host, workers, "gzip" in probe.tools, where, listing)
+        _find(host, workers, where, listing)
         above.result()
     listing.devices = _device_numbers(workers, listing.tree.devices)
     return listing
@@ -146,24 +145,23 @@ def _glob_escaped(path: bytes) -> bytes:
     return re.sub(rb"([\\*?\[\]])", rb"\\\1", path)
 
 
-def _find(host: str, workers: Workers, packed: bool, where: Sequence[bytes], listing: HostListing) -> None:
+def _find(host: str, workers: Workers, where: Sequence[bytes], listing: HostListing) -> None:
     before, after = workers.dialect.find
     with workers.lend() as worker:
-        worker.ask(
-            "packed" if packed else "run", b"".join(word + b"\0" for word in (*before, *where, *after))
-        )
+        words = b"".join(word + b"\0" for word in (*before, *where, *after))
+        worker.ask("run", words, packer=workers.text_packer)
         try:
-            code = _take_all(unpacked(worker.read) if packed else worker.read, workers.dialect, listing.tree)
+            _take_all(worker.read, workers.dialect, listing.tree)
         except Malformed as error:
             raise SourceUnavailable(f"{host} sends no proper listing: {error}") from error
         output = worker.finish()
     _take_complaints(output.stderr, listing)
-    if (output.code or code) and not listing.complaints and not listing.general:
-        listing.general.append(f"find on {host} ended with code {output.code or code} and gave no reason")
+    if output.code and not listing.complaints and not listing.general:
+        listing.general.append(f"find on {host} ended with code {output.code} and gave no reason")
 
 
-def _take_all(read: Callable[[], bytes], dialect: Dialect, tree: HostTree) -> int:
-    """Take all rows; return the number after the last one, 0 if there is none. Raises Malformed."""
+def _take_all(read: Callable[[], bytes], dialect: Dialect, tree: HostTree) -> None:
+    """Take all rows. Raises Malformed."""
     rest = b""
     while data := read():
         fields = (rest + data).split(dialect.separator)
@@ -173,10 +171,8 @@ def _take_all(read: Callable[[], bytes], dialect: Dialect, tree: HostTree) -> in
         if len(rest) > _LONGEST_ROW:
             raise Malformed("it has a line without an end")
     tree.finish()
-    rest = rest.strip(b"\n")
-    if rest and not rest.isdigit():
+    if rest.strip(b"\n"):
         raise Malformed("it ends in the middle of a line")
-    return int(rest or b"0")
 
 
 def _take_complaints(stderr: bytes, listing: HostListing) -> None:

@@ -15,7 +15,7 @@ _SCRIPT = b"""echo holdfast-probe
 echo "name $(uname -n)"
 echo "time $(date +%s)"
 echo "uid $(id -u)"
-for tool in find tar stat xargs getfattr gzip; do
+for tool in find tar stat xargs getfattr gzip zstd; do
     command -v $tool >/dev/null 2>&1 && echo "has $tool"
 done
 find --version </dev/null 2>/dev/null | head -n 1 | sed 's/^/find /'

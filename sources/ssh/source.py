@@ -19,6 +19,7 @@ from sources.ssh.fetch import LARGE_BYTES
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.large_file import lost
 from sources.ssh.listing import HostListing, list_host, status_of
+from sources.ssh.packing import WORTH_MEASURING, Packing, best_packer
 from sources.ssh.patience import persist
 from sources.ssh.probe import OWNERS_MARK, Probe, probe
 from sources.ssh.rows import Malformed, Row
@@ -111,7 +112,10 @@ class SshSource:
 
     def __reduce__(self) -> tuple[object, ...]:
         users, _, groups = self._probed().owners_text.partition(OWNERS_MARK)
-        return HostCopy, (self._settings, self._shells().dialect.name, (users, groups))
+        workers = self._shells()
+        with self._translated():
+            packer = persist(lambda: workers.file_packer(WORTH_MEASURING))
+        return HostCopy, (self._settings, workers.dialect.name, (users, groups), packer)
 
     def weight(self, path: bytes) -> tuple[int, int]:
         """Return about how many files a copy would read of a directory, and their bytes."""
@@ -182,7 +186,10 @@ class SshSource:
         with self._lock:
             known = self._probed()
             if self._workers is None:
-                self._workers = Workers(self._host, GNU if known.gnu_find and known.gnu_tar else POSIX)
+                dialect = GNU if known.gnu_find and known.gnu_tar else POSIX
+                packer = best_packer(self._settings.compression, known.tools)
+                always = packer if self._settings.compression == "always" else None
+                self._workers = Workers(self._host, dialect, Packing(packer, always))
             return self._workers
 
     def _reader(self) -> HostFiles | SftpHostFiles:

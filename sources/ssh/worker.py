@@ -1,39 +1,56 @@
 """A shell on the host that stays, and runs the few programs that read files: a login for each would be slow.
 
-Asked by a line `KIND BYTES NUMBER` and that many bytes, names ended by NUL. Answers with the program's output
-and, on both channels, a line with a mark that nobody else knows, and the program's exit code.
+Asked by a line `KIND BYTES NUMBER PACKER` and that many bytes, names ended by NUL. Answers with the
+program's output, packed if asked so, and, on both channels, a line with a mark that nobody else knows, and
+the program's exit code.
 """
 
 from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
 from sources.ssh.dialects import Dialect
 from sources.ssh.host import SshHost, read_all
+from sources.ssh.packing import Packing, is_fast
+from sources.ssh.unpacked import BadlyPacked, Packer, unpacked
 from ssh.connection import WINDOW_BYTES
 from ssh.errors import Unreachable
 from ssh.process import Output, Process
 
-Kind = Literal["tar", "status", "follow", "rest", "run", "packed"]
+Kind = Literal["tar", "status", "follow", "rest", "run", "noise"]
 
-# `head` leaves what a program that ends early does not read: whoever asks then ends the shell.
+# `head` leaves what a program that ends early does not read: whoever asks then ends the shell. A pipe has the
+# code of its last program alone, so that of the first goes another way: `packed` returns it, or else 99.
 _SCRIPT = rb"""
 LC_ALL=C; TZ=UTC0; export LC_ALL TZ
 printf '\n%%s\n' "$1" >&2
 noatime=
 test "$(id -u)" = 0 && noatime=--atime-preserve=system  # others may not, for files that are not theirs
-while read -r kind count number; do
+tar_of_names() { head -c "$count" | %s; }
+run_words() { head -c "$count" | xargs -0 -x env; }
+packed() {
+    case $packer in
+    -) "$1"; return ;;
+    gzip) pack='gzip -c -1' ;;
+    zstd) pack='zstd -q -c -1' ;;
+    *) exit 9 ;;
+    esac
+    { codes=$({ { "$1" 3>&- 4>&-; echo $? >&3; } | $pack >&4 3>&- || echo 99 >&3; } 3>&1); } 4>&1
+    set -- $codes
+    return "${2:-${1:-99}}"
+}
+while read -r kind count number packer; do
     case $kind in
-    tar) head -c "$count" | %s ;;
+    tar) packed tar_of_names ;;
+    run) packed run_words ;;
     status) head -c "$count" | %s ;;
     follow) head -c "$count" | %s ;;
     rest) head -c "$count" | xargs -0 sh -c 'exec tail -c "+$0" "$1"' "$number" ;;
-    run) head -c "$count" | xargs -0 -x env ;;
-    packed) head -c "$count" | xargs -0 -x sh -c '{ "$@"; printf %%d $?; } | gzip -c -1' sh ;;
+    noise) head -c "$number" /dev/urandom ;;
     *) exit 9 ;;
     esac
     code=$?
@@ -59,7 +76,9 @@ class Worker:
         command = [b"sh", b"-c", script, b"holdfast", self._mark, dialect.format]
         self._process: Process = host.start(command)
         self._rest = b""
+        self._unpacked: Callable[[], bytes] | None = None
         self._code: int | None = 0
+        self._finished = True
         self._began = False
         self._usable_until = dialect.code_of_failure
         self._kind: Kind = "status"
@@ -72,26 +91,36 @@ class Worker:
     @property
     def usable(self) -> bool:
         """Tell whether it may be asked again."""
-        if self._code is None or not self._process.alive:
-            return False
+        if self._code is None or not self._finished or not self._process.alive:
+            return False  # what was not read would be taken for a part of the next answer
         # xargs has read all of its input if only what it ran has failed.
         return self._code < self._usable_until or (self._kind != "tar" and self._code == _XARGS_FAILED)
 
-    def ask(self, kind: Kind, names: bytes, number: int = 0) -> None:
+    def ask(self, kind: Kind, names: bytes, number: int = 0, packer: Packer = "") -> None:
         """Start a program on these names, or, for `run`, one of these words, each ended by NUL.
 
-        `packed` is `run` with the output, and the program's code after it, in gzip's format. Raises
-        Unreachable.
-        `number`: how much `tar` is to send, about; the byte to start from, counted from 1, for `rest`.
+        `number`: how much `tar` is to send, about; the byte to start from, counted from 1, for `rest`; how
+        many bytes of `noise`. `packer` packs what `tar` and `run` send, on its way. Raises Unreachable.
         """
         assert self.idle
-        self._code, self._kind = None, kind
+        self._code, self._kind, self._finished = None, kind, False
+        self._unpacked = unpacked(self._read_as_sent, packer) if packer else None
         if kind == "tar":
             number = _MANY_BLOCKS if number >= _MANY_BYTES else _BLOCKS
-        self._process.write(b"%s %d %d\n%s" % (kind.encode(), len(names), number, names))
+        words = b"%s %d %d %s\n" % (kind.encode(), len(names), number, packer.encode() or b"-")
+        self._process.write(words + names)
 
     def read(self, most: int = WINDOW_BYTES) -> bytes:
-        """Return some of the answer, b"" at its end. Raises Unreachable."""
+        """Return some of the answer, b"" at its end. Raises Unreachable, BadlyPacked."""
+        if self._unpacked is None:
+            return self._read_as_sent(most)
+        if data := self._unpacked():
+            return data
+        if self._read_as_sent(most):
+            raise BadlyPacked("more comes after its end")
+        return b""
+
+    def _read_as_sent(self, most: int = WINDOW_BYTES) -> bytes:
         while self._code is None:
             more = self._process.read(most)
             if not more:
@@ -116,12 +145,16 @@ class Worker:
         return data, b""
 
     def finish(self) -> Output:
-        """Read the answer to its end; return it, with what the program complained of. Raises Unreachable."""
+        """Read the answer to its end; return it, with what the program complained of.
+
+        Raises Unreachable, BadlyPacked.
+        """
         text = read_all(self.read, self._host)
         if not self._began:  # what was said before, as of a missing home, is about no file
             self._complaints()
             self._began = True
         complaints = self._complaints()
+        self._finished = True
         return Output(self._code or 0, text, complaints)
 
     def close(self) -> None:
@@ -140,9 +173,10 @@ class Worker:
 class Workers:
     """As many of them as are needed at a time."""
 
-    def __init__(self, host: SshHost, dialect: Dialect) -> None:
+    def __init__(self, host: SshHost, dialect: Dialect, packing: Packing | None = None) -> None:
         self._host = host
         self.dialect = dialect
+        self._packing = packing or Packing()
         self._lock = threading.Lock()
         self._idle: list[Worker] = []
 
@@ -170,14 +204,27 @@ class Workers:
                 worker.close()
         return None
 
-    def run(self, words: Sequence[bytes]) -> Output:
-        """Run a program of these words, with no input. Raises Unreachable."""
-        return self.ask("run", b"".join(word + b"\0" for word in words))
+    @property
+    def text_packer(self) -> Packer:
+        """What a long listing is packed by."""
+        return self._packing.listing
 
-    def ask(self, kind: Kind, names: bytes) -> Output:
-        """Ask one of them, and read the whole answer. Raises Unreachable."""
+    def file_packer(self, size: int) -> Packer:
+        """Return what so many bytes of files are packed by on this link. Raises Unreachable."""
+        return self._packing.of_files(size, self._is_fast)
+
+    def _is_fast(self, bytes_a_second: int) -> bool:
         with self.lend() as worker:
-            worker.ask(kind, names)
+            return is_fast(worker, bytes_a_second)
+
+    def run(self, words: Sequence[bytes], packer: Packer = "") -> Output:
+        """Run a program of these words, with no input. Raises Unreachable, BadlyPacked."""
+        return self.ask("run", b"".join(word + b"\0" for word in words), packer)
+
+    def ask(self, kind: Kind, names: bytes, packer: Packer = "") -> Output:
+        """Ask one of them, and read the whole answer. Raises Unreachable, BadlyPacked."""
+        with self.lend() as worker:
+            worker.ask(kind, names, packer=packer)
             return worker.finish()
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from tests.servers.sshd import Sshd, start_sshd
 
 _TOOLS = ["sh", "find", "tar", "stat", "xargs", "head", "cat", "printf"]
 _TOOLS += ["uname", "date", "id", "sed", "env", "getent", "mkdir", "rm", "ln", "touch", "chmod", "chown"]
-_TOOLS += ["mktemp", "mkfifo", "mknod", "truncate", "tail", "test", "true", "timeout", "du", "cut"]
+_TOOLS += ["mktemp", "mkfifo", "mknod", "truncate", "tail", "test", "true", "timeout", "du", "cut", "gzip"]
 
 
 def start_busybox(folder: Path) -> Sshd:

@@ -19,6 +19,7 @@ from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from sources.local import LocalSource
 from sources.ssh import patience
 from sources.ssh.host import SshHostSettings
+from sources.ssh.packing import Compression
 from sources.ssh.source import SshSource
 from tests.repository.engine import differences, latest, new_repo, restore_to
 from tests.servers.sshd import Sshd
@@ -62,8 +63,8 @@ def back_up(
     return result
 
 
-def over_ssh(sshd: Sshd, tree: Path, port: int | None = None) -> SshSource:
-    return SshSource(SshHostSettings(sshd.server(port=port)), [str(tree)])
+def over_ssh(sshd: Sshd, tree: Path, port: int | None = None, compression: Compression = "auto") -> SshSource:
+    return SshSource(SshHostSettings(sshd.server(port=port), compression=compression), [str(tree)])
 
 
 def tree_of(repo: Repository, path: Path) -> bytes | None:
@@ -103,7 +104,7 @@ def test_worker_processes_read_the_same(sshd: Sshd, tmp_path: Path, monkeypatch:
     repo = new_repo()
     back_up(repo, LocalSource([str(tree)]))
     first = tree_of(repo, tree)
-    source, cache = over_ssh(sshd, tree), tmp_path / "cache"
+    source, cache = over_ssh(sshd, tree, compression="always"), tmp_path / "cache"
     again = back_up(repo, source, cache, workers=2)
     assert tree_of(repo, tree) == first
     assert again.data_blobs == 0

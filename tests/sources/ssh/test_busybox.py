@@ -34,7 +34,7 @@ def plain(entry: Entry) -> Entry:
 def test_the_nasty_tree_and_its_files(busybox: Sshd, tmp_path: Path) -> None:
     tree = make_nasty_tree(tmp_path / "tree")
     os.link(tree / "sizes" / "random 4096", tree / "sizes" / "another name")
-    source = SshSource(SshHostSettings(busybox.server()), [str(tree)])
+    source = SshSource(SshHostSettings(busybox.server(), compression="always"), [str(tree)])
     source.check()
     assert ["getfattr" in limit for limit in source.limits] == [True]
     here = walk(LocalSource([str(tree)]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,10 +12,10 @@ from repository.entries import Problem, SourceUnavailable
 from sources.rules import Rules
 from sources.ssh import host
 from sources.ssh.host import SshHostSettings
+from sources.ssh.packing import Compression
 from sources.ssh.rows import Malformed
 from sources.ssh.source import SshSource
 from sources.ssh.tree import HostTree
-from sources.ssh.unpacked import unpacked
 from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 from tests.sources.trees import read_chunks, walk
 
@@ -42,9 +41,9 @@ def host_with(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fake]:
         stop_sshd(server)
 
 
-def read_all(server: Sshd, tree: Path) -> dict[str, str | bytes]:
+def read_all(server: Sshd, tree: Path, compression: Compression = "auto") -> dict[str, str | bytes]:
     """Return the content of each file by name, or the kind of problem, or the words of an OSError."""
-    source = SshSource(SshHostSettings(server.server()), [str(tree)])
+    source = SshSource(SshHostSettings(server.server(), compression=compression), [str(tree)])
     files = [path for path, entry in walk(source).items() if entry.kind == "file"]
     seen: dict[str, str | bytes] = {}
     for file in source.open_files(files):
@@ -93,8 +92,9 @@ def test_a_complaint_of_nobody_makes_it_ask_for_each_alone(host_with: Fake, tree
     assert len(seen) == 3
 
 
-def test_a_tar_that_dies_is_no_end_of_file(host_with: Fake, tree: Path) -> None:
-    seen = read_all(host_with("tar", '/usr/bin/tar "$@" | head -c 700; exit 1'), tree)
+@pytest.mark.parametrize("compression", ["never", "always"])
+def test_a_tar_that_dies_is_no_end_of_file(host_with: Fake, tree: Path, compression: Compression) -> None:
+    seen = read_all(host_with("tar", '/usr/bin/tar "$@" | head -c 700; exit 1'), tree, compression)
     assert not any(isinstance(each, bytes) for each in seen.values())
 
 
@@ -137,23 +137,6 @@ def test_a_login_script_that_prints_is_named(tree: Path, host_with: Fake) -> Non
     server = host_with("env", 'echo hello; exec /usr/bin/env "$@"')
     with pytest.raises(SourceUnavailable, match="login script"):
         SshSource(SshHostSettings(server.server()), [str(tree)]).check()
-
-
-def test_what_unpacks_to_very_much_is_given_piece_by_piece() -> None:
-    packed = iter([gzip.compress(bytes(100_000_000)), b""])
-    read, pieces = unpacked(lambda: next(packed)), []
-    while piece := read():
-        pieces.append(len(piece))
-    assert sum(pieces) == 100_000_000
-    assert max(pieces) <= 4 * 1024 * 1024
-
-
-@pytest.mark.parametrize("packed", [b"", b"noise", gzip.compress(b"cut off", mtime=0)[:-9]])
-def test_what_cannot_be_unpacked_is_refused(packed: bytes) -> None:
-    given = iter([packed, b""])
-    read = unpacked(lambda: next(given, b""))
-    with pytest.raises(Malformed):
-        list(iter(read, b""))
 
 
 FACTS = b"f 644 0 0 1 1.0 1.0 1 1 1 1"

@@ -221,7 +221,7 @@ def test_a_large_file_goes_on_after_cuts(sshd: Sshd, tmp_path: Path, monkeypatch
 
 def test_a_large_file_that_changed_before_it_could_go_on_is_read_anew(sshd: Sshd, tmp_path: Path) -> None:
     path = tmp_path / "large"
-    path.write_bytes(b"before" * 5_000_000)
+    path.write_bytes(os.urandom(30_000_000))  # so that nothing packs it
     with wire_to(sshd.port) as wire:
         source = SshSource(SshHostSettings(sshd.server(port=wire.port)), [str(tmp_path)])
         walk(source)
@@ -231,7 +231,7 @@ def test_a_large_file_that_changed_before_it_could_go_on_is_read_anew(sshd: Sshd
         assert not isinstance(file, Problem)
         pieces = read_chunks(file)
         next(pieces)
-        path.write_bytes(b"later!" * 5_000_000)
+        path.write_bytes(os.urandom(30_000_000))
         list(pieces)
         assert file.entry_now() != file.entry
         file.close()
