@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from core import words
-from core.hosts import host_gate, host_login, host_test, hosts
+from core.hosts import host_gate, host_login, host_test, hosts, set_up_lines
 from core.jobs.outcomes import sentence
 from core.models import Host
 from core.points.tokens import printable
@@ -196,7 +196,7 @@ def _ways(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]:
     line, address = host_login.authorized_line(host), _checked(address)
     if address:
         line = line.replace("restrict", f'restrict,from="{address}"', 1)
-    make = _user_lines(user, line)
+    make = set_up_lines.user(user, line)
     leads = ", forwarding to anything but its database servers" if "permitopen" in line else ", forwarding"
     named = places if places != list(_USUAL) else ["/srv/documents"]
     acls = "\n".join(f"setfacl -R -m u:{user}:rX -m d:u:{user}:rX {shlex.quote(path)}" for path in named)
@@ -214,14 +214,14 @@ def _ways(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]:
         f"{user} may log in with this key{from_us}, and become root. Switch sudo on here, too.",
         f"Terminals{leads}, a password. Be aware: whoever has the key is root on this host; nothing less "
         "keeps all of every file, or brings owners back.",
-        f"{make}\n{_sudoers(user, f'{user} ALL=(root) NOPASSWD: ALL')}",
+        f"{make}\n{set_up_lines.sudoers(user, f'{user} ALL=(root) NOPASSWD: ALL')}",
     )
 
 
 def _gate(user: str, line: str, from_us: str, leads: str) -> SetUp:
     """Return the way by which a key reads all and changes nothing."""
     line = line.replace("restrict", f"restrict,{host_gate.COMMAND}", 1)
-    rule = _sudoers(user, host_gate.rule_for(user))
+    rule = set_up_lines.sudoers(user, host_gate.rule_for(user))
     return SetUp(
         "Read everything, and change nothing",
         f"This key{from_us} reads every file as root, over SFTP alone, through a gate that these lines "
@@ -229,13 +229,8 @@ def _gate(user: str, line: str, from_us: str, leads: str) -> SetUp:
         f"Programs, every change on the host, so also restores to it, terminals{leads}, a password. Hard "
         "links, ACLs and a few more things are not kept over SFTP, and configs of type config cannot ask "
         "for the environment; the points say so.",
-        f"{host_gate.install_lines()}\n{_user_lines(user, line)}\n{rule}",
+        f"{host_gate.install_lines()}\n{set_up_lines.user(user, line)}\n{rule}",
     )
-
-
-def _sudoers(user: str, rule: str) -> str:
-    file = f"/etc/sudoers.d/{user}"
-    return f"echo {shlex.quote(rule)} > {file}\nchmod 440 {file} && visudo -cf {file}"
 
 
 def _checked(address: str) -> str:
@@ -244,21 +239,3 @@ def _checked(address: str) -> str:
         return str(ipaddress.ip_address(address))
     except ValueError:
         return ""
-
-
-def _user_lines(user: str, line: str) -> str:
-    home = f"~{user}"
-    return "\n".join(
-        (
-            f"id {user} 2>/dev/null || useradd --system --create-home --shell /bin/sh {user}",
-            f"install -d -m 700 -o {user} {home}/.ssh",
-            let_in(user, line, f"{home}/.ssh/authorized_keys"),
-        )
-    )
-
-
-def let_in(user: str, line: str, file: str) -> str:
-    """Return shell by which root lets a key in by this line alone, in a user's authorized_keys."""
-    # Made elsewhere: the user, whose folder it is, could have put a link there.
-    new = host_login.lines_with(line, file, '"$new"')
-    return f'new=$(mktemp) && {new} && install -m 600 -o {user} "$new" {file}; rm -f "$new"'

@@ -1,7 +1,8 @@
-"""The gate: a small script on a host by which a key reads all of it as root, and can do nothing else."""
+"""The gates: small scripts on a host by which a key does one thing there as root, and can do nothing else."""
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 PATH = "/usr/local/sbin/holdfast-gate"
@@ -11,15 +12,29 @@ _END = "END-OF-HOLDFAST-GATE"
 
 
 def script() -> str:
-    """Return the gate itself."""
-    return Path(__file__).with_name("holdfast-gate").read_text(encoding="utf-8")
+    """Return the gate that reads everything and changes nothing."""
+    return _shipped("holdfast-gate")
 
 
-def rule_for(user: str) -> str:
-    """Return the line of sudoers that lets a user run the gate, without any argument, and nothing else."""
-    return f'{user} ALL=(root) NOPASSWD: {PATH} ""'
+def restore_script(root: str) -> str:
+    """Return the gate that puts new folders into one folder, and does nothing else."""
+    return _shipped("holdfast-gate-restore").replace("@ROOT@", shlex.quote(root), 1)
 
 
-def install_lines() -> str:
-    """Return lines for a shell of root that put the gate in its place."""
-    return f"cat > {PATH} <<'{_END}'\n{script()}{_END}\nchown root:root {PATH} && chmod 755 {PATH}"
+def command(user: str, path: str) -> str:
+    """Return what begins the line of a key that leads to the gate at a path."""
+    return f'command="{path}"' if user == "root" else f'command="sudo -n {path}"'
+
+
+def rule_for(user: str, path: str = PATH) -> str:
+    """Return the line of sudoers that lets a user run a gate, without any argument, and nothing else."""
+    return f'{user} ALL=(root) NOPASSWD: {path} ""'
+
+
+def install_lines(text: str = "", path: str = PATH) -> str:
+    """Return lines for a shell of root that put a gate, the reading one if none is given, in its place."""
+    return f"cat > {path} <<'{_END}'\n{text or script()}{_END}\nchown root:root {path} && chmod 755 {path}"
+
+
+def _shipped(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

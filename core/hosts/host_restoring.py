@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import posixpath
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from core import words
 from core.errors import Invalid, NotFound, Refused
-from core.hosts import host_here, host_login, host_trouble, hosts
+from core.hosts import gate_keys, host_here, host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
+from core.models import GateKey
 from repository.entries import Conflict, SourceUnavailable, Target, TargetError
 from sources.plain_target import plain as made_plain
 from ssh.errors import SshError
@@ -26,13 +28,14 @@ if TYPE_CHECKING:
 class Look:
     """What was found about a place on a host. `used`: something is in the folder already. `by_parts`: it goes
     file by file, by SFTP; else nothing shows before all has arrived. `owners_kept`: the login may give files
-    to others. `free_bytes` None: the host does not say."""
+    to others. `free_bytes` None: the host does not say. `gated`: it goes through a restore key's gate."""
 
     used: bool
     by_parts: bool
     owners_kept: bool
     free_bytes: int | None
     user: str
+    gated: bool = False
 
     @property
     def notes(self) -> list[str]:
@@ -40,6 +43,11 @@ class Look:
         found = []
         if self.used:
             found.append("Something is in this folder already: the rule below decides for each file.")
+        if self.gated:
+            found.append(
+                "It goes through the gate of a restore key, which sets no setuid or setgid bits and makes no "
+                "devices; all else is kept."
+            )
         if self.by_parts:
             found.append(
                 "It has no GNU tar and find, so files are written one by one over SFTP, which cannot set all."
@@ -79,6 +87,10 @@ def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int |
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
+    if (key := gate_keys.for_restore(host_id, path)) is not None and not place.used:
+        return _look_through(key, path, name, needed_bytes)
+    if place.read_only:
+        raise Invalid({"host_id": _key_is_missing(host_id, path, name, used=place.used)})
     _require_room(place, path, name, needed_bytes)
     by_parts = not (known.gnu_tar and known.gnu_find)
     if by_parts and settings.sudo:
@@ -87,6 +99,36 @@ def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int |
         )
         raise Invalid({"host_id": text})
     return Look(place.used, by_parts, known.uid == 0 or settings.sudo, place.free_bytes, user)
+
+
+def _look_through(key: GateKey, path: str, name: str, needed_bytes: int | None) -> Look:
+    """Ask the gate of a restore key. Raises Invalid by field."""
+    from sources.ssh import gate_wire  # slow to import: paramiko
+    from sources.ssh.place import Place
+
+    place, settings = key.place, gate_keys.settings_of(key, quick=True)
+    try:
+        gate_wire.request(b"restore", os.fsencode(posixpath.basename(path)))
+        free = gate_wire.free_bytes(settings)
+    except (SshError, SourceUnavailable) as error:
+        text = f"{name}: the restore key for {place} cannot be used: {error}"
+        raise Invalid({"host_id": f"{sentence(text)} The host’s page has its lines."}) from error
+    _require_room(Place(free_bytes=free), path, name, needed_bytes)
+    return Look(False, False, True, free, settings.server.user, gated=True)
+
+
+def _key_is_missing(host_id: str, path: str, name: str, *, used: bool) -> str:
+    """Say which key a restore to a host lacks whose own key reads only."""
+    text = f"The key of {name} reads only, so nothing can be restored there with it."
+    roots, above = gate_keys.restore_roots(host_id), posixpath.dirname(path)
+    if used and above in roots:
+        return (
+            f"{text} Its restore key for {above} makes new folders only, and {path} is in use: name another."
+        )
+    text += f" It lacks a restore key for {above}: make one on the host’s page"
+    if not roots:
+        return f"{text}."
+    return f"{text}, or name a new folder right in {' or '.join(roots)}, for which there is one."
 
 
 def real_paths(host_id: str, paths: Sequence[str]) -> list[str]:
@@ -112,10 +154,13 @@ def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool =
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
-    from sources.ssh.targets import open_target  # slow to import: paramiko
+    from sources.ssh.targets import open_gate, open_target  # slow to import: paramiko
 
-    settings = host_login.settings_of(hosts.get(host_id))
-    target = open_target(settings, path, in_place=used, rule=rule, pinned=plain)
+    if (key := None if used else gate_keys.for_restore(host_id, path)) is not None:
+        target = open_gate(gate_keys.settings_of(key), path)
+    else:
+        settings = host_login.settings_of(hosts.get(host_id))
+        target = open_target(settings, path, in_place=used, rule=rule, pinned=plain)
     try:
         target.start_dir(b"/")  # else each folder would fail by itself
         yield made_plain(target) if plain else target

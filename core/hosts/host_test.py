@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from core.db import db, utc_now, write
-from core.hosts import host_login, host_trouble, hosts
+from core.hosts import gate_keys, host_login, host_trouble, hosts
 from core.jobs.joblog import storable
 from core.jobs.outcomes import sentence
 from core.models import Host
@@ -86,9 +86,9 @@ class _Steps:
 
 
 def test(host_id: str) -> Result:
-    """Go the whole way that a backup goes, and note on the row how that went; nothing is written there.
+    """Go the whole way that a backup goes, and note on the row how that went; then try its keys for gates.
 
-    Raises NotFound, Refused where a host key is not confirmed yet.
+    Nothing is written there. Raises NotFound, Refused where a host key is not confirmed yet.
     """
     host = hosts.get(host_id)
     settings = host_login.settings_of(host, quick=True)  # before anything is sent
@@ -104,6 +104,8 @@ def test(host_id: str) -> Result:
         result.advice = host_trouble.advice_for(error)
     result.steps = steps.done
     _note(host_id, result)
+    if result.ok:
+        gate_keys.test_all(host_id)
     return result
 
 

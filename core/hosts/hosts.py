@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from sqlalchemy import delete as delete_rows
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
@@ -13,7 +14,7 @@ from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Refused
 from core.hosts import host_inputs, host_login
 from core.hosts.host_inputs import HostInput
-from core.models import Config, Host, Job, Restore
+from core.models import Config, GateKey, Host, Job, Restore
 from core.models.job import PENDING
 
 State = Literal["unconfirmed", "untested", "failing", "ready"]
@@ -119,6 +120,7 @@ def delete(host_id: str) -> None:
                 f"{host.name} cannot be deleted. {' '.join(reasons)}",
                 "Delete or change these configs first, or wait for the job.",
             )
+        session.execute(delete_rows(GateKey).where(GateKey.host_id == host_id))
         session.delete(host)
 
 

@@ -5,6 +5,7 @@ from core.models.audit import AuditEntry, AuditHead, BegunDeed
 from core.models.awaited import Awaited
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
+from core.models.gate_key import GateKey
 from core.models.host import Host
 from core.models.instance import InstanceValue, Node
 from core.models.job import Job, JobLog
@@ -28,6 +29,7 @@ __all__ = [
     "Copy",
     "Delivery",
     "Destination",
+    "GateKey",
     "Host",
     "InstanceValue",
     "Job",

@@ -150,7 +150,7 @@ def _there(given: RestoreInput, point: Point, target: str, *, limited: bool) -> 
     seen = _look(given, point, target)
     if limited:
         restore_rights.require_ordinary(seen)
-    return {"used": seen.used, "by_parts": seen.by_parts}
+    return {"used": seen.used, "by_parts": seen.by_parts, "gated": seen.gated}
 
 
 def _look(given: RestoreInput, point: Point, target: str) -> host_restoring.Look:

@@ -53,7 +53,7 @@ def _restore_from(attempt: Attempt, task: Task, found: Sources) -> Done:
     # An earlier attempt may have written a part, and waited for a lock or been killed then.
     run = _Run(attempt, task, found, begun=attempt.number > 1)
     done = run.read()
-    while done.missing.damaged and found.left:
+    while done.missing.damaged and found.left and not _is_gated(attempt):
         number = words.count(done.missing.damaged, "thing")
         attempt.log.add(
             "warning", f"{number} could not be read on {done.source.name}; trying another storage."
@@ -158,6 +158,11 @@ def _note_in_place(attempt: Attempt) -> None:
 
 def _is_limited(attempt: Attempt) -> bool:
     return bool(attempts.current(attempt).parameters.get("limited"))
+
+
+def _is_gated(attempt: Attempt) -> bool:
+    """Tell whether the gate of a key makes a new folder: what is in it then cannot be changed any more."""
+    return bool(attempts.current(attempt).parameters.get("gated"))
 
 
 def _is_in_place(attempt: Attempt) -> bool:

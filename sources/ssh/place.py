@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
+import secrets
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from repository.entries import SourceUnavailable
 from sources.ssh.host import SshHost
+from ssh import sftp_wire as wire
 from ssh.sftp import Sftp
 from ssh.sftp_channel import SftpStatus
 from ssh.sftp_wire import Attrs
@@ -61,11 +63,13 @@ test $# = 0 || stat -c '%f %s %Y' -- "$@"
 @dataclass(frozen=True, slots=True)
 class Place:
     """A folder that is `used`: something is in it; or new or empty. `free_bytes` None: the host does not say.
-    `refused` says why nothing can be restored to it; "" if it can."""
+    `refused` says why nothing can be restored to it; "" if it can. `read_only`: the login changes nothing
+    anywhere."""
 
     used: bool = False
     free_bytes: int | None = None
     refused: str = ""
+    read_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,18 +153,31 @@ def _by_shell(host: SshHost, path: str) -> Place:
 def _by_sftp(host: SshHost, path: str) -> Place:
     sftp = host.sftp()
     try:
-        there, name = _lstat(sftp, path), os.fsencode(path)
-        if there is None:
-            return _new(sftp, posixpath.dirname(path))
-        if not stat.S_ISDIR(there.mode or 0):
-            return Place(refused=f"{path} is no folder")
-        for _, found in sftp.list_dirs([name]):
-            if isinstance(found, SftpStatus):
-                return Place(refused=f"{path} cannot be listed: {found}")
-            return Place(bool(found), sftp.free_bytes(name))
-        return Place(refused=f"{path} cannot be listed")
+        return replace(_seen_by_sftp(sftp, path), read_only=_is_read_only(sftp))
     finally:
         sftp.close()
+
+
+def _is_read_only(sftp: Sftp) -> bool:
+    """Tell whether a server refuses whatever writes, by what it says to the removal of no folder."""
+    try:
+        sftp.remove_dir(b"/" + secrets.token_hex(16).encode())
+    except SftpStatus as error:
+        return error.code == wire.PERMISSION_DENIED
+    return False
+
+
+def _seen_by_sftp(sftp: Sftp, path: str) -> Place:
+    there, name = _lstat(sftp, path), os.fsencode(path)
+    if there is None:
+        return _new(sftp, posixpath.dirname(path))
+    if not stat.S_ISDIR(there.mode or 0):
+        return Place(refused=f"{path} is no folder")
+    for _, found in sftp.list_dirs([name]):
+        if isinstance(found, SftpStatus):
+            return Place(refused=f"{path} cannot be listed: {found}")
+        return Place(bool(found), sftp.free_bytes(name))
+    return Place(refused=f"{path} cannot be listed")
 
 
 def _new(sftp: Sftp, above: str) -> Place:

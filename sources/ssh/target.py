@@ -12,6 +12,7 @@ from repository.entries import Entry, Problem, SourceUnavailable, TargetError, T
 from sources import tar_headers
 from sources.patterns import clean
 from sources.ssh import target_scripts as scripts
+from sources.ssh.answers import last_line, line_of
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.probe import probe
 from sources.ssh.target_census import HOLE_BYTES, ZEROS, Census, Content
@@ -131,14 +132,18 @@ class SshTarget:
             require_no_complaints(said, code, self._host.name)
             self._finish()
             self._done = True
-            process.send(b"keep\n")
+            self._keep(process)
+
+    def _keep(self, process: Process) -> None:
+        """Let the shell there end without clearing up."""
+        process.send(b"keep\n")
 
     def _code_of_tar(self, process: Process) -> int:
         """Wait for the end of tar; return its code. Raises Unreachable, TargetError."""
-        line = _line(process)
+        line = line_of(process)
         if not line.endswith(b"\n"):
             output = process.output()
-            raise TargetError(f"tar on {self._host.name} ended too soon: {_last_line(output.stderr)}")
+            raise TargetError(f"tar on {self._host.name} ended too soon: {last_line(output.stderr)}")
         return int(line.split()[-1])
 
     def close(self) -> None:
@@ -188,7 +193,7 @@ class SshTarget:
         if any(full in said for full in _FULL):
             raise TargetFull(f"no space left for {self._shown}")
         if process.ended:
-            raise TargetFull(f"tar on {self._host.name} ended too soon: {_last_line(said)}")
+            raise TargetFull(f"tar on {self._host.name} ended too soon: {last_line(said)}")
 
     def _last_words(self, process: Process) -> bytes:
         """Return all that tar, which has ended before its time, complained of."""
@@ -213,11 +218,11 @@ class SshTarget:
             may_give = known.uid == 0 or self._host.settings.sudo
             self._own_uid = None if may_give else known.uid
             process = self._host.start(self._command(self._start_script))
-            ready, _, self._made = _line(process).strip().partition(b" ")
+            ready, _, self._made = line_of(process).strip().partition(b" ")
             if ready != b"ready":
                 output = process.output()
                 raise TargetError(
-                    f"{self._shown} cannot be written: {_last_line(output.stderr)}. {self._advice}"
+                    f"{self._shown} cannot be written: {last_line(output.stderr)}. {self._advice}"
                 )
         except (SshError, SourceUnavailable) as error:
             raise TargetError(str(error)) from error
@@ -257,7 +262,7 @@ class SshTarget:
         except SshError as error:
             raise TargetError(f"{error}; look on the host whether {self._shown} is there") from error
         if output.code:
-            raise TargetError(f"{self._shown} could not be finished: {_last_line(output.stderr)}")
+            raise TargetError(f"{self._shown} could not be finished: {last_line(output.stderr)}")
         return output.stdout
 
 
@@ -284,19 +289,3 @@ def require_no_complaints(stderr: bytes, code: int, host: str, program: str = "t
     if code or lines:
         more = f" and {len(lines) - 3} more" if len(lines) > 3 else ""
         raise TargetError(f"{program} on {host} could not write all: {'; '.join(lines[:3])}{more}")
-
-
-def _line(process: Process) -> bytes:
-    """Return the next line; what there is of it where the output ends, or it is far too long."""
-    line = b""
-    while not line.endswith(b"\n") and len(line) <= 128:
-        data = process.read(64)
-        if not data:
-            break
-        line += data
-    return line
-
-
-def _last_line(stderr: bytes) -> str:
-    lines = stderr.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1] if lines else "no reason given"

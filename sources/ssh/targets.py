@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from repository.entries import Conflict, SourceUnavailable, TargetError
+from sources.ssh.gate_target import GateTarget
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.in_place import SshInPlaceTarget
 from sources.ssh.probe import probe
 from sources.ssh.sftp_target import SftpTarget
 from sources.ssh.target import SshTarget
 from ssh.errors import SshError
+
+HostTarget = SshTarget | SshInPlaceTarget | SftpTarget
 
 
 def open_target(
@@ -18,7 +21,7 @@ def open_target(
     in_place: bool = False,
     rule: Conflict = "replace",
     pinned: bool = False,
-) -> SshTarget | SshInPlaceTarget | SftpTarget:
+) -> HostTarget:
     """Return a target for a new folder, or, `in_place`, for one that is in use. Close it. Raises TargetError.
 
     GNU's tools restore everything, and nothing shows before all of it has arrived; else it goes over SFTP,
@@ -41,3 +44,8 @@ def open_target(
     if in_place:
         return SshInPlaceTarget(settings, root, rule, pinned=pinned)
     return SshTarget(settings, root, pinned=pinned)
+
+
+def open_gate(settings: SshHostSettings, root: str) -> HostTarget:
+    """Return a target for a new folder, made through the gate that this login's key leads to. Close it."""
+    return GateTarget(settings, root)

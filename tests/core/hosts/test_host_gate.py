@@ -3,97 +3,28 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shlex
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import pytest
 from flask import Flask
 
 from core.configs import configs
-from core.hosts import host_doctor, host_gate
 from core.points import browse, points
-from ssh import private_keys
-from tests.conftest import need_program
+from tests.core.gating import Gated, gated_server
 from tests.core.hosting import make_host
 from tests.core.making import back_up, make_storage, make_tree
-from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 from tests.sources.trees import needs_root
 
 pytestmark = needs_root
 
 
-@dataclass(frozen=True)
-class Gated:
-    """A server, a user who is not root, and a key of that user that leads to the gate alone."""
-
-    sshd: Sshd
-    user: str
-    key: Path
-    gate: Path
-
-    def ssh(self, program: str, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        """Run ssh or sftp as whoever has the key."""
-        known = self.sshd.folder / "known_hosts"
-        known.write_text(
-            "".join(f"[127.0.0.1]:{self.sshd.port} {each}\n" for each in self.sshd.host_key_lines)
-        )
-        options = [
-            "-F",
-            "none",
-            "-i",
-            str(self.key),
-            "-o",
-            f"UserKnownHostsFile={known}",
-            "-o",
-            "BatchMode=yes",
-        ]
-        port = ["-P" if program == "sftp" else "-p", str(self.sshd.port)]
-        place = f"{self.user}@127.0.0.1"
-        command = [program, *options, *port, *([*words, place] if program == "sftp" else [place, *words])]
-        return subprocess.run(command, input=stdin, capture_output=True, text=True, check=False, timeout=240)
-
-
 @pytest.fixture(scope="module")
 def gated() -> Iterator[Gated]:
-    need_program("sudo")
-    user = f"hf-{secrets.token_hex(6)}"
-    with TemporaryDirectory() as name:  # sshd reads the line of the key as the user, who must get there
-        folder = Path(name)
-        folder.chmod(0o755)
-        with _set_up(folder, user) as found:
-            yield found
-
-
-@contextmanager
-def _set_up(folder: Path, user: str) -> Iterator[Gated]:
-    gate, rule = folder / "gate", Path("/etc/sudoers.d") / user
-    gate.write_text(host_gate.script())
-    gate.chmod(0o755)
-    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", user], check=True)
-    subprocess.run(["usermod", "-p", "*", user], check=True)  # no password, and not locked
-    server = start_sshd(folder)
-    try:
-        rule.write_text(host_gate.rule_for(user).replace(host_gate.PATH, str(gate)) + "\n")
-        rule.chmod(0o440)
-        text, line = private_keys.make("gate")
-        (folder / "gate_key").write_text(text)
-        (folder / "gate_key").chmod(0o600)
-        forced = host_gate.COMMAND.replace(host_gate.PATH, str(gate))
-        with (folder / "authorized_keys").open("a") as file:
-            file.write(f"restrict {line}\n")  # of a time without the gate: sshd would go by it
-        lets_in = host_doctor.let_in(user, f"restrict,{forced} {line}", f"{folder}/authorized_keys")
-        subprocess.run(["sh", "-c", lets_in], check=True)
-        yield Gated(server, user, folder / "gate_key", gate)
-    finally:
-        stop_sshd(server)
-        rule.unlink(missing_ok=True)
-        subprocess.run(["userdel", "--force", user], check=True, capture_output=True)
+    with gated_server() as found:
+        yield found
 
 
 def test_a_backup_through_the_gate_reads_what_is_roots_alone(
