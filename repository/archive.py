@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
+from repository.archive_notes import Made
 from repository.errors import Damaged, PathNotFound
 from repository.gotext import parse_time
 from repository.lookup import content, find_node, is_safe_name, list_dir, walk
@@ -18,6 +19,7 @@ from repository.prefetch import Prefetch
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.tree import Node, linktarget, posix_mode
+from repository.zip_names import ZipNames
 
 Member = tuple[bytes, Node]  # name in the archive, node
 
@@ -40,9 +42,12 @@ _ACL_NAMED = (2, 8)
 _ZIP_TYPES = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "symlink": stat.S_IFLNK}
 _ZIP_EARLIEST = (1980, 1, 1, 0, 0, 0)
 _ZIP_LATEST = (2107, 12, 31, 23, 59, 58)
+NOTES_IN_ZIP = "Left out of this zip.txt"
 
 
-def stream_tar(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[bytes]:
+def stream_tar(
+    repo: Repository, snapshot: Snapshot, *paths: bytes, made: Made | None = None
+) -> Iterator[bytes]:
     """Yield a tar archive (POSIX pax) of what stands at a tree path, or at several; of all without one.
 
     What is in it is named from the folder on that holds all of these paths.
@@ -50,37 +55,49 @@ def stream_tar(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[
     Owners, modes, times to the nanosecond, links, devices and extended attributes are in it. Raises
     PathNotFound, and, also in the middle, Damaged or BlobNotFound: the archive is cut off then.
     """
+    made = made or Made()
     links: dict[tuple[int, int], tuple[str, list[bytes]]] = {}
     with closing(_read_ahead(repo, snapshot, paths)) as members:
         for name, node in members:
+            made.meet(name, node)
             if node.type not in _TAR_TYPES:
-                continue  # sockets
+                made.note(name, f"a {node.type}, which no archive holds")
+                continue
             info = _tar_info(os.fsdecode(name), node)
             first = _first_link(links, info.name, node)
             if first is not None:
                 info.type, info.linkname, info.size = tarfile.LNKTYPE, first, 0
             yield info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
             if info.isreg():
-                yield from content(members, node)
+                for chunk in content(members, node):
+                    made.size += len(chunk)
+                    yield chunk
                 yield bytes(-node.size % tarfile.BLOCKSIZE)
     yield bytes(2 * tarfile.BLOCKSIZE)
 
 
-def stream_zip(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[bytes]:
+def stream_zip(
+    repo: Repository, snapshot: Snapshot, *paths: bytes, made: Made | None = None
+) -> Iterator[bytes]:
     """Yield a zip archive of what stands at these tree paths, as stream_tar; for people without tar.
 
-    Only files, folders and symlinks, without owners; names that are not UTF-8 are changed so that they are.
-    Raises as stream_tar: the archive is cut off, without its directory, then.
+    Only files, folders and symlinks, without owners. Names that are not UTF-8, that another system would read
+    as a way out, or that differ from another by capitals only, are changed. With `made`, a last member says
+    what was changed or left out, if anything was. Raises as stream_tar: the archive is cut off, without its
+    directory, then.
     """
+    told, made = made is not None, made or Made()
     sink = _Sink()
     archive = zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED)
-    used: set[str] = set()
+    names = ZipNames()
     try:
         with closing(_read_ahead(repo, snapshot, paths)) as members:
             for name, node in members:
-                if node.type in _ZIP_TYPES:
-                    info = _zip_info(_zip_name(name, used), node)
-                    yield from _zip_member(archive, sink, info, node, members)
+                made.meet(name, node)
+                if (text := _zip_name(names, name, node, made)) is not None:
+                    yield from _zip_member(archive, sink, _zip_info(text, node), node, members, made)
+        if told and made.noted:
+            archive.writestr(zipfile.ZipInfo(names.of(NOTES_IN_ZIP.encode())), made.text())
     finally:
         # Also after an error, or it would be tried when the object is collected; what it writes is not sent.
         archive.close()
@@ -88,7 +105,12 @@ def stream_zip(repo: Repository, snapshot: Snapshot, *paths: bytes) -> Iterator[
 
 
 def _zip_member(
-    archive: zipfile.ZipFile, sink: _Sink, info: zipfile.ZipInfo, node: Node, members: Prefetch[Member]
+    archive: zipfile.ZipFile,
+    sink: _Sink,
+    info: zipfile.ZipInfo,
+    node: Node,
+    members: Prefetch[Member],
+    made: Made,
 ) -> Iterator[bytes]:
     if node.type == "dir":
         archive.writestr(info, b"")
@@ -98,18 +120,19 @@ def _zip_member(
         with archive.open(info, "w") as member:
             for chunk in content(members, node):
                 member.write(chunk)
+                made.size += len(chunk)
                 yield sink.drain()
     yield sink.drain()
 
 
 def _read_ahead(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> Prefetch[Member]:
-    members = _members(repo, snapshot, paths)
-    return Prefetch(repo, ((member, member[1].content or ()) for member in members))
+    found = members(repo, snapshot, paths)
+    return Prefetch(repo, ((member, member[1].content or ()) for member in found))
 
 
-def _members(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> Iterator[Member]:
+def members(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> Iterator[Member]:
     """Yield (name in the archive, node). Raises Damaged for a name that would lead out of the archive."""
-    for top, node in _chosen(repo, snapshot, _outermost(paths)):
+    for top, node in _chosen(repo, snapshot, outermost(paths)):
         if top:
             yield _checked(top, node), node
         if node.type == "dir":
@@ -135,7 +158,7 @@ def _chosen(repo: Repository, snapshot: Snapshot, paths: Sequence[bytes]) -> lis
     return found
 
 
-def _outermost(paths: Iterable[bytes]) -> list[bytes]:
+def outermost(paths: Iterable[bytes]) -> list[bytes]:
     """Return the paths without those that lie in another of them; none if all of the snapshot is meant."""
     chosen: list[bytes] = []
     for path in sorted({os.path.normpath(b"/" + path.lstrip(b"/")) for path in paths}, key=_parts):
@@ -221,13 +244,15 @@ def _zip_info(name: str, node: Node) -> zipfile.ZipInfo:
     return info
 
 
-def _zip_name(name: bytes, used: set[str]) -> str:
-    text = wanted = name.decode("utf-8", "replace")
-    number = 1
-    while text in used:
-        number += 1
-        text = f"{wanted}~{number}"
-    used.add(text)
+def _zip_name(names: ZipNames, path: bytes, node: Node, made: Made) -> str | None:
+    """Return what a path is called in the zip; None for what no zip holds. What is not as it was is noted."""
+    if node.type not in _ZIP_TYPES:
+        made.note(path, f"a {node.type}, which a zip cannot hold")
+        return None
+    text = names.of(path, is_dir=node.type == "dir")
+    leaf = text.rpartition("/")[2]
+    if leaf.encode() != node.name:
+        made.note(path, f"it is called {leaf!r} here")
     return text
 
 
