@@ -13,26 +13,32 @@ from jobs import launch, queue
 from jobs import tick as minute
 from jobs.queue import bind as bind
 
-# A first copy over a slow line takes days: backups and restores must find a slot meanwhile.
+# A first copy over a slow line takes days, and a large download hours: backups and restores must find a slot
+# meanwhile.
 MOST_COPIES = 2
+MOST_DOWNLOADS = 1
 
-_copies = threading.BoundedSemaphore(MOST_COPIES)
+_limited = {
+    "copy": threading.BoundedSemaphore(MOST_COPIES),
+    "download": threading.BoundedSemaphore(MOST_DOWNLOADS),
+}
 
 
 @queue.main.task()  # type: ignore[untyped-decorator]
 def run_job(job_id: int) -> None:
     """Run one job in a process of its own and wait for it: so a worker's slots limit how many run.
 
-    A copy too many stays queued, and comes here again with a later minute.
+    A copy or download too many stays queued, and comes here again with a later minute.
     """
     with queue.app().app_context():
-        if not jobs.is_copy(job_id):
+        slots = _limited.get(jobs.kind_of(job_id))
+        if slots is None:
             launch.run(job_id)
-        elif _copies.acquire(blocking=False):
+        elif slots.acquire(blocking=False):
             try:
                 launch.run(job_id)
             finally:
-                _copies.release()
+                slots.release()
 
 
 @queue.tick.periodic_task(crontab())  # type: ignore[untyped-decorator]

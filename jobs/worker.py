@@ -17,6 +17,7 @@ from core.backups import work_folders
 from core.db import db
 from core.jobs import nodes
 from core.messaging import deliveries, heartbeat, pings
+from core.points import built_downloads
 from core.reports import reports
 from core.settings import SettingsError
 from jobs import launch, queue, tasks
@@ -41,6 +42,7 @@ _DUTIES: dict[str, tuple[tuple[Callable[[], object], float], ...]] = {
         (heartbeat.run, TELL_EVERY_S),
         (disk_watch.watch, WATCH_DISKS_EVERY_S),
         (work_folders.sweep, SWEEP_EVERY_S),
+        (built_downloads.sweep, SWEEP_EVERY_S),
         (reports.run, REPORTS_EVERY_S),
     ),
 }

@@ -17,7 +17,8 @@ _GROWTH = 2_048
 
 @dataclass(slots=True)
 class Extent:
-    """Files and bytes of content; `entries` counts folders and links, too. A lower bound if not `complete`."""
+    """Files and bytes of content; `entries` counts folders and links, too. A lower bound
+    unless `complete`."""
 
     files: int = 0
     bytes: int = 0

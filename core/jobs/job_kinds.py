@@ -17,7 +17,7 @@ from core.jobs import attempts, jobs, outcomes
 from core.jobs.attempts import Attempt, AttemptLost, Stopped, TookTooLong, Waiting, WaitingForJob
 from core.jobs.outcomes import Outcome
 from core.models import Job, RepositoryRecord, Storage
-from core.points import catalog_drop, points
+from core.points import building, built_downloads, catalog_drop, points
 from core.restores import restores, restoring
 from core.retention import cleanup, pruning
 from core.storages import storage_usage, storages
@@ -27,6 +27,7 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
     "copy": copy_job.perform_copy,
+    "download": building.perform_build,
     "prune": pruning.perform_prune,
     "restore": restoring.perform_restore,
     "retention": cleanup.perform_retention,
@@ -109,8 +110,9 @@ def _used_by(attempt: Attempt) -> Sequence[Storage]:
     record = db.session.get(RepositoryRecord, job.repository_id or "")
     if record is not None:
         return [record.storage]
-    if job.kind == "restore":
-        point, chosen = restores.of_job(job.id).point, job.parameters.get("copy_id")
+    if job.kind in ("restore", "download"):
+        asked = built_downloads.of_job(job.id) if job.kind == "download" else restores.of_job(job.id)
+        point, chosen = asked.point, job.parameters.get("copy_id")
         return [copy.repository.storage for copy in points.in_order(point) if chosen in (None, copy.id)][:1]
     if job.config is not None:
         return [each.repository.storage for each in job.config.destinations]
@@ -161,6 +163,8 @@ def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
         return backups.earlier(config_id)
     if kind == "copy":
         return "What it should have copied has no copy there yet. Where it is, nothing was changed."
+    if kind == "download":
+        return outcomes.half_done(kind)
     if kind == "restore":
         return "The restore is not complete. The backup itself was not changed."
     return "No point was removed. Space is not freed until this works again."

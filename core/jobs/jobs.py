@@ -99,9 +99,9 @@ def get(job_id: int) -> Job:
     return job
 
 
-def is_copy(job_id: int) -> bool:
-    """Tell whether a job is one that fills a destination."""
-    return db.session.scalar(select(Job.kind).where(Job.id == job_id)) == "copy"
+def kind_of(job_id: int) -> str:
+    """Return the kind of a job; "" if there is none."""
+    return db.session.scalar(select(Job.kind).where(Job.id == job_id)) or ""
 
 
 def list_jobs(

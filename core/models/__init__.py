@@ -5,6 +5,7 @@ from core.models.audit import AuditEntry, AuditHead, BegunDeed
 from core.models.awaited import Awaited
 from core.models.channel import Channel, Delivery, Mute
 from core.models.config import Config, Destination, ScheduledRun
+from core.models.download import BuiltDownload
 from core.models.gate_key import GateKey
 from core.models.host import Host
 from core.models.instance import InstanceValue, Node
@@ -24,6 +25,7 @@ __all__ = [
     "AuditHead",
     "Awaited",
     "BegunDeed",
+    "BuiltDownload",
     "Channel",
     "Config",
     "Copy",

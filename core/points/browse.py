@@ -88,10 +88,15 @@ def stream_folder(
 def stream_selection(
     point: Point, paths: Sequence[bytes], form: Literal["tar", "zip"], copy_id: int | None = None
 ) -> Iterator[bytes]:
-    """Return files and folders as one archive, named from the folder on that holds them all."""
+    """Return files and folders as one archive, named from the folder on that holds them all.
+
+    A zip says in a member of its own what is left out of it, or renamed.
+    """
     stream = engine.stream_tar if form == "tar" else engine.stream_zip
     try:
-        return _download(point, copy_id, lambda repo, snapshot: stream(repo, snapshot, *paths))
+        return _download(
+            point, copy_id, lambda repo, snapshot: stream(repo, snapshot, *paths, made=engine.Made())
+        )
     except PathNotFound as error:
         named = printable(paths[0]) if len(paths) == 1 else "Something of what was chosen"
         raise NotFound(f"{named} is not in this point.") from error
