@@ -21,6 +21,7 @@ WORTH_MEASURING = 1024 * 1024
 _FIRST_NOISE_BYTES = 64 * 1024
 _NOISE_BYTES = 1024 * 1024
 _LONG_S = 0.02  # for the first noise: less than 3 MB/s
+_TOO_LONG_S = 0.1  # for more of it: no other try would find 30 MB/s
 _TRIES = 3  # a busy machine makes a link look slow, never fast
 
 
@@ -61,7 +62,13 @@ def is_fast(worker: Worker, bytes_a_second: int) -> bool:
     """Measure how fast what nobody can pack comes from a host; in doubt it is slow. Raises Unreachable."""
     if _noise_s(worker, _FIRST_NOISE_BYTES) > _LONG_S:
         return False
-    return any(_noise_s(worker, _NOISE_BYTES) < _NOISE_BYTES / bytes_a_second for _ in range(_TRIES))
+    for _ in range(_TRIES):
+        took_s = _noise_s(worker, _NOISE_BYTES)
+        if took_s < _NOISE_BYTES / bytes_a_second:
+            return True
+        if took_s > _TOO_LONG_S:
+            break
+    return False
 
 
 def _noise_s(worker: Worker, size: int) -> float:

@@ -50,7 +50,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("compression", "least", "most"), [("auto", 0, 1_000_000), ("never", 6_500_000, 1 << 30)]
+    ("compression", "least", "most"), [("auto", 0, 4_500_000), ("never", 6_500_000, 1 << 30)]
 )
 def test_files_are_packed_where_the_link_is_slow(
     sshd: Sshd, tree: Path, compression: Compression, least: int, most: int
