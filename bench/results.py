@@ -73,6 +73,7 @@ SPEED: dict[tuple[str, str], tuple[Target, ...]] = {
     ("image: 64 places changed", "holdfast"): (Target(0.60),),
     ("image: restore", "holdfast"): (Target(0.60),),
     ("SSH, tree: first copy", "holdfast"): (Target(0.60, MEASURE_OVER_SSH),),
+    ("SSH at 100 Mbit/s, a part of the tree: first copy", "holdfast"): (Target(0.60, MEASURE_OVER_SSH),),
     ("SSH, tree: unchanged", "holdfast"): (Target(1.50, MEASURE_OVER_SSH),),
     ("S3, tree: first backup", "holdfast"): (Target(0.60),),
     ("S3, tree: restore", "holdfast"): (Target(1.0),),

@@ -14,13 +14,18 @@ from bench.results import Results
 from bench.ssh_server import SshServer
 
 Run = Callable[[str, Contender, Sequence[str] | None], None]
+SLOW_BYTES_A_SECOND = 12_500_000  # 100 Mbit/s
+
+SLOW_STEP = "SSH at 100 Mbit/s, a part of the tree: first copy"
 
 
 class Rsync(Contender):
-    """A plain copy that keeps everything.
+    """A plain copy that keeps everything. `options` are more of them.
 
     Removing many files makes ext4 slow for minutes: each copy has a folder that never was there before.
     """
+
+    options: Sequence[str] = ()
 
     def init(self) -> None:
         """Make room for the copy."""
@@ -28,7 +33,7 @@ class Rsync(Contender):
 
     def over(self, server: SshServer, path: Path) -> Sequence[str]:
         """Return the command that makes the copy like `path` on the server."""
-        way = ["-aHAX", "--delete", "-e", server.ssh_command()]
+        way = ["-aHAX", *self.options, "--delete", "-e", server.ssh_command()]
         return ["rsync", *way, f"{server.login}:{path}/", f"{self.repository}/"]
 
 
@@ -61,6 +66,17 @@ def steps(
             before = counted.count
             run(f"SSH, {count} files: one changed", who, who.over(through, small))
             results.add_size("SSH, one changed file, on the wire", who.name, counted.count - before)
+
+
+def slow_steps(run: Run, results: Results, folder: Path, server: SshServer, part: Path) -> None:
+    """First copy of a part of the tree over a link of 100 Mbit/s, the bytes that pass counted."""
+    rsync, holdfast = _both(folder, 100)
+    packing = Rsync("rsync -z", folder / "ssh-rsync" / f"{os.getpid()}-z")
+    packing.options = ["-z"]
+    for who in (rsync, packing, holdfast):
+        with wire.counting(server.port, SLOW_BYTES_A_SECOND) as counted:
+            run(SLOW_STEP, who, who.over(replace(server, port=counted.port), part))
+            results.add_size(f"{SLOW_STEP}, on the wire", who.name, counted.count)
 
 
 def _both(folder: Path, number: int) -> tuple[Rsync, HoldfastOverSsh]:

@@ -95,6 +95,7 @@ class Bench:
         with ssh_server.serving(self.folder / "ssh-server") as server:
             self._server = server.pid
             ssh_steps.steps(self._step, self.results, self.folder, server, tree, small, rounds)
+            ssh_steps.slow_steps(self._step, self.results, self.folder, server, tree / "0")
             self._server = None
 
     def remove_restored(self) -> None:
