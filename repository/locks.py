@@ -5,16 +5,15 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable
-from types import FrameType, TracebackType
-from typing import Any
+from types import TracebackType
 
 from repository.errors import Damaged, Locked, LockLost
 from repository.files import FileStore, list_files, local_identity
 from repository.gotext import UTC_ZONE, format_time
+from repository.hangup import hangup
 from repository.in_time import ends_within
 from repository.lockfile import LockInfo, is_stale
 from repository.repository import Repository
@@ -69,7 +68,7 @@ class Lock:
 
     def acquire(self) -> None:
         """Take the lock. Raises Locked if somebody holds a conflicting one; nothing is left behind then."""
-        _hangup.ignore()
+        hangup.ignore()
         atexit.register(self.release)  # a signal may come just before the caller's `with` has begun
         try:
             self._require_free()
@@ -120,7 +119,7 @@ class Lock:
             if not ends_within(RELEASE_S, self._finish, "lock"):
                 logger.warning("the storage does not answer; the lock %s may be left behind", self.id.hex())
         finally:
-            _hangup.restore()
+            hangup.restore()
             atexit.unregister(self.release)
 
     def _replace(self) -> None:
@@ -276,32 +275,3 @@ def _pid_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
-
-
-class _Hangup:
-    """Ignore SIGHUP while at least one lock is held, where this thread may decide about signals."""
-
-    def __init__(self) -> None:
-        self._held = 0
-        self._before: Callable[[int, FrameType | None], Any] | int | None = None
-        self._mutex = threading.Lock()
-
-    def ignore(self) -> None:
-        with self._mutex:
-            self._held += 1
-            if self._held == 1 and _in_main_thread():
-                self._before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-
-    def restore(self) -> None:
-        with self._mutex:
-            self._held -= 1
-            if self._held == 0 and self._before is not None and _in_main_thread():
-                signal.signal(signal.SIGHUP, self._before)
-                self._before = None
-
-
-def _in_main_thread() -> bool:
-    return threading.current_thread() is threading.main_thread()
-
-
-_hangup = _Hangup()
