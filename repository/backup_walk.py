@@ -16,8 +16,9 @@ from repository.index import Index
 from repository.read_results import Identity, ReadDir, identity, unlisted
 from repository.repository import Repository
 from repository.tally import Tally
-from repository.tree import EncodedNodes, Node, decode_tree, node_from_entry
+from repository.tree import EncodedNodes, Node, node_from_entry
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
+from repository.tree_decode import decode_tree
 
 logger = logging.getLogger(__name__)
 

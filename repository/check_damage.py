@@ -9,7 +9,8 @@ from repository.index import Index
 from repository.packfile import BlobType, PackedBlob
 from repository.repository import Repository
 from repository.snapshots import Found
-from repository.tree import Node, decode_tree
+from repository.tree import Node
+from repository.tree_decode import decode_tree
 
 MAX_NAMED = 1000  # paths; more do not help anybody
 

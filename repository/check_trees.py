@@ -12,7 +12,8 @@ from repository.lookup import is_safe_name
 from repository.progress import Progress, ProgressCallback
 from repository.repository import Repository
 from repository.snapshots import Found
-from repository.tree import Node, decode_tree
+from repository.tree import Node
+from repository.tree_decode import decode_tree
 
 _KINDS = frozenset(get_args(Kind))
 

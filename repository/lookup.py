@@ -10,7 +10,8 @@ from repository.errors import BlobNotFound, Damaged, PathNotFound
 from repository.prefetch import Prefetch
 from repository.repository import Repository
 from repository.snapshot import Snapshot
-from repository.tree import Node, decode_tree
+from repository.tree import Node
+from repository.tree_decode import decode_tree
 
 
 def list_dir(repo: Repository, snapshot: Snapshot, path: bytes = b"/") -> list[Node]:

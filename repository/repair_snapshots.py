@@ -14,7 +14,8 @@ from repository.locks import Lock
 from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
-from repository.tree import Node, decode_tree, encode_tree
+from repository.tree import Node, encode_tree
+from repository.tree_decode import decode_tree
 from repository.writer import WriteOptions
 
 TAG = "repaired"

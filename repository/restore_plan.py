@@ -17,7 +17,8 @@ from repository.restore_actions import MakeDir as MakeDir
 from repository.restore_actions import MakeLink as MakeLink
 from repository.restore_actions import MakeSpecial as MakeSpecial
 from repository.restore_actions import WriteFile as WriteFile
-from repository.tree import Node, decode_tree, entry_from_node
+from repository.tree import Node, entry_from_node
+from repository.tree_decode import decode_tree
 
 Report = Callable[[Problem], None]
 Existing = Callable[[bytes], Entry | None]  # what stands at the target, as Target.existing

@@ -10,7 +10,8 @@ from repository.files import LOADERS
 from repository.packfile import BlobType
 from repository.progress import Progress, ProgressCallback
 from repository.repository import Repository
-from repository.tree import Node, decode_tree
+from repository.tree import Node
+from repository.tree_decode import decode_tree
 
 BLOB_TYPES: tuple[BlobType, ...] = ("data", "tree")
 

@@ -10,7 +10,8 @@ from core import instance
 from core.db import write
 from repository.repository import Repository
 from repository.snapshot import Snapshot
-from repository.tree import Node, decode_tree
+from repository.tree import Node
+from repository.tree_decode import decode_tree
 
 
 @dataclass(frozen=True, slots=True)

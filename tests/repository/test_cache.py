@@ -15,7 +15,7 @@ from repository.check import check
 from repository.errors import Damaged, SnapshotNotFound
 from repository.ids import hash_bytes
 from repository.repository import Repository
-from repository.tree import decode_tree
+from repository.tree_decode import decode_tree
 from storage_adapters.memory import MemoryAdapter
 from tests.repository.engine import PASSWORD, make_backup, new_repo
 

@@ -24,7 +24,8 @@ from repository.indexfile import encode_index
 from repository.keyfile import KdfParams, make_key_file
 from repository.packfile import PackedBlob, encode_header, encode_trailer
 from repository.snapshot import Snapshot
-from repository.tree import Node, decode_tree, encode_tree, go_mode, node_from_entry
+from repository.tree import Node, encode_tree, go_mode, node_from_entry
+from repository.tree_decode import decode_tree
 from tests.repository.reading import Folder
 
 PASSWORD = "pässwörd"

@@ -24,6 +24,7 @@ from repository import (
     packfile,
     tree,
     tree_cache_file,
+    tree_decode,
     tree_json,
 )
 from repository.bloblist import BlobList
@@ -87,7 +88,10 @@ DECODERS: dict[str, tuple[Callable[[bytes], Any], bytes]] = {
     "packfile.parse_header": (packfile.parse_header, packfile.encode_header(BLOBS)),
     "packfile.read_trailer": (lambda data: packfile.read_trailer(data, 10_000), make_pack()),
     "snapshot.Snapshot.decode": (Snapshot.decode, Snapshot(TIME, PACK, ["/a"], hostname="h").encode()),
-    "tree.decode_tree": (tree.decode_tree, tree.encode_tree([Node(b"a\xff", "dir", subtree=PACK)])),
+    "tree_decode.decode_tree": (
+        tree_decode.decode_tree,
+        tree.encode_tree([Node(b"a\xff", "dir", subtree=PACK)]),
+    ),
     "tree_json.parse_common": (
         tree_json.parse_common,
         tree.encode_tree([Node(b"a\xff", "dir", subtree=PACK), Node(b"b", "file", size=3, content=[BLOB])]),

@@ -16,7 +16,8 @@ from repository.entries import Entry, Problem
 from repository.gotext import LocalZone
 from repository.ids import hash_bytes
 from repository.read_results import ReadDir
-from repository.tree import EncodedNodes, decode_tree, encode_tree, node_from_entry
+from repository.tree import EncodedNodes, encode_tree, node_from_entry
+from repository.tree_decode import decode_tree
 from sources.local import LocalSource
 from tests.repository import meddling
 

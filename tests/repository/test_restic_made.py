@@ -19,7 +19,8 @@ from repository.indexfile import decode_index, encode_index
 from repository.lockfile import LockInfo, is_stale
 from repository.packfile import PackedBlob, encode_header, pack_size, parse_header
 from repository.snapshot import Snapshot
-from repository.tree import decode_tree, encode_tree
+from repository.tree import encode_tree
+from repository.tree_decode import decode_tree
 from tests.repository.hostile import odd_documents, refuses_or_decodes
 from tests.repository.reading import Folder
 from tests.repository.test_compression import frame_of_2_gib_window, frame_without_size

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from repository import tree
+from repository import tree_decode
 from repository.entries import Entry, Kind
 from repository.errors import Damaged
 from repository.gotext import ZERO_TIME, LocalZone, parse_time
@@ -24,7 +24,6 @@ from repository.tree import (
     TREE_START,
     EncodedNodes,
     Node,
-    decode_tree,
     encode_file,
     encode_node,
     encode_tree,
@@ -34,6 +33,7 @@ from repository.tree import (
     node_from_entry,
     posix_mode,
 )
+from repository.tree_decode import decode_tree
 from tests.repository.hostile import HOSTILE_TEXTS, mutations, odd_documents, peak_bytes, refuses_or_decodes
 from tests.repository.test_gotext import names
 
@@ -387,7 +387,7 @@ _PIECES = [
 ]
 
 
-@pytest.mark.parametrize("key", sorted({*tree._COMMON, "unknown"}))
+@pytest.mark.parametrize("key", sorted({*tree_decode._COMMON, "unknown"}))
 def test_the_fast_parser_says_what_the_exact_one_says(key: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Or leaves it to that one."""
 
@@ -410,5 +410,5 @@ def test_the_fast_parser_says_what_the_exact_one_says(key: str, monkeypatch: pyt
             for text in (data % node, data % twice):
                 fast = outcome(text)
                 with monkeypatch.context() as patch:
-                    patch.setattr(tree, "parse_common", lambda data: None)
+                    patch.setattr(tree_decode, "parse_common", lambda data: None)
                     assert fast == outcome(text), text

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from repository.gotext import LocalZone
-from repository.tree import decode_tree, encode_node, node_from_entry
+from repository.tree import encode_node, node_from_entry
+from repository.tree_decode import decode_tree
 from sources.local import LocalSource
 from sources.patterns import PatternList
 from sources.rules import Rules
