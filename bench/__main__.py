@@ -16,8 +16,8 @@ from bench.results import Results
 from bench.steps import Bench
 
 # Scale first: restores of the others leave many files.
-PARTS = ("scale", "tree", "image", "s3", "ssh", "postgres")
-ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 1, "ssh": 2, "postgres": 3}
+PARTS = ("scale", "tree", "image", "s3", "sftp", "ssh", "postgres")
+ROUNDS = {"tree": 3, "image": 3, "scale": 2, "s3": 3, "sftp": 1, "ssh": 2, "postgres": 3}
 PGBENCH_SCALE = 70  # 1 GB on the server
 RESULTS = PROJECT / "bench" / "RESULTS.md"
 
@@ -54,6 +54,8 @@ def _lacking() -> dict[str, str]:
     found = {}
     if not s3_server.rclone():
         found["s3"] = "rclone is not installed (requirements-dev.txt has it)"
+    if not ssh_server.sshd():
+        found["sftp"] = "sshd is not installed (tests/prepare.sh has it)"
     if not (ssh_server.sshd() and shutil.which("rsync")):
         found["ssh"] = "sshd or rsync is not installed (tests/prepare.sh has them)"
     if not postgres_server.program("pgbench"):
@@ -76,6 +78,8 @@ def _run(name: str, bench: Bench, options: argparse.Namespace) -> None:
             bench.image(_image(data, part), rounds)
         case "s3":
             bench.s3(_tree(data, part), _image(data, part), rounds)
+        case "sftp":
+            bench.sftp(_tree(data, part), rounds)
         case "ssh":
             bench.ssh(_tree(data, part), workloads.small_files(data, 100_000 // part), rounds)
         case "postgres":

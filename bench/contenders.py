@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import postgres_server
+from bench.ssh_server import SshServer
 
 PASSWORD = "bench only"
 PROJECT = Path(__file__).parent.parent
@@ -112,6 +113,14 @@ class Holdfast(Restic):
     def _command(self, *arguments: str) -> list[str]:
         cache = ["--cache-dir", str(self.home / "cache")]
         return [sys.executable, "-m", "repository", "--quiet", "-r", self.repository, *cache, *arguments]
+
+
+class ResticOverSftp(Restic):
+    """restic with a login of its own for `ssh`, which its SFTP goes through."""
+
+    def _command(self, *arguments: str) -> list[str]:
+        program, *rest = super()._command(*arguments)
+        return [program, "-o", f"sftp.command={self.environment['BENCH_SSH']}", *rest]
 
 
 class HoldfastJob(Holdfast):
@@ -216,4 +225,19 @@ def on_s3(folder: Path, bucket_url: str, secrets: dict[str, str]) -> list[Conten
     return [
         Restic("restic", folder / "s3-restic", environment, place=f"s3:{bucket_url}/restic"),
         Holdfast("holdfast", folder / "s3-holdfast", environment, place=f"s3:{bucket_url}/holdfast"),
+    ]
+
+
+def on_sftp(folder: Path, server: SshServer) -> list[Contender]:
+    """Return who takes part with a repository on an SFTP server, with its cache below `folder`."""
+    secret = {"RESTIC_PASSWORD": PASSWORD}
+    there = server.folder / "storage"
+    there.mkdir()
+    ssh = secret | {"BENCH_SSH": f"{server.ssh_command()} {server.login} -s sftp"}
+    url = f"sftp://{server.login}:{server.port}/{there}"
+    return [
+        ResticOverSftp("restic", folder / "sftp-restic", ssh, place=f"sftp:{server.login}:{there}/restic"),
+        Holdfast(
+            "holdfast", folder / "sftp-holdfast", secret | {"HOME": str(server.home)}, place=f"{url}/holdfast"
+        ),
     ]

@@ -16,12 +16,14 @@ SAMPLE_EVERY_S = 0.25
 class Measurement:
     """Wall seconds; peak of the sum of PSS over the process tree, in MiB (sampled, so a lower bound).
 
-    `cpu_s`: user and system seconds of the tree, and of the server that worked for it, if there is one.
+    `cpu_s`: user and system seconds of the tree, and of the server that worked for it, if there is one;
+    `server_s`: those of the server alone.
     """
 
     seconds: float
     peak_mib: float
     cpu_s: float
+    server_s: float = 0.0
 
 
 class CommandFailed(Exception):
@@ -39,7 +41,7 @@ def run(
 ) -> Measurement:
     """Run `command`, its output in the file `log`. Raises CommandFailed unless its exit code is in `ok`.
 
-    `server`: the process whose children work for the command, and end with it.
+    `server`: the process that works for the command, or whose children do, and end with it.
     """
     with open(log, "wb") as output:
         before, children = _cpu_of(server), len(_tree(server)) if server else 0
@@ -56,8 +58,8 @@ def run(
                 f"{' '.join(command)}: exit {code}\n{output.read()[-2000:].decode(errors='replace')}"
             )
     _await_children(server, children)
-    cpu_s = usage.ru_utime + usage.ru_stime + _cpu_of(server) - before
-    return Measurement(seconds, peak / 1024, cpu_s)
+    server_s = _cpu_of(server) - before
+    return Measurement(seconds, peak / 1024, usage.ru_utime + usage.ru_stime + server_s, server_s)
 
 
 def _cpu_of(pid: int | None) -> float:

@@ -26,7 +26,8 @@ def text(found: Results, command: str, minutes: float, remarks: list[str]) -> st
     """Return the report of one part as Markdown, without its heading."""
     parts = [
         f"Measured by `{command}` in {minutes:.1f} minutes. Seconds, CPU seconds, and memory (PSS of all "
-        "processes, sampled) are medians; ratios are to restic, over SSH to rsync.",
+        "processes, sampled) are medians; ratios are to restic, over SSH to rsync. CPU seconds hold those of "
+        "a server of this machine, which stand beside.",
         machine(),
         *remarks,
         _table(found),
@@ -59,8 +60,9 @@ def machine() -> str:
 
 def _table(found: Results) -> str:
     lines = [
-        "| step | who | seconds | of each run | ratio | CPU s | ratio | peak MiB | ratio | target | met |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
+        "| step | who | seconds | of each run | ratio | CPU s | ratio | server | peak MiB | ratio "
+        "| target | met |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for step, runs in found.runs.items():
         lines += [_row(found, step, who) for who in runs]
@@ -69,14 +71,14 @@ def _table(found: Results) -> str:
 
 def _row(found: Results, step: str, who: str) -> str:
     seconds, peak = found.seconds(step, who) or 0, found.peak_mib(step, who) or 0
-    cpu = found.cpu_s(step, who) or 0
+    cpu, server = found.cpu_s(step, who) or 0, found.server_s(step, who)
     each = " ".join(f"{run.seconds:.1f}" for run in found.runs[step][who])
     targets = results.verdicts(found, step, who)
     wanted = ", ".join(words for words, _ in targets)
     numbers = (
         f"{seconds:.2f} | {each} | {_ratio(seconds, found.seconds(step, measure_of(step)))} | {cpu:.2f} | "
-        f"{_ratio(cpu, found.cpu_s(step, measure_of(step)))} | {peak:.0f} | "
-        f"{_ratio(peak, found.peak_mib(step, measure_of(step)))}"
+        f"{_ratio(cpu, found.cpu_s(step, measure_of(step)))} | {f'{server:.2f}' if server else ''} | "
+        f"{peak:.0f} | {_ratio(peak, found.peak_mib(step, measure_of(step)))}"
     )
     return f"| {step} | {who} | {numbers} | {wanted} | {_met(targets)} |"
 

@@ -48,6 +48,11 @@ class Results:
         runs = self.runs.get(step, {}).get(who)
         return statistics.median(run.cpu_s for run in runs) if runs else None
 
+    def server_s(self, step: str, who: str) -> float | None:
+        """Return the median of the CPU seconds of the server, a part of `cpu_s`."""
+        runs = self.runs.get(step, {}).get(who)
+        return statistics.median(run.server_s for run in runs) if runs else None
+
     def peak_mib(self, step: str, who: str) -> float | None:
         """Return the median of the peaks of memory."""
         runs = self.runs.get(step, {}).get(who)

@@ -21,8 +21,8 @@ def rclone() -> str:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
-    """Serve an empty bucket kept in `folder`; yield its URL and the variables that carry the keys."""
+def serving(folder: Path) -> Iterator[tuple[str, dict[str, str], int]]:
+    """Serve an empty bucket kept in `folder`; yield its URL, the variables with the keys, and the process."""
     shutil.rmtree(folder, ignore_errors=True)
     (folder / BUCKET).mkdir(parents=True)
     key, secret, port = secrets.token_hex(10), secrets.token_hex(20), _free_port()
@@ -35,7 +35,7 @@ def serving(folder: Path) -> Iterator[tuple[str, dict[str, str]]]:
     try:
         _wait_for(port, process)
         keys = {"AWS_ACCESS_KEY_ID": key, "AWS_SECRET_ACCESS_KEY": secret, "AWS_DEFAULT_REGION": "us-east-1"}
-        yield f"http://127.0.0.1:{port}/{BUCKET}", keys
+        yield f"http://127.0.0.1:{port}/{BUCKET}", keys, process.pid
     finally:
         process.terminate()
         process.wait(20)

@@ -30,6 +30,11 @@ class SshServer:
         return f"ssh -F none {known} -i {self.folder}/key -p {self.port}"
 
     @property
+    def home(self) -> Path:
+        """Return a home folder with the keys."""
+        return self.folder / "home"
+
+    @property
     def login(self) -> str:
         """Return user and host."""
         return f"{getpass.getuser()}@127.0.0.1"
@@ -68,10 +73,20 @@ def _write_files(server: SshServer) -> None:
     (folder / "authorized_keys").write_text(line + "\n")
     public = " ".join((folder / "host.pub").read_text().split()[:2])
     (folder / "known_hosts").write_text(f"bench {public}\n")
+    _write_home(server, public)
     lines = [f"ListenAddress 127.0.0.1:{server.port}", f"HostKey {folder}/host", "PidFile none"]
     lines += ["SetEnv SHLVL=2"]  # with 2, bash leaves .bashrc alone
+    lines += ["Subsystem sftp internal-sftp"]
     lines += [f"AuthorizedKeysFile {folder}/authorized_keys", "StrictModes no", "UsePAM no", "UseDNS no"]
     (folder / "sshd_config").write_text("\n".join([*lines, "PermitRootLogin yes", ""]))
+
+
+def _write_home(server: SshServer, host_key: str) -> None:
+    """Make a home of whoever finds keys as `ssh` does."""
+    own = server.home / ".ssh"
+    own.mkdir(parents=True, mode=0o700)
+    shutil.copy(server.folder / "key", own / "id_ed25519")
+    (own / "known_hosts").write_text(f"[127.0.0.1]:{server.port} {host_key}\n")
 
 
 def _free_port() -> int:
