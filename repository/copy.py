@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from repository.commit import commit_snapshot
+from repository.copy_plan import CopyPlan, Part
 from repository.errors import BlobNotFound, Damaged, SourceSpoilt
-from repository.index import Location
 from repository.locks import Lock
 from repository.lost_packs import LostPack, drop_lost_packs
 from repository.packfile import BlobType
@@ -17,21 +17,19 @@ from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found
-from repository.transfer import Transfer, Wanted
-from repository.tree import Node
-from repository.used import walk_trees
-from repository.writer import INDEX_MAX_AGE_S, WriteOptions
-from storage_adapters.base import is_far
+from repository.transfer import Transfer
+from repository.writer import INDEX_MAX_AGE_S, BlobWriter, WriteOptions
+from storage_adapters.base import is_far, stop_waiting
+from storage_adapters.errors import StorageError
 
-# After so much the index is saved: a copy that is cut off goes on from there.
-_BATCH_BYTES = 256 * 1024 * 1024
-_BATCH_BLOBS = 20_000
 # Far away that takes long: there the index is saved also in the middle of a batch, this often.
 _FAR_INDEX_AGE_S = 60.0
 
 logger = logging.getLogger(__name__)
 
 OnStored = Callable[[bytes, bytes, int], None]
+# A snapshot with what the destination lacks of it: None, as it is there already; or why that is not known.
+_Planned = tuple[bytes, Snapshot, "Part | SourceSpoilt | None"]
 
 
 @dataclass(slots=True)
@@ -60,12 +58,13 @@ def copy(
     """Copy these snapshots, in this order, under a lock on each repository that the caller holds (shared).
 
     A snapshot that the destination has already is skipped, and so is every blob, unless the storage has lost
-    its pack: the packs are listed first. `on_stored` is called after
-    each, with its id in the source and in the destination and the stored bytes it added. Raises
-    SnapshotNotFound and SourceSpoilt, which are about the source; Damaged, BlobNotFound, which are about the
-    destination; LockLost, StorageError, and Cancelled from `progress` (called
-    from several threads, also before each write): snapshots copied before are there then, and the next run
-    goes on from what was stored.
+    its pack: the packs are listed first. All trees are looked at before anything is sent, so that progress
+    knows how much there is to carry, as the source holds it; it is done once it is stored. `on_stored` is
+    called after each snapshot, with its id in the source and in the destination and the bytes it added.
+    Raises SnapshotNotFound and SourceSpoilt, which are about the source; Damaged, BlobNotFound, which are
+    about the destination; LockLost, StorageError, and Cancelled from `progress` (called from several threads,
+    also before each write): snapshots copied before are there then, and the next run goes on from what was
+    stored.
     """
     with _reading_source():
         wanted = [(each, source.load_snapshot(each)) for each in snapshot_ids]
@@ -80,18 +79,25 @@ def copy(
     for pack in run.result.lost_packs:
         logger.warning("the destination lost data, which is not relied on: %s", pack)
     try:
-        for snapshot_id, snapshot in wanted:
+        for snapshot_id, snapshot, part in run.plan(wanted, known):
+            if isinstance(part, SourceSpoilt):
+                raise part
             twin = known.find(snapshot_id, snapshot)
             if twin is not None:
                 run.result.skipped.append((snapshot_id, twin))
                 on_stored(snapshot_id, twin, 0)
                 continue
+            assert part is not None, "only what was there before is not planned"
             before = run.result.bytes_added
             copied = replace(snapshot, parent=None, original=snapshot.original or snapshot_id)
-            new_id = run.copy_snapshot(copied)
+            new_id = run.copy_snapshot(copied, part)
             known.add(new_id, copied)
             run.result.copied.append((snapshot_id, new_id))
             on_stored(snapshot_id, new_id, run.result.bytes_added - before)
+    except StorageError as error:
+        if run.ended is None:
+            raise
+        raise run.ended from error  # what was given up because of the end is not its cause
     finally:
         destination.stop_writing()
     return run.result
@@ -151,61 +157,51 @@ class _Run:
         self._destination = destination
         self._locks = locks
         self._progress = progress
-        self._seen: set[bytes] = set()  # trees that are in the destination with all below them
-        self._trees = 0
-        self._bytes_read = 0
+        self._plan = CopyPlan(source, destination)
+        self._phase = "scanning"
+        self._carried = self._bytes_before = 0
+        self._writer: BlobWriter | None = None
+        self.ended: BaseException | None = None  # what `progress` raised
         self.result = CopyResult()
 
-    def copy_snapshot(self, snapshot: Snapshot) -> bytes:
+    def plan(self, snapshots: Iterable[tuple[bytes, Snapshot]], known: _Known) -> list[_Planned]:
+        """Find what each snapshot needs, before anything is sent, up to the first that cannot be read."""
+        planned: list[_Planned] = []
+        for snapshot_id, snapshot in snapshots:
+            part: Part | SourceSpoilt | None = None
+            if known.find(snapshot_id, snapshot) is None:
+                part = self._try_to_plan(snapshot)
+            planned.append((snapshot_id, snapshot, part))
+            if isinstance(part, SourceSpoilt):
+                break  # those before it are copied all the same
+        self._phase = "copying"
+        return planned
+
+    def copy_snapshot(self, snapshot: Snapshot, part: Part) -> bytes:
         """Copy what a snapshot needs, then store it; return its new id."""
         far = is_far(self._destination.storage)
-        writer = self._destination.start_writing(
+        self._writer = writer = self._destination.start_writing(
             WriteOptions(
                 compression=self._destination.compression,
                 guard=self._guard,
                 index_max_age_s=_FAR_INDEX_AGE_S if far else INDEX_MAX_AGE_S,
             )
         )
+        self._bytes_before = self.result.bytes_added
         transfer = _Transfer(self._source, writer, self._destination.config.version, self._count)
-        for batch in self._batches(snapshot.tree):
+        for batch in self._plan.batches(part):
             transfer.run(batch)
             self.result.blobs_added += sum(len(places) for _, places in batch)
             writer.flush()
         self._tell()  # the last moment to be cancelled
         return commit_snapshot(self._destination, snapshot, *self._locks)
 
-    def _batches(self, root: bytes) -> Iterator[list[Wanted]]:
-        """Yield what the destination lacks, in parts that are stored one after the other."""
-        batch = _Batch()
-        for tree, nodes in self._walk(root):
-            self._trees += 1
-            self._want(batch, "tree", tree)
-            for blob in _contents(nodes):
-                self._want(batch, "data", blob)
-                if batch.full:
-                    yield batch.take()
-        yield batch.take()
-
-    def _walk(self, root: bytes) -> Iterator[tuple[bytes, list[Node]]]:
-        with _reading_source():
-            yield from walk_trees(self._source, [root], self._is_new)
-
-    def _is_new(self, tree: bytes) -> bool:
-        if tree in self._seen:
-            return False
-        self._seen.add(tree)
-        return True
-
-    def _want(self, batch: _Batch, blob_type: BlobType, blob_id: bytes) -> None:
-        if self._destination.index.has(blob_type, blob_id) or batch.has(blob_type, blob_id):
-            return
-        places = self._source.index.lookup(blob_type, blob_id)
-        if not places:
-            raise SourceSpoilt(
-                f"the {blob_type} blob {blob_id.hex()} is in no index file of the source, so the snapshot "
-                "cannot be copied; run check there"
-            )
-        batch.add(blob_type, blob_id, places[0])
+    def _try_to_plan(self, snapshot: Snapshot) -> Part | SourceSpoilt:
+        try:
+            with _reading_source():
+                return self._plan.add(snapshot.tree, self._tell)
+        except SourceSpoilt as error:
+            return error
 
     def _guard(self) -> None:
         """Before each write, in the threads that upload: a whole batch may be on its way."""
@@ -213,42 +209,22 @@ class _Run:
             lock.check()
         self._tell()
 
-    def _count(self, stored_bytes: int) -> None:
+    def _count(self, carried_bytes: int, stored_bytes: int) -> None:
+        self._carried += carried_bytes
         self.result.bytes_added += stored_bytes
         self._tell()
 
     def _tell(self) -> None:
-        self._progress(Progress("copying", self._trees, bytes_added=self.result.bytes_added))
-
-
-class _Batch:
-    """Blobs to be copied, with where they are."""
-
-    def __init__(self) -> None:
-        self._places: dict[BlobType, dict[bytes, Location]] = {"data": {}, "tree": {}}
-        self._bytes = 0
-
-    @property
-    def full(self) -> bool:
-        """Tell whether it is time to store this."""
-        return self._bytes >= _BATCH_BYTES or sum(map(len, self._places.values())) >= _BATCH_BLOBS
-
-    def has(self, blob_type: BlobType, blob_id: bytes) -> bool:
-        """Tell whether the blob is in the batch."""
-        return blob_id in self._places[blob_type]
-
-    def add(self, blob_type: BlobType, blob_id: bytes, place: Location) -> None:
-        """Take in a blob."""
-        self._places[blob_type][blob_id] = place
-        self._bytes += place.length
-
-    def take(self) -> list[Wanted]:
-        """Return what was collected, and begin anew."""
-        taken = list(self._places.items())
-        self._places, self._bytes = {"data": {}, "tree": {}}, 0
-        return taken
-
-
-def _contents(nodes: Sequence[Node]) -> Iterator[bytes]:
-    for node in nodes:
-        yield from node.content or ()
+        """Say where we are. What was read, but waits for its upload, is not done yet."""
+        added = self.result.bytes_added
+        stored = 0 if self._writer is None else self._writer.stored_bytes
+        waiting = max(0, added - self._bytes_before - stored)
+        total = self._plan.bytes_total if self._phase == "copying" else None
+        done = max(0, self._carried - waiting)
+        try:
+            self._progress(Progress(self._phase, self._plan.trees, None, done, total, added))
+        except BaseException as error:
+            self.ended = self.ended or error
+            for repo in (self._source, self._destination):
+                stop_waiting(repo.storage)  # or who cancels waits for what a slow limit holds back
+            raise

@@ -227,7 +227,7 @@ class _Run:
         self._lock.check()
         self._tell()
 
-    def _count(self, stored_bytes: int) -> None:
+    def _count(self, carried_bytes: int, stored_bytes: int) -> None:
         self._bytes_done += stored_bytes
         self._tell()
 

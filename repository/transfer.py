@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 
 from repository.compression import decompress_blob
@@ -23,35 +23,44 @@ from storage_adapters.errors import ObjectNotFound, ObjectTruncated
 READERS = 3  # each holds at most one range of a pack
 
 Wanted = tuple[BlobType, dict[bytes, Location]]
-OnStored = Callable[[int], None]
+# Called with the bytes that were carried, as the source holds them, and those that were stored for them.
+OnMoved = Callable[[int, int], None]
+_TICK_S = 0.5
 
 
 class Transfer:
     """Carry blobs from `source` to a writer of a repository of `version`, with a few reads at a time.
 
     What is compressed stays as it is, down to the frame; what is not is stored as the writer's options say.
-    `on_stored` is called with the stored bytes of each group, in the caller's thread.
+    `on_moved` is called for each group, and with zeros now and then while one takes long, in the caller's
+    thread; it may raise.
     """
 
-    def __init__(self, source: Repository, writer: BlobWriter, version: int, on_stored: OnStored) -> None:
+    def __init__(self, source: Repository, writer: BlobWriter, version: int, on_moved: OnMoved) -> None:
         self._source = source
         self._writer = writer
         self._version = version
-        self._on_stored = on_stored
+        self._on_moved = on_moved
 
     def run(self, wanted: Iterable[Wanted]) -> None:
         """Carry all of these. Raises Damaged or BlobNotFound for a blob that is not whole in any place."""
-        running: deque[Future[int]] = deque()
+        running: deque[tuple[int, Future[int]]] = deque()
         pool = ThreadPoolExecutor(READERS, "transfer")
         try:
             for blob_type, group in _groups(wanted):
-                running.append(pool.submit(self._move_group, blob_type, group))
+                size = sum(location.length for _, location in group)
+                running.append((size, pool.submit(self._move_group, blob_type, group)))
                 if len(running) > READERS:
-                    self._on_stored(running.popleft().result())
+                    self._finish(*running.popleft())
             while running:
-                self._on_stored(running.popleft().result())
+                self._finish(*running.popleft())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+    def _finish(self, size: int, moved: Future[int]) -> None:
+        while not wait([moved], _TICK_S).done:
+            self._on_moved(0, 0)
+        self._on_moved(size, moved.result())
 
     def load(self, blob_type: BlobType, blob_id: bytes) -> bytes:
         """Return a blob from whichever place holds it whole. Raises Damaged or BlobNotFound."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -27,6 +27,7 @@ from storage_adapters.base import parallel_calls
 
 INDEX_MAX_BLOBS = 50_000
 INDEX_MAX_AGE_S = 600.0
+_TICK_S = 0.5
 
 
 class SavedBlob(NamedTuple):
@@ -73,6 +74,7 @@ class BlobWriter:
         self._unsaved: dict[bytes, BlobList] = {}
         self._unsaved_since = 0.0
         self._owed = 0  # blobs that were claimed for packs made elsewhere and did not come yet
+        self.stored_bytes = 0  # of packs
         self.written: dict[str, int] = {}  # what this writer stored: key -> size in bytes
 
     def save(self, blob_type: BlobType, data: bytes | memoryview) -> SavedBlob:
@@ -137,6 +139,8 @@ class BlobWriter:
                 self._submit(partial(packer.finish, self._key))
         uploads, self._uploads = self._uploads, []
         for upload in uploads:
+            while not wait([upload], _TICK_S).done:
+                self._options.guard()  # a slow storage may take minutes, and the work be cancelled meanwhile
             upload.result()
         self._raise_error()
         with self._mutex:
@@ -205,6 +209,7 @@ class BlobWriter:
             self._files.cache.put("packs", pack.id, pack.data)  # the next run wants these trees
         with self._mutex:
             self.written[name] = len(pack.data)
+            self.stored_bytes += len(pack.data)
             self._index.add_pack(pack.id, pack.blobs)
             if not self._unsaved:
                 self._unsaved_since = time.monotonic()

@@ -75,6 +75,18 @@ def is_far(storage: StorageAdapter) -> bool:
     return parallel_calls(storage) > _CALLS_ON_DISK
 
 
+def stop_waiting(storage: StorageAdapter) -> None:
+    """Let whoever waits for bandwidth, now or later, get a StorageError at once: their work has ended.
+
+    What never waits, such as the removal of a lock, goes on working.
+    """
+    layer: object = storage
+    while layer is not None:
+        if hasattr(layer, "stop_waiting"):
+            layer.stop_waiting()
+        layer = getattr(layer, "inner", None)
+
+
 def validate_key(key: str) -> str:
     """Return `key`, or raise InvalidKey if it is not of the form that StorageAdapter allows."""
     if not is_valid_key(key):

@@ -39,7 +39,7 @@ def small_packs() -> Iterator[None]:
         patch.setattr("repository.locks.SETTLE_S", 0)
         patch.setattr(Packer.__init__, "__defaults__", (SMALL_PACK, None))
         patch.setattr("repository.prune_plan.PACK_TARGET_BYTES", SMALL_PACK)
-        patch.setattr("repository.copy._BATCH_BLOBS", 8)
+        patch.setattr("repository.copy_plan._BATCH_BLOBS", 8)
         yield
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,7 +160,7 @@ def test_what_restic_made_comes_along(
 
 
 def test_it_goes_on_where_it_was_cut(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("repository.copy._BATCH_BLOBS", 3)
+    monkeypatch.setattr("repository.copy_plan._BATCH_BLOBS", 3)
     source, storage = new_repo(), MemoryAdapter()
     new_repo(storage)
     back_up(source, folder)
@@ -263,3 +265,79 @@ def test_far_away_an_index_names_each_pack_soon(
     run_copy(source, destination)
     assert sum(key.startswith("data/") for key in stored) == 2
     assert sum(key.startswith("index/") for key in stored) == indexes
+
+
+def test_it_tells_how_much_there_is_before_it_begins_and_counts_only_what_is_stored(folder: Path) -> None:
+    """Two points that share most; the destination has one of the files from a point of its own."""
+    source, storage = new_repo(), Watched()
+    destination = new_repo(storage)
+    (folder / "below" / "big").write_bytes(random.Random(1).randbytes(3_000_000))
+    back_up(source, folder)
+    (folder / "below" / "more").write_bytes(random.Random(2).randbytes(1_000_000))
+    back_up(source, folder)
+    moments, stored_then = list[Progress](), list[int]()
+
+    def note(moment: Progress) -> None:
+        moments.append(moment)
+        stored_then.append(sum(len(data) for key, data in storage.objects.items() if key.startswith("data/")))
+
+    wanted = [snapshot_id for snapshot_id, _ in source.list_snapshots()]
+    with lock_repository(source) as one, lock_repository(destination) as other:
+        result = copy(source, destination, wanted, (one, other), note)
+    phases = [moment.phase for moment in moments]
+    assert phases == sorted(phases, reverse=True), "it looks at everything, then copies"
+    copying = [moment for moment in moments if moment.phase == "copying"]
+    assert {moment.bytes_total for moment in moments if moment.phase == "scanning"} == {None}
+    assert {moment.bytes_total for moment in copying} == {result.bytes_added}
+    assert copying[-1].bytes_done == result.bytes_added > 4_000_000
+    done = [moment.bytes_done for moment in moments]
+    assert done == sorted(done)
+    assert all(moment.bytes_done <= stored for moment, stored in zip(moments, stored_then, strict=True))
+
+
+class Stuck(Watched):
+    """Takes no pack until the work is said to have ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ended = threading.Event()
+        self.asked = threading.Event()
+
+    def put(self, key: str, data: bytes | bytearray | memoryview) -> None:
+        if key.startswith("data/"):
+            self.asked.set()
+            assert self.ended.wait(60), "nobody said that the work has ended"
+            raise StorageError("given up")
+        super().put(key, data)
+
+    def stop_waiting(self) -> None:
+        self.ended.set()
+
+
+def test_cancelled_while_a_slow_limit_holds_everything_back_it_ends(folder: Path) -> None:
+    source, storage = new_repo(), Stuck()
+    destination = new_repo(storage)
+    snapshot_id = back_up(source, folder)
+
+    def cancel(moment: Progress) -> None:
+        if storage.asked.is_set():
+            raise Cancelled("cancelled on request")
+
+    with pytest.raises(Cancelled), lock_repository(source) as one, lock_repository(destination) as other:
+        copy(source, destination, [snapshot_id], (one, other), cancel)
+    assert destination.list_snapshots() == []
+    assert not [key for key in storage.objects if key.startswith("locks/")]
+
+
+def test_what_is_spoilt_ends_it_only_after_all_before_it(folder: Path) -> None:
+    """The trees of all are looked at beforehand; what can be copied of them is, all the same."""
+    source, destination = new_repo(), new_repo()
+    first = back_up(source, folder)
+    with pytest.raises(SourceSpoilt):
+        run_copy(source, destination, first, nowhere(source, first))
+    assert len(destination.list_snapshots()) == 1
+
+
+def nowhere(repo: Repository, like: bytes) -> bytes:
+    """Store a snapshot of a tree that does not exist."""
+    return repo.save_snapshot(replace(repo.load_snapshot(like), tree=bytes(32)))
