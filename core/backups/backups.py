@@ -27,7 +27,8 @@ from core.jobs.dead_locks import remove_dead_locks
 from core.jobs.outcomes import Outcome
 from core.models import Config, Copy, Point, RepositoryRecord
 from core.points import catalog_fill, points
-from core.points.reconcile import TAG, Findings, add_point, reconcile
+from core.points.adoption import TAG, add_point
+from core.points.reconcile import Findings, reconcile
 from core.retention import quota
 from core.storages import storages
 from repository.backup import BackupOptions, BackupResult, backup

@@ -20,7 +20,8 @@ from core.jobs.lock_holders import Holder
 from core.jobs.outcomes import Outcome
 from core.models import Copy, Destination, Point, Restore
 from core.points import points
-from core.points.reconcile import add_copy, reconcile
+from core.points.adoption import add_copy
+from core.points.reconcile import reconcile
 from core.retention import quota, retention
 from core.storages import storages
 from repository.copy import copy
@@ -38,7 +39,7 @@ _SPOILT = (SourceSpoilt, SnapshotNotFound)
 def perform_copy(attempt: Attempt) -> Outcome:
     """Do the copy that `attempt` claimed, end the job, and return how. Raises what the engine raises."""
     attempt.report(Progress("opening"))
-    run = _begin(attempt)
+    run = _run_of(attempt)
     if run is None:
         return _not_needed(attempt)
     record = storages.get_repository(run.record_id)
@@ -67,7 +68,7 @@ def _not_needed(attempt: Attempt) -> Outcome:
     return outcome
 
 
-def _begin(attempt: Attempt) -> CopyRun | None:
+def _run_of(attempt: Attempt) -> CopyRun | None:
     job = attempts.current(attempt)
     destination = db.session.get(Destination, job.parameters.get("destination_id", 0))
     if destination is None or destination.repository_id != job.repository_id:
@@ -152,14 +153,15 @@ def _copy_from(
     wanted: Mapping[bytes, int],
 ) -> None:
     """Copy from one place. What is spoilt there is left to the next; so is all, if the place goes away."""
-    name = run.source = storages.get_repository(source_id).storage.name
+    name = storages.get_repository(source_id).storage.name
+    run.begin_from(name)
     holder = Holder(db.engine)
     run.attempt.log.add("info", f"Copying {words.count(len(wanted), 'point')} from {name} to {run.name}.")
     db.session.rollback()
     remove_dead_locks(source)
     try:
         with lock_repository(source, on_lock_id=holder.note) as source_lock:
-            left = [each for each in wanted if _loads(run, source, each)]
+            left = [each for each in wanted if _is_whole(run, source, each, wanted[each])]
             while left:
                 left = _copy_some(run, source, repo, (source_lock, lock), wanted, left)
     except StorageError as error:
@@ -180,10 +182,14 @@ def _copy_some(
 ) -> list[bytes]:
     """Copy until all is done or one cannot be read; return what is left after that one."""
     waiting = list(left)
+    run.begin_from(run.source)
+    _begin(run, wanted[left[0]])
 
     def stored(snapshot_id: bytes, new_id: bytes, bytes_added: int) -> None:
         _add_row(run, repo, wanted[snapshot_id], new_id, bytes_added)
         waiting.remove(snapshot_id)
+        if waiting:
+            _begin(run, wanted[waiting[0]])
 
     try:
         lost = copy(source, repo, left, locks, run.report, stored).lost_packs
@@ -196,13 +202,23 @@ def _copy_some(
     return waiting
 
 
-def _loads(run: CopyRun, source: Repository, snapshot_id: bytes) -> bool:
-    """Tell whether a snapshot's own file can be read; the engine looks at all of them before it begins."""
+def _begin(run: CopyRun, point_id: int) -> None:
+    run.begin(points.get(point_id))
+    db.session.rollback()
+
+
+def _is_whole(run: CopyRun, source: Repository, snapshot_id: bytes, point_id: int) -> bool:
+    """Tell whether a snapshot can be read and is that of its point; the engine begins with neither in doubt.
+
+    What another program cut down is not the point, whatever a row says: it must not be copied as such.
+    """
     try:
-        source.load_snapshot(snapshot_id)
+        points.require_same(points.get(point_id), source.load_snapshot(snapshot_id))
     except (Damaged, SnapshotNotFound) as error:
         _note_spoilt(run, snapshot_id, error)
         return False
+    finally:
+        db.session.rollback()
     return True
 
 
@@ -213,9 +229,10 @@ def _note_spoilt(run: CopyRun, snapshot_id: bytes, error: Exception) -> None:
 
 
 def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes_added: int) -> None:
-    """Read a new snapshot back; only then does it count as a copy."""
+    """Read a new snapshot back; only then, and if it is that of the point, does it count as a copy."""
     try:
-        read_back(repo, new_id, _SAMPLE)
+        snapshot, _ = read_back(repo, new_id, _SAMPLE)
+        points.require_same(points.get(point_id), snapshot)
     except RepositoryError:
         reject(run.record_id, new_id)
         raise
@@ -238,7 +255,7 @@ def _verify(run: CopyRun, repo: Repository) -> None:
     """
     if not run.made:
         return
-    run.attempt.progress = Progress("verifying", len(run.done), run.total, bytes_added=run.bytes_added)
+    run.attempt.progress = run.progress("verifying")
     listed = {file.id for file in repo.files.list("snapshots")}
     unlisted = [each for each in run.made if each not in listed]
     if unlisted:

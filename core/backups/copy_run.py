@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 from core import words
 from core.jobs.attempts import Attempt
 from core.jobs.outcomes import Outcome
+from core.models import Point
 from repository.progress import Progress
+
+
+def _opening() -> Progress:
+    return Progress("opening")
 
 
 @dataclass(slots=True)
@@ -28,13 +33,41 @@ class CopyRun:
     sources: list[str] = field(default_factory=list)  # names of storages read from
     troubles: list[Exception] = field(default_factory=list)
     made: list[bytes] = field(default_factory=list)  # the snapshots there, the last one stored last
+    _now: Progress = field(default_factory=_opening)
+    _carried: int = 0  # bytes read, and stored, by what the engine did before
+    _added: int = 0
+    _point: str = ""
+
+    def begin(self, point: Point) -> None:
+        """Note which point is copied now."""
+        zone = point.config.timezone if point.config is not None else "UTC"
+        self._point = f"the point of {words.moment(point.taken_at, zone)}, from {self.source}"
+
+    def begin_from(self, source: str) -> None:
+        """Note from which storage the engine copies now; what it did before stays done."""
+        self.source = source
+        self._carried += self._now.bytes_done
+        self._added += self._now.bytes_added
+        self._now = _opening()
 
     def report(self, progress: Progress) -> None:
         """Pass the engine's progress on, counted in points."""
-        self.attempt.report(
-            Progress(
-                "copying", len(self.done), self.total, bytes_added=self.bytes_added + progress.bytes_added
-            )
+        self._now = progress
+        self.attempt.report(self.progress())
+
+    def progress(self, phase: str = "") -> Progress:
+        """Return where all of this is. How much there is in all is not known before it was looked at."""
+        now = self._now
+        scanning = now.phase == "scanning"
+        looked = f"{words.count(now.files_done, 'folder')} looked at on {self.source}"
+        return Progress(
+            phase or ("comparing" if scanning else now.phase),
+            len(self.done),
+            self.total,
+            self._carried + now.bytes_done,
+            None if now.bytes_total is None else self._carried + now.bytes_total,
+            self._added + now.bytes_added,
+            (looked if scanning else self._point).encode(),
         )
 
 

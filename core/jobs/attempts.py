@@ -20,6 +20,7 @@ from core.jobs import processes
 from core.jobs.flag import Flag
 from core.jobs.joblog import LogBook, storable
 from core.jobs.outcomes import Outcome
+from core.jobs.pace import Pace
 from core.models import Job
 from core.schedules import limits
 from repository.errors import Cancelled
@@ -70,6 +71,7 @@ class Attempt:
     ended: threading.Event = field(default_factory=threading.Event)
     writing: threading.Lock = field(default_factory=threading.Lock)
     progress: Progress | None = None
+    pace: Pace = field(default_factory=Pace)
     deadline_s: float | None = None  # by time.monotonic
     _written: Progress | None = None
     _told: dict[str, object] = field(default_factory=dict)
@@ -170,7 +172,9 @@ def note_repository(attempt: Attempt, repository_id: str) -> None:
 def _write_end(attempt: Attempt, outcome: Outcome, also: Callable[[Session], None] | None) -> None:
     with write() as session:
         values = {} if attempt.progress is None else _progress_values(attempt.progress)
-        values |= _outcome_values(outcome) | {"ended_at": utc_now(), "phase": "", "current_path": ""}
+        values |= _outcome_values(outcome) | {
+            "ended_at": utc_now(), "phase": "", "current_path": "", "bytes_rate": None
+        }  # fmt: skip
         _update(session, attempt, **values)
         attempt.log.write(session, attempt.job_id, last=True)
         if also is not None:
@@ -224,6 +228,7 @@ def _write_pulse(attempt: Attempt, progress: Progress | None) -> bool:
     asked = select(Job.cancel_requested_at).where(Job.id == attempt.job_id)
     news = progress is not None and progress is not attempt._written
     values = _progress_values(progress) if news and progress is not None else {}
+    rate = attempt.pace.note(progress.phase, progress.bytes_done) if progress is not None else None
     if attempt.log or (values and values != attempt._told):
         attempt._told = dict(values) or attempt._told
         values["progressed_at"] = utc_now()
@@ -231,7 +236,7 @@ def _write_pulse(attempt: Attempt, progress: Progress | None) -> bool:
         db.session.rollback()
         return db.session.scalar(asked) is not None
     with write() as session:
-        _update(session, attempt, heartbeat_at=database_now(session), **values)
+        _update(session, attempt, heartbeat_at=database_now(session), bytes_rate=rate, **values)
         attempt.log.write(session, attempt.job_id)
         found = session.scalar(asked)
     attempt._beat_at = time.monotonic()

@@ -76,6 +76,7 @@ class Job(Base):
     bytes_done: Mapped[Bytes]
     bytes_total: Mapped[MaybeCount]
     bytes_added: Mapped[Bytes]
+    bytes_rate: Mapped[MaybeCount]  # bytes done a second, just now
     current_path: Mapped[LongText] = mapped_column(default="")
 
     summary: Mapped[LongText] = mapped_column(default="")  # one sentence: what happened

@@ -13,7 +13,7 @@ from core.db import utc_now, write
 from core.jobs import jobs
 from core.models import Config, Point
 from core.points import points
-from core.points.reconcile import add_copy
+from core.points.adoption import add_copy
 from core.retention import compliance
 from core.storages import storages
 from repository import locks
