@@ -19,6 +19,7 @@ from core.hosts.host_source import HostPreview
 from core.models import Config
 from repository.compression import Mode
 from repository.entries import Source, SourceUnavailable
+from sources.postgres.manifest import Manifest
 from sources.postgres.source import PostgresSource
 from sources.preview import Preview as Preview
 from sources.preview import preview as preview_tree
@@ -57,6 +58,14 @@ def source_of(config: Config) -> OneSource:
 def as_stored(config: Config) -> OneSource:
     """Return the same unchecked, to be shown and corrected."""
     return _MODELS[config.type].model_construct(**config.source)
+
+
+@runtime_checkable
+class _Dumps(Protocol):
+    """A source that dumps databases, and keeps a manifest of what it has dumped."""
+
+    @property
+    def manifest(self) -> Manifest: ...
 
 
 def document(source: OneSource) -> dict[str, object]:
@@ -167,7 +176,7 @@ def plan(source: OneSource) -> list[str]:
 
 def read(opened: Source, files: int) -> str:
     """Say how much was read, in the words of the source: 2 databases, or 30 files."""
-    if isinstance(opened, PostgresSource):
+    if isinstance(opened, _Dumps):
         return words.count(len(opened.manifest.databases), "database")
     return words.count(files, "file")
 
@@ -190,7 +199,7 @@ def _left_out(source: TreeSource) -> list[tuple[str, str]]:
 
 def told(opened: Source) -> list[str]:
     """Say, a line each, what was read, once a backup has ended."""
-    return source_database.told(opened.manifest) if isinstance(opened, PostgresSource) else []
+    return source_database.told(opened.manifest) if isinstance(opened, _Dumps) else []
 
 
 def preview(

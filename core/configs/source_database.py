@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -23,13 +23,17 @@ from core import words
 from core.configs import parallel_dumps
 from core.configs.parallel_dumps import MOST_JOBS
 from core.form_values import split_lines
-from core.hosts import host_login, host_tunnel, hosts
+from core.hosts import gate_dumps, gate_keys, host_login, host_tunnel, hosts
+from core.models import GateKey
 from core.retention.retention_rules import blank_is_none
 from sources.postgres.errors import BadConnection
 from sources.postgres.manifest import Manifest
 from sources.postgres.rights import Finding, backup_user_sql, check_rights
-from sources.postgres.server import Server, parse_url
+from sources.postgres.server import LOOPBACK, Server, parse_url
 from sources.postgres.source import DatabasesPreview, PostgresSource
+
+if TYPE_CHECKING:
+    from sources.ssh.gate_dumps import GateDumps
 
 BACKUP_USER = "holdfast_backup"
 NOT_ACROSS = "Each database is consistent in itself, not across: they are dumped one after the other."
@@ -171,21 +175,35 @@ def reached(source: DatabaseSource, password: str, *, quick: bool = False) -> It
 
 def open_source(
     source: DatabaseSource, password: str, waiting: Callable[[], None] = lambda: None
-) -> PostgresSource:
+) -> PostgresSource | GateDumps:
     """Return the databases to dump; `waiting` is called while the server is waited for, and may raise.
 
-    With a host, log in there now: raises NotFound, Refused, ServerUnavailable.
+    Where there is a key for dumps of each that was chosen, it goes through these. With a host otherwise,
+    log in there now: raises NotFound, Refused, ServerUnavailable.
     """
     names, server = source.databases if source.which == "chosen" else None, server_of(source, password)
     options = parallel_dumps.options(source.parallel_jobs, source.work_folder)
     if source.host_id is None:
         return PostgresSource(server, names, exclude=source.exclude, options=options, waiting=waiting)
+    if keys := keys_for(source):
+        return gate_dumps.open_source(source.host_id, keys, place_of(source), waiting)
     tunnel = host_tunnel.Tunnel(source.host_id, server)
     return host_tunnel.HostDatabases(tunnel, names, source.exclude, options, waiting)
 
 
+def keys_for(source: DatabaseSource) -> list[tuple[str, GateKey]]:
+    """Return the keys for dumps that a config goes by, with their databases; none unless there are all."""
+    of_the_host = source.host_id is not None and source.which == "chosen" and source.host in LOOPBACK
+    return gate_keys.for_dumps(str(source.host_id), source.databases, source.port) if of_the_host else []
+
+
 def preview(source: DatabaseSource, password: str) -> DatabasePreview:
-    """Log in, and look at databases and at the user's rights in each. Raises SourceUnavailable, Refused."""
+    """Log in, and look at databases and at the user's rights in each. Raises SourceUnavailable, Refused.
+
+    Where it goes through gates, these are asked whether they would dump.
+    """
+    if keys := keys_for(source):
+        return DatabasePreview(gate_dumps.preview(str(source.host_id), keys, place_of(source)), [], "")
     chosen = source.databases if source.which == "chosen" else None
     with reached(source, password, quick=True) as server:
         found = PostgresSource(server, chosen, exclude=source.exclude).preview()

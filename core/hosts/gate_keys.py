@@ -32,7 +32,9 @@ _SEALED_IN = {"table": "gate_keys", "column": "credentials_sealed"}
 _POWERFUL = re.compile(
     r"/(?:bin|boot|dev|etc|lib[a-z0-9]*|proc|root|run|sbin|sys|usr)(?:/|\Z)|/\Z|/var/spool(?:/|\Z)"
 )
+_PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,62}\Z")
 _LONGEST = 200
+_PORT = 5432
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,16 @@ def make_for_restores(host_id: str, root: str) -> GateKey:
     return _make(host_id, "restore", _root(root.strip()))
 
 
+def make_for_dumps(host_id: str, database: str, port: int = _PORT) -> GateKey:
+    """Make a key that dumps one database of the host's own server. Raises NotFound, Invalid (`place`)."""
+    hosts.get(host_id)
+    name = database.strip()
+    if not _PLAIN.match(name) or not 0 < port < 65_536:
+        text = "Name one database, of letters, digits, dots, - and _; its server is the host’s own."
+        raise Invalid({"place": text})
+    return _make(host_id, "dump", f"{name}:{port}")
+
+
 def delete(host_id: str, key_id: str) -> None:
     """Forget a key; the lines on the host stay until somebody takes them out there. Raises NotFound."""
     get(host_id, key_id)
@@ -80,22 +92,22 @@ def way(key: GateKey) -> Way:
     path = f"{posixpath.dirname(host_gate.PATH)}/{name}"
     line = f"restrict,{host_gate.command(user, path)} {key.public_key}"
     rule = "" if user == "root" else host_gate.rule_for(user, path)
-    gate = host_gate.install_lines(host_gate.restore_script(key.place), path)
-    lines = [
-        f"install -d -m 755 -o root -g root {shlex.quote(key.place)}",
-        gate,
-        set_up_lines.user(user, line),
-    ]
+    lines = [*_before(key), host_gate.install_lines(_script(key), path), set_up_lines.user(user, line)]
     files = f"{path} /etc/sudoers.d/{name}" if rule else path
     return Way(
-        f"New folders in {key.place}, with what is restored to them, owners included.",
-        "Reading any file, changing or deleting what stands there, programs, terminals, forwarding, setuid "
-        "and setgid bits, devices. Be aware: whoever has the key can fill that disk.",
+        *_told(key),
         "\n".join([*lines, set_up_lines.sudoers(name, rule)] if rule else lines),
         line,
         rule,
         f"rm -f {files}  # and its line in ~{user}/.ssh/authorized_keys",
     )
+
+
+def for_dumps(host_id: str, databases: Sequence[str], port: int) -> list[tuple[str, GateKey]]:
+    """Return the keys by which these databases can be dumped, by name; none unless there are all."""
+    known = {key.place: key for key in of_host(host_id) if key.mode == "dump"}
+    places = [(name, f"{name}:{port}") for name in databases]
+    return [(name, known[place]) for name, place in places] if all(p in known for _, p in places) else []
 
 
 def for_restore(host_id: str, path: str) -> GateKey | None:
@@ -120,6 +132,36 @@ def test_all(host_id: str) -> None:
     """Try each key of a host, and note on it how that went. Nothing is written there. Raises Refused."""
     for key in of_host(host_id):
         _note(key.id, _trouble_with(settings_of(key, quick=True)))
+
+
+def _before(key: GateKey) -> list[str]:
+    if key.mode != "restore":
+        return []
+    folder = shlex.quote(key.place)
+    return [f"test -d {folder} || install -d -m 755 {folder}"]
+
+
+def _script(key: GateKey) -> str:
+    if key.mode == "restore":
+        return host_gate.restore_script(key.place)
+    name, _, port = key.place.rpartition(":")
+    return host_gate.dump_script(name, int(port))
+
+
+def _told(key: GateKey) -> tuple[str, str]:
+    """Say what the gate of a key allows, and what it forbids."""
+    if key.mode == "restore":
+        return (
+            f"New folders in {key.place}, with what is restored to them, owners included.",
+            "Reading any file, changing or deleting what stands there, programs, terminals, forwarding, "
+            "setuid and setgid bits, devices. Be aware: whoever has the key can fill that disk.",
+        )
+    name, _, port = key.place.rpartition(":")
+    return (
+        f"A dump of the database {name} of the server at port {port}, as pg_dump of the host makes it.",
+        "Every other database, every change, files, programs, terminals, forwarding. Roles are not in the "
+        "dump, and its rows are not counted, so a restore cannot be compared with it table by table.",
+    )
 
 
 def _trouble_with(settings: SshHostSettings) -> str:

@@ -21,6 +21,12 @@ def restore_script(root: str) -> str:
     return _shipped("holdfast-gate-restore").replace("@ROOT@", shlex.quote(root), 1)
 
 
+def dump_script(database: str, port: int) -> str:
+    """Return the gate that dumps one database, and does nothing else."""
+    text = _shipped("holdfast-gate-dump").replace("@DATABASE@", shlex.quote(database), 1)
+    return text.replace("@PORT@", str(port), 1)
+
+
 def command(user: str, path: str) -> str:
     """Return what begins the line of a key that leads to the gate at a path."""
     return f'command="{path}"' if user == "root" else f'command="sudo -n {path}"'

@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import select
 
@@ -15,7 +15,7 @@ from core import secrets
 from core.db import db
 from core.errors import Invalid, Refused
 from core.hosts.host_inputs import HostInput
-from core.models import Config, Host
+from core.models import Config, GateKey, Host
 from ssh.errors import BadPrivateKey
 from ssh.server import Server
 
@@ -119,7 +119,19 @@ def _databases_of(host: Host) -> list[tuple[str, int]]:
     """Return address and port of the servers whose databases are backed up by way of a host."""
     of_host = Config.deleted_at.is_(None) & (Config.source["host_id"].as_string() == host.id)
     found = db.session.scalars(select(Config).where(of_host, Config.type == "database"))
-    return [(str(config.source["host"]), int(config.source["port"])) for config in found]
+    gated = select(GateKey.place).where(GateKey.host_id == host.id, GateKey.mode == "dump")
+    by_keys = set(db.session.scalars(gated))
+    return [
+        (str(config.source["host"]), int(config.source["port"]))
+        for config in found
+        if not _is_dumped_by(by_keys, config.source)
+    ]
+
+
+def _is_dumped_by(keys: set[str], source: Mapping[str, Any]) -> bool:
+    """Tell whether keys of their own dump all databases of a config: no way to the server is needed then."""
+    places = {f"{name}:{source['port']}" for name in source.get("databases", ())}
+    return source.get("which") == "chosen" and places <= keys
 
 
 def quick_limits() -> TimeLimits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from repository.entries import SourceUnavailable
-from sources.ssh.answers import last_line, line_of
+from sources.ssh.answers import last_line
 from sources.ssh.host import SshHost, SshHostSettings
 from sources.ssh.target_scripts import own
 from ssh.process import Process
@@ -24,7 +24,7 @@ def request(word: bytes, name: bytes = b"-") -> bytes:
 
 
 def begin(host: SshHost, word: bytes, name: bytes = b"-") -> tuple[Process, int | None]:
-    """Ask for something; return the session, which is ready, and how many bytes are free there.
+    """Ask for something; return the session, which is ready, and the number that the gate says with that.
 
     Raises GateRefused, SshError, SourceUnavailable.
     """
@@ -32,7 +32,7 @@ def begin(host: SshHost, word: bytes, name: bytes = b"-") -> tuple[Process, int 
     process = host.start([b"holdfast"], plain=True)  # whatever is asked for, the gate is what runs
     try:
         process.write(asked)
-        ready, _, free = line_of(process).strip().partition(b" ")
+        ready, _, number = _ready_line(process).partition(b" ")
         if ready != b"ready":
             process.send(b"")
             said = own(process.output().stderr)
@@ -40,7 +40,18 @@ def begin(host: SshHost, word: bytes, name: bytes = b"-") -> tuple[Process, int 
     except BaseException:
         process.close()
         raise
-    return process, int(free) * 1024 if free.isdigit() else None
+    return process, int(number) if number.isdigit() else None
+
+
+def _ready_line(process: Process) -> bytes:
+    """Return the first line, and nothing of what follows."""
+    line = b""
+    while not line.endswith(b"\n") and len(line) <= _REQUEST_BYTES:
+        data = process.read(1)
+        if not data:
+            break
+        line += data
+    return line.strip()
 
 
 def free_bytes(settings: SshHostSettings) -> int | None:
@@ -48,8 +59,8 @@ def free_bytes(settings: SshHostSettings) -> int | None:
     SourceUnavailable."""
     host = SshHost(settings)
     try:
-        process, free = begin(host, b"test")
+        process, free_kib = begin(host, b"test")
         process.close()
-        return free
+        return None if free_kib is None else free_kib * 1024
     finally:
         host.close()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from core.hosts import host_gate, set_up_lines
+from core.hosts import gate_keys, host_gate, set_up_lines
+from core.models import GateKey
 from ssh import private_keys
 from tests.conftest import need_program
 from tests.servers.sshd import Sshd, start_sshd, stop_sshd
@@ -81,5 +82,25 @@ def _set_up(folder: Path, user: str) -> Iterator[Gated]:
         yield Gated(server, user, folder / "gate_key", gate)
     finally:
         stop_sshd(server)
-        rule.unlink(missing_ok=True)
+        for each in (rule, *_more_rules(user)):
+            each.unlink(missing_ok=True)
         subprocess.run(["userdel", "--force", user], check=True, capture_output=True)
+
+
+def let_in(gated: Gated, key: GateKey, changed: Callable[[str], str] = lambda lines: lines) -> None:
+    """Run the lines that the page shows for a key, with the folders of this server."""
+    lines = changed(gate_keys.way(key).lines)
+    for ours, theirs in (
+        (str(Path(host_gate.PATH).parent), str(gated.sshd.folder)),
+        (f"~{gated.user}/.ssh/authorized_keys", f"{gated.sshd.folder}/authorized_keys"),
+        (f"install -d -m 700 -o {gated.user} ~{gated.user}/.ssh", "true"),
+    ):
+        assert ours in lines
+        lines = lines.replace(ours, theirs)
+    subprocess.run(["sh", "-e", "-c", lines], check=True, capture_output=True)
+
+
+def _more_rules(user: str) -> list[Path]:
+    """Return the rules that lines of keys made."""
+    found = Path("/etc/sudoers.d").glob("holdfast-*")
+    return [each for each in found if each.read_text().startswith(f"{user} ")]

@@ -19,10 +19,10 @@ from core.configs import configs
 from core.db import db
 from core.errors import Invalid
 from core.hosts import gate_keys, host_gate, host_restoring, hosts
-from core.models import GateKey, Host, Job, JobLog, Point
+from core.models import Host, Job, JobLog, Point
 from core.points import points
 from core.restores import restores
-from tests.core.gating import Gated, gated_server
+from tests.core.gating import Gated, gated_server, let_in
 from tests.core.hosting import make_host
 from tests.core.making import back_up, make_storage, run
 from tests.sources.trees import needs_root
@@ -58,26 +58,6 @@ def gate(tmp_path: Path, root: Path) -> Path:
     return file
 
 
-def let_in(gated: Gated, key: GateKey) -> None:
-    """Run the lines that the page shows, with the folders of this test's server."""
-    lines = gate_keys.way(key).lines
-    for ours, theirs in (
-        (str(Path(host_gate.PATH).parent), str(gated.sshd.folder)),
-        (f"~{gated.user}/.ssh/authorized_keys", f"{gated.sshd.folder}/authorized_keys"),
-        (f"install -d -m 700 -o {gated.user} ~{gated.user}/.ssh", "true"),
-    ):
-        assert ours in lines
-        lines = lines.replace(ours, theirs)
-    subprocess.run(["sh", "-e", "-c", lines], check=True, capture_output=True)
-
-
-@pytest.fixture
-def sudoers() -> Iterator[None]:
-    yield
-    for rule in Path("/etc/sudoers.d").glob("holdfast-restore-*"):
-        rule.unlink()
-
-
 def a_point(host: Host, tree: Path) -> Point:
     config = configs.create(
         configs.ConfigInput(name="Gated", source={"paths": [str(tree)], "host_id": host.id})
@@ -105,7 +85,6 @@ def make_odd_tree(folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.usefixtures("sudoers")
 def test_a_restore_says_which_key_is_missing_and_goes_through_it_then(
     host: Host, gated: Gated, tmp_path: Path, root: Path
 ) -> None:
@@ -168,7 +147,7 @@ def test_what_cannot_be_a_root(host: Host) -> None:
     assert gate_keys.of_host(host.id) == []
 
 
-def test_a_restore_that_is_cut_leaves_nothing(host: Host, gated: Gated, root: Path, sudoers: None) -> None:
+def test_a_restore_that_is_cut_leaves_nothing(host: Host, gated: Gated, root: Path) -> None:
     key = gate_keys.make_for_restores(host.id, str(root))
     let_in(gated, key)
     with host_restoring.opened(host.id, str(root / "back"), used=False, rule="keep") as target:
