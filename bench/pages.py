@@ -32,7 +32,8 @@ from core.points.tokens import token_from_path
 from core.settings import load
 from core.storages import storage_setup
 from core.storages.storage_inputs import LocalInput
-from webapp import access, create_app
+from webapp import create_app
+from webapp.access import access
 
 TARGET_MS = 100
 RESULTS = Path(__file__).with_name("PAGES.md")

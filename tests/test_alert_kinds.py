@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from core.alerting import job_alerts, silence
 from tests.conftest import PROJECT
-from webapp import alert_words
+from webapp.alerting import alert_words
 
 PAGE = (PROJECT / "docs" / "alerts.md").read_text()
 LISTED = set(re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE))

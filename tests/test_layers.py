@@ -28,7 +28,7 @@ MAY_IMPORT = {
 # Packages of others that stay in one room each.
 ONLY_IN = {
     "apprise": {"core.messaging.apprise_process"},
-    "prometheus_client": {"webapp.metrics"},
+    "prometheus_client": {"webapp.reports.metrics"},
     "requests": {"core.messaging.apprise_process"},
     "flask": {"webapp", "jobs.queue"},
     "flask_sqlalchemy": {"core.db", "core.models"},

@@ -13,56 +13,23 @@ from core import app_state, secrets
 from core.db import db
 from core.settings import PROJECT_DIR, Settings, SettingsError, load
 from jobs import tasks
-from webapp import (
-    access,
-    alert_words,
-    alerts,
-    auditing,
-    channels,
-    compare,
-    components,
-    compression,
-    configs,
-    copy_words,
-    diffs,
-    failures,
-    formats,
-    host_looks,
-    host_rights,
-    host_words,
-    hosts,
-    job_many,
-    job_numbers,
-    job_words,
-    leftovers,
-    logins,
-    metrics,
-    overview,
-    page_values,
-    pings,
-    pins,
-    points,
-    removals,
-    reports,
-    restores,
-    search,
-    second_factor,
-    security,
-    sessions,
-    setup,
-    shell_lines,
-    storage_words,
-    storages,
-    tokens,
-    transfer,
-    trash,
-    upkeep,
-    wording,
-)
-from webapp import audit as audit_page
-from webapp import jobs as job_pages
-from webapp import settings as settings_pages
+from webapp import compression, failures, formats, page_values, security, setup, shell_lines, wording
+from webapp.access import access, auditing, logins, second_factor, sessions, tokens
+from webapp.access import audit as audit_page
+from webapp.alerting import alert_words, alerts, channels
 from webapp.api import routes as api
+from webapp.commands import registry
+from webapp.components import components
+from webapp.configs import configs, pings
+from webapp.hosts import host_looks, host_rights, host_words, hosts
+from webapp.jobs import job_many, job_numbers, job_words
+from webapp.jobs import jobs as job_pages
+from webapp.points import compare, copy_words, diffs, pins, points, removals, search, trash
+from webapp.reports import metrics, overview, reports
+from webapp.restores import leftovers, restores
+from webapp.settings import settings as settings_pages
+from webapp.settings import transfer, upkeep
+from webapp.storages import storage_words, storages
 
 LARGEST_ID = 2**63 - 1
 _DIGITS = len(str(LARGEST_ID))
@@ -151,7 +118,7 @@ def create_app(given: Settings | None = None) -> Flask:
         part.register(app)
     for page in _PAGES:
         app.register_blueprint(page.blueprint)
-    _register_commands(app)
+    registry.register(app)
     return app
 
 
@@ -170,7 +137,7 @@ def _configure(app: Flask, found: Settings) -> None:
         WTF_CSRF_SECRET_KEY=secrets.derive("csrf"),
         # Bound to the browser's session instead: a page left open over lunch must still work.
         WTF_CSRF_TIME_LIMIT=None,
-        WTF_CSRF_CHECK_DEFAULT=False,  # webapp.access checks it: who comes with a token needs none
+        WTF_CSRF_CHECK_DEFAULT=False,  # webapp.access.access checks it: who comes with a token needs none
         SESSION_COOKIE_NAME="holdfast_form",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -184,35 +151,3 @@ def _configure(app: Flask, found: Settings) -> None:
 
 def _templates() -> str:
     return os.path.join(PROJECT_DIR, "templates")
-
-
-def _register_commands(app: Flask) -> None:
-    from webapp import (
-        command_alerts,
-        command_catalog,
-        command_channels,
-        command_diff,
-        command_host_edit,
-        command_hosts,
-        command_jobs,
-        command_pause,
-        command_points,
-        command_preview,
-        command_removals,
-        command_report,
-        command_storages,
-        command_trash,
-        commands,
-    )
-
-    for command in (
-        *command_removals.COMMANDS, command_report.report, *command_alerts.COMMANDS,
-        *command_catalog.COMMANDS, command_diff.diff, *command_points.COMMANDS,
-        command_storages.group, command_channels.group, command_jobs.group, command_preview.group,
-    ):  # fmt: skip
-        commands.backup.add_command(command)
-    command_trash.register(commands.backup)
-    command_host_edit.register(command_hosts.host)
-    command_pause.register(commands.backup)
-    app.cli.add_command(commands.backup)
-    app.cli.add_command(commands.user)

@@ -21,16 +21,9 @@ from core.restores import restores
 from core.retention.retention_rules import TIERS
 from core.schedules import cron_words
 from core.storages import storages
-from webapp import (
-    config_cards,
-    config_form,
-    config_words,
-    destination_form,
-    sessions,
-    setup,
-    timing_form,
-    wording,
-)
+from webapp import setup, wording
+from webapp.access import sessions
+from webapp.configs import config_cards, config_form, config_words, destination_form, timing_form
 
 _SENTENCES = {
     "Paused": "{name} is paused.",

@@ -9,8 +9,10 @@ from core import app_state, setup
 from core.configs import configs
 from core.errors import Conflict, HoldfastError, Refused
 from core.storages import recovery
-from webapp import access, config_form, config_words, forms
-from webapp import configs as config_views
+from webapp import forms
+from webapp.access import access
+from webapp.configs import config_form, config_words
+from webapp.configs import configs as config_views
 
 blueprint = Blueprint("setup", __name__, url_prefix="/setup")
 

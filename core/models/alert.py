@@ -20,7 +20,7 @@ class Alert(Base):
 
     id: Mapped[RowId]
     subject: Mapped[Name]  # e.g. "backup:<config id>", "storage:<id>"
-    kind: Mapped[Word]  # failure, missed, quota, … : webapp.alert_words names them all
+    kind: Mapped[Word]  # failure, missed, quota, … : webapp.alerting.alert_words names them all
     severity: Mapped[Word]  # error, warning
     config_id: Mapped[str | None] = mapped_column(ForeignKey("configs.id"))
     job_id: Mapped[int | None] = mapped_column(ForeignKey("jobs.id"))

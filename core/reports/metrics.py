@@ -1,4 +1,4 @@
-"""Numbers for monitoring, from the same queries as the pages. No format: see webapp.metrics."""
+"""Numbers for monitoring, from the same queries as the pages. No format: see webapp.reports.metrics."""
 
 from __future__ import annotations
 

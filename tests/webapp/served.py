@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, BrowserContext
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from core.access import sessions, users
-from webapp import access
+from webapp.access import access
 
 
 class _Quiet(WSGIRequestHandler):

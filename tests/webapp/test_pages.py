@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from core import setup
+from tests.webapp.access.test_access import ROUTES, address, methods
 from tests.webapp.conftest import As
 from tests.webapp.html import parse, problems_of
-from tests.webapp.test_access import ROUTES, address, methods
 from tests.webapp.world import NASTY, NASTY_FOLDER, ROLES, Browser, World
 from webapp.security import CONTENT_SECURITY_POLICY
 

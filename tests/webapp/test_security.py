@@ -16,11 +16,12 @@ from core.db import write
 from core.models import Storage
 from core.points import tokens
 from core.storages import providers, recovery
+from tests.webapp.access.test_access import ROUTES, address, methods
 from tests.webapp.api.conftest import Caller, make_token
 from tests.webapp.conftest import As
-from tests.webapp.test_access import ROUTES, address, methods
 from tests.webapp.world import PASSWORD, Browser, World
-from webapp import MOST_FORM_BYTES, access
+from webapp import MOST_FORM_BYTES
+from webapp.access import access
 
 SECRETS = {"secret_key": "very-secret-word", "session_token": "another-secret-word"}
 

@@ -17,7 +17,8 @@ from core.settings import load
 from core.storages import recovery
 from tests.webapp.html import problems_of
 from tests.webapp.world import PASSWORD, Browser, environ
-from webapp import access, create_app
+from webapp import create_app
+from webapp.access import access
 
 
 def token_of(app: Flask) -> str:

@@ -28,7 +28,8 @@ from core.storages import recovery
 from tests.core.making import back_up, make_config, run
 from tests.ports import free_port
 from tests.prepared import lay_database
-from webapp import access, create_app
+from webapp import create_app
+from webapp.access import access
 
 PASSWORD = "correct horse battery"
 ROLES = ("viewer", "operator", "admin")

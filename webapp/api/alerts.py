@@ -7,7 +7,7 @@ from typing import Any
 
 from core.alerting import alerts
 from core.models import Alert
-from webapp import access
+from webapp.access import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 

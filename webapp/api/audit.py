@@ -10,7 +10,7 @@ from flask import Response
 from core.access import audit
 from core.access.audit import Door, Result
 from core.models import AuditEntry
-from webapp import audit as page
+from webapp.access import audit as page
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 

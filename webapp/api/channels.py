@@ -8,11 +8,11 @@ from flask import g, url_for
 
 from core.errors import HoldfastError
 from core.messaging import channels
-from webapp import transfer
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.channel_shape import ChannelOut, ChannelRequest, channel, parse
 from webapp.api.door import Body, Given
+from webapp.settings import transfer
 
 _BODY = Body(ChannelRequest, parse=dict)
 

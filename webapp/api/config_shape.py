@@ -19,7 +19,7 @@ from core.configs.destinations import DestinationInput
 from core.models import Config
 from core.retention.retention_rules import RetentionRule
 from core.storages.storage_inputs import write_size
-from webapp import access
+from webapp.access import access
 from webapp.api.answers import Out
 
 # Fields of core that go by another name here.

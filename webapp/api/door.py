@@ -19,7 +19,7 @@ from werkzeug.exceptions import BadRequest, UnsupportedMediaType
 
 from core import inputs
 from core.errors import Invalid, NotFound
-from webapp import access
+from webapp.access import access
 from webapp.api import idempotency, names
 
 blueprint = Blueprint("api", __name__, url_prefix="/api")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.hosts import host_confirm, host_inputs, host_login, host_test, hosts
 from core.hosts.host_inputs import HostInput
 from core.models import Host
-from webapp import access
+from webapp.access import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body, Given

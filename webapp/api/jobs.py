@@ -11,7 +11,8 @@ from core.errors import HoldfastError, Invalid
 from core.jobs import job_deletion, job_kinds, jobs
 from core.models import Job
 from core.models.job import ENDED, PENDING
-from webapp import access, failures
+from webapp import failures
+from webapp.access import access
 from webapp.answers import note_refused
 from webapp.api import answers, door, job_shape, queries
 from webapp.api.answers import ListOut, Out

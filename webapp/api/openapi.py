@@ -11,7 +11,7 @@ from flask import Response, json, render_template
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from webapp import access
+from webapp.access import access
 from webapp.api import door, names, problems
 from webapp.api.answers import Problem
 from webapp.api.door import Operation, blueprint

@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.points import points
 from core.retention import pins
-from webapp import access
+from webapp.access import access
 from webapp.api import door, point_shape
 from webapp.api.door import Body
 from webapp.api.point_shape import PointOut

@@ -9,10 +9,10 @@ from flask import Response
 
 from core.errors import Invalid
 from core.points import browse, points, tokens
-from webapp import downloads
 from webapp.api import answers, door, point_shape, queries
 from webapp.api.answers import ListOut
 from webapp.api.point_shape import FileOut, PointOut
+from webapp.points import downloads
 
 _BYTES = "application/octet-stream"
 

@@ -17,7 +17,7 @@ from core.points import points
 from core.points.tokens import path_from_token, token_from_path
 from core.restores import database_restores, restores
 from jobs import tasks
-from webapp import access
+from webapp.access import access
 from webapp.api import answers, door, job_shape, queries
 from webapp.api.answers import ListOut
 from webapp.api.door import Body, Given

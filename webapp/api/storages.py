@@ -8,11 +8,12 @@ from flask import url_for
 
 from core.errors import Conflict
 from core.storages import storage_edit, storage_probe, storage_setup, storage_uses, storages
-from webapp import access, transfer
+from webapp.access import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body, Given
 from webapp.api.storage_shape import StorageOut, StorageRequest, parse, storage
+from webapp.settings import transfer
 
 _BODY = Body(StorageRequest, parse=dict)
 

@@ -11,7 +11,7 @@ from werkzeug.exceptions import Forbidden
 from core.access import api_tokens, roles
 from core.access.api_tokens import TokenInput
 from core.models import ApiToken, User
-from webapp import access
+from webapp.access import access
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body, Given

@@ -12,10 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from core.configs import awaited, transfer, transfer_text
 from core.configs.transfer import What
 from core.models import Awaited
-from webapp import transfer as page
 from webapp.api import answers, door, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body
+from webapp.settings import transfer as page
 
 
 class Import(BaseModel):

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.models import Copy
 from core.retention import trash_contents
-from webapp import access
+from webapp.access import access
 from webapp.api import answers, door, point_shape, queries
 from webapp.api.answers import ListOut, Out
 from webapp.api.door import Body

@@ -1,0 +1,1 @@
+"""Who may open what: logins, tokens, roles, and the audit log."""

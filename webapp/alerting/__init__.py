@@ -1,0 +1,1 @@
+"""Pages of alerts and of the channels that are told."""

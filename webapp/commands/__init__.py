@@ -1,0 +1,1 @@
+"""`flask backup …` and `flask user …`: a module for each noun."""

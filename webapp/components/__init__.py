@@ -1,0 +1,1 @@
+"""Every piece of which pages are made, on one page."""

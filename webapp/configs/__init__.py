@@ -1,0 +1,1 @@
+"""Pages of configs: what is backed up, when, where to."""

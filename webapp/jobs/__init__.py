@@ -1,0 +1,1 @@
+"""Pages of jobs: what ran, what runs."""

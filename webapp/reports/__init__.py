@@ -1,0 +1,1 @@
+"""The Overview, reports, and metrics."""

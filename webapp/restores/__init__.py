@@ -1,0 +1,1 @@
+"""Pages of restores, and of what they left behind."""

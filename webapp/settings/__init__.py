@@ -1,0 +1,1 @@
+"""Pages of settings, upkeep, export and import."""

@@ -1,0 +1,1 @@
+"""Pages of storages: where backups are kept."""
