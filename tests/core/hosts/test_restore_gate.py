@@ -353,9 +353,10 @@ def test_what_stands_there_stays(gate: Path, root: Path, kind: str) -> None:
         place.symlink_to("/nowhere")
     else:
         (place / "more").mkdir(parents=True)
-    before = place.lstat()
+    before = place.lstat()  # reading a link changes when it was read
     done = through(gate, asked("restore", "new") + stream(member("a")) + asked("keep"))
-    assert (done.returncode, place.lstat()) == (69, before)
+    after = place.lstat()
+    assert (done.returncode, after.st_ino, after.st_ctime_ns) == (69, before.st_ino, before.st_ctime_ns)
 
 
 def test_it_takes_no_arguments(gate: Path) -> None:
