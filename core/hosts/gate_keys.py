@@ -63,6 +63,14 @@ def get(host_id: str, key_id: str) -> GateKey:
     return found
 
 
+def make(host_id: str, mode: str, place: str, port: str = "") -> GateKey:
+    """Make a key that a form asks for. Raises NotFound, Invalid (`place`)."""
+    if mode == "dump":
+        number = int(port) if port.isascii() and port.isdigit() and len(port) < 6 else 0
+        return make_for_dumps(host_id, place, number if port else _PORT)
+    return make_for_restores(host_id, place)
+
+
 def make_for_restores(host_id: str, root: str) -> GateKey:
     """Make a key that restores into one folder. Raises NotFound, Invalid (`place`)."""
     hosts.get(host_id)

@@ -49,7 +49,8 @@ GUESSED = frozenset(
 # Fields of what was sent that say what it was about, and are no secrets.
 _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id", "pointId", "target_path",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
-         "address", "host_id", "hostId", "host_keys", "folders", "networks", "do", "job", "point", "copy",
+         "address", "host_id", "hostId", "host_keys", "mode", "place", "folders", "networks", "do",
+         "job", "point", "copy",
          "dry_run", "dryRun")  # fmt: skip
 _LONGEST, _LONGEST_LIST = 300, 1800
 # Forms whose `path` are tokens.

@@ -13,6 +13,7 @@ import click
 from core.errors import Refused
 from core.hosts import host_confirm, host_doctor, host_inputs, host_login, host_test, hosts
 from core.models import Host
+from webapp.commands import host_gates
 from webapp.commands import host_looks as command_host_looks
 from webapp.commands.group import Group
 from webapp.commands.output import table
@@ -21,6 +22,7 @@ from webapp.hosts.host_words import ms, where
 host = Group("host", help="Add, confirm, test and list the machines that are reached over SSH.")
 for each in command_host_looks.COMMANDS:
     host.add_command(each)
+host.add_command(host_gates.gate)
 
 _JSON = click.option("as_json", "--json", is_flag=True, help="Print one JSON document for scripts.")
 _STATES = {
