@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from bench import busy_catalog
+from bench import busy_catalog, busy_real, busy_things
 from core import setup
 from core.configs import configs
 from core.configs.configs import ConfigInput
@@ -28,11 +28,14 @@ from core.models import (
     Storage,
     StorageSample,
 )
-from core.storages import recovery
+from core.storages import recovery, storage_setup
+from core.storages.storage_inputs import LocalInput
 
 # Of twenty runs of a config one fails, and one meets something that cannot be read.
 _STATUS = ("completed",) * 18 + ("warning", "failed")
 _BATCH = 5_000
+# One config of so many has a second destination.
+_COPIED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,40 +52,66 @@ def fill(folder: Path, config_count: int, job_count: int, file_count: int, passw
     """Set an install up whose configs ran in turn, the last run being of just now; return the admin's id.
 
     Needs an app context. Every run that did not fail has a point; those of the first half are in the past of
-    retention, as after years. All other points are catalogued, as many files as asked for.
+    retention, as after years. All other points are catalogued, as many files as asked for. One more config
+    has two points that can be opened: see bench.busy_real.
     """
-    admin_id = setup.create_admin(setup.setup_token() or "", "admin", password or secrets.token_hex(8)).id
-    setup.create_first_storage(str(folder / "backups"))
-    key = (recovery.stored() or "").split("-")
-    setup.confirm_recovery_key([key[place - 1] for place in setup.recovery_challenge()])
+    admin_id = _set_up(folder, password)
     repository_id = db.session.scalars(select(RepositoryRecord.id)).one()
-    runs = list(_runs(_make_configs(folder, config_count), job_count))
+    second = storage_setup.create(LocalInput(name="Second", path=str(folder / "second"))).repositories[0].id
+    config_ids = _make_configs(folder, config_count, [repository_id, second])
+    runs = list(_runs(config_ids, job_count))
     _insert(Job, map(_job, runs))
     good = [run for run in runs if run.status != "failed"]
     _insert(Point, map(_point, good))
     _insert(Copy, (_copy(run, repository_id, run.number <= job_count // 2) for run in good))
+    copied = set(config_ids[::_COPIED])
+    there = [run for run in good if run.number > job_count // 2]
+    _insert(Copy, (_copy(run, second, False) for run in there if run.config_id in copied))
     _insert(ScheduledRun, map(_scheduled, runs))
     _insert(JobLog, (line for run in runs for line in _log(run)))
-    storage_id = db.session.scalars(select(Storage.id)).one()
-    _insert(StorageSample, (_sample(storage_id, number) for number in range(90)))
-    there: dict[str, list[int]] = {}
-    for run in good:
-        if run.number > job_count // 2:
-            there.setdefault(run.config_id, []).append(run.number)
-    busy_catalog.fill(there, file_count)
+    storage_ids = db.session.scalars(select(Storage.id)).all()
+    _insert(StorageSample, (_sample(each, number) for each in storage_ids for number in range(90)))
+    busy_catalog.fill(_by_config(there), file_count)
+    failed = [(run.config_id, run.number) for run in runs if run.status == "failed"]
+    busy_things.fill(admin_id, config_ids, failed, [run.number for run in there])
+    busy_real.fill(folder)
     return admin_id
 
 
-def _make_configs(folder: Path, count: int) -> list[str]:
+def _set_up(folder: Path, password: str) -> int:
+    admin_id = setup.create_admin(setup.setup_token() or "", "admin", password or secrets.token_hex(8)).id
+    setup.create_first_storage(str(folder / "backups"))
+    key = (recovery.stored() or "").split("-")
+    setup.confirm_recovery_key([key[place - 1] for place in setup.recovery_challenge()])
+    return admin_id
+
+
+def _by_config(runs: Iterable[Run]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for run in runs:
+        found.setdefault(run.config_id, []).append(run.number)
+    return found
+
+
+def _make_configs(folder: Path, count: int, repositories: Sequence[str]) -> list[str]:
     (folder / "source").mkdir(exist_ok=True)
-    source = {"paths": [str(folder / "source")]}
-    given = [
-        ConfigInput(name=f"Config {number:03}", source=source, cron=f"{number % 60} {number % 24} * * *")  # type: ignore[arg-type]
-        for number in range(count)
-    ]
     with write() as session:
-        made: list[Config] = [configs.insert(session, each) for each in given]
+        made: list[Config] = [
+            configs.insert(session, _config(folder, number, repositories)) for number in range(count)
+        ]
         return [config.id for config in made]
+
+
+def _config(folder: Path, number: int, repositories: Sequence[str]) -> ConfigInput:
+    places = repositories if number % _COPIED == 0 else repositories[:1]
+    return configs.parse(
+        {
+            "name": f"Config {number:03}",
+            "source": {"paths": [str(folder / "source")]},
+            "cron": f"{number % 60} {number % 24} * * *",
+            "destinations": [{"repository_id": each} for each in places],
+        }
+    )
 
 
 def _runs(config_ids: list[str], count: int) -> Iterator[Run]:

@@ -1,7 +1,8 @@
 """Make an install as it is after years, to look at its pages: `python -m bench.seed FOLDER`.
 
 It then says how to start Holdfast on it, and who to log in as. Points can be listed and searched, but not
-opened: what they hold was never stored. The first job that goes there notices, and marks them as lost.
+opened, but for those of the config Real: what they hold was never stored. The first job that goes there
+notices, and marks them as lost.
 """
 
 from __future__ import annotations
