@@ -170,8 +170,8 @@ def _table(timed: list[Timed], times: int, sizes: str) -> str:
         "# Pages of a busy install, by `python -m bench.pages --keep`",
         f"{sizes}; {report.machine()}",
         f"Each page {times} times, with gzip; the target is {TARGET_MS} ms for 95 of 100 answers. "
-        f"{len(timed) - len(missed)} of {len(timed)} addresses meet it. CPU is what the answer cost, whatever "
-        "else ran.",
+        f"{len(timed) - len(missed)} of {len(timed)} addresses meet it. CPU is what the "
+        "answer cost, whatever else ran.",
         "| page | median ms | p95 ms | CPU ms, median | CPU ms, p95 | queries | kB sent | met |\n"
         "|---|---|---|---|---|---|---|---|\n" + "\n".join(map(_row, timed)),
         "Not timed: " + "; ".join(f"`{name}` ({why})" for name, why in page_list.LEFT_OUT.items()) + ".",

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Select, func, select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.orm import Session
 
 from core import words
@@ -20,7 +20,7 @@ from core.configs.destinations import AFTER
 from core.db import db, utc_now, write
 from core.errors import Conflict, Refused
 from core.jobs import jobs
-from core.models import Config, Copy, Destination, Job, Point, Storage
+from core.models import Config, Destination, Job, Point, Storage
 from core.models.job import PENDING
 from core.points import points
 from core.retention import retention
@@ -73,15 +73,6 @@ def gaps(config: Config, now: datetime | None = None) -> list[Gap]:
     return [_gap(destination, good, now or utc_now()) for destination in config.destinations]
 
 
-def has_every_point(config: Config) -> bool:
-    """Tell whether each destination has every good point, by counting: then nothing can be missing."""
-    total = _count(config.id, points.live())
-    return all(
-        _count(config.id, points.live() & (Copy.repository_id == row.repository_id)) == total
-        for row in config.destinations
-    )
-
-
 def sync(destination_id: int, trigger: str = "manual") -> Job:
     """Make a queued copy of all that a destination lacks; the caller enqueues it.
 
@@ -123,11 +114,6 @@ def last_job(destination: Destination) -> Job | None:
 def pending_job(destination: Destination) -> Job | None:
     """Return the copy that is queued or runs there, for this config."""
     return db.session.scalar(_copies_to(destination).where(Job.status.in_(PENDING)).limit(1))
-
-
-def _count(config_id: str, copies: ColumnElement[bool]) -> int:
-    query = select(func.count(Point.id)).where(Point.config_id == config_id, Point.copies.any(copies))
-    return db.session.scalar(query) or 0
 
 
 def _gap(destination: Destination, good: Sequence[Point], now: datetime) -> Gap:

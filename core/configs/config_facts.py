@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -87,11 +87,17 @@ def facts(config: Config, now: datetime | None = None) -> Facts:
     return replace(facts_of([config], now)[config.id], restore_time=objectives.latest(config))
 
 
-def facts_of(shown: Sequence[Config], now: datetime | None = None) -> dict[str, Facts]:
-    """Return the numbers of each config, by its id, without the time to restore."""
+def facts_of(
+    shown: Sequence[Config], now: datetime | None = None, newest: Mapping[str, Point] | None = None
+) -> dict[str, Facts]:
+    """Return the numbers of each config, by its id, without the time to restore.
+
+    `newest`: the newest good point of each, from a caller that has them already.
+    """
     now = now or utc_now()
     ids = [config.id for config in shown]
-    newest, sums = latest.good_points(ids, now), _sums(ids)
+    newest = latest.good_points(ids, now) if newest is None else newest
+    sums = _sums(ids)
     return {
         config.id: _facts(config, newest.get(config.id), sums.get(config.id, (0, 0)), now) for config in shown
     }

@@ -34,7 +34,7 @@ class Rate:
 
 def rates(now: datetime | None = None) -> list[Rate]:
     """Return the rates over 7, 30 and 90 days."""
-    return [_rate(days, now or utc_now()) for days in SPANS]
+    return [rate(days, now) for days in SPANS]
 
 
 def good_points() -> int:
@@ -42,7 +42,9 @@ def good_points() -> int:
     return db.session.scalar(select(func.count(Point.id)).where(Point.copies.any(live()))) or 0
 
 
-def _rate(days: int, now: datetime) -> Rate:
+def rate(days: int, now: datetime | None = None) -> Rate:
+    """Return the rate over so many days."""
+    now = now or utc_now()
     since = now - timedelta(days=days)
     ended = (
         select(Job.status, func.count())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from pydantic import ConfigDict
 
 from core.configs import configs, states, success
+from core.db import utc_now
 from core.jobs import jobs, nodes
 from core.storages import storages
 from webapp.api import door
@@ -51,14 +54,13 @@ class StatsOut(Out):
 @door.operation("GET", "/backup/stats", "viewer", answer=StatsOut)
 def get_stats() -> StatsOut:
     """Return whether all is safe, and numbers over all. `configs` counts them by state."""
-    shown = [(config, states.state(config)) for config in configs.list_all()]
-    verdict = states.verdict(shown=shown)
-    by_state: dict[str, int] = {}
-    for _, state in shown:
-        by_state[state.word] = by_state.get(state.word, 0) + 1
+    every, now = configs.list_all(), utc_now()
+    looked = states.look(every, now)
+    verdict = states.verdict_of(every, looked, now)
+    by_state = Counter[str](state.word for state in looked.states.values())
     return StatsOut(
         level=verdict.level, verdict=verdict.sentence, reasons=[reason.text for reason in verdict.reasons],
-        worker_running=nodes.worker_lives(), configs=by_state, good_points=success.good_points(),
+        worker_running=nodes.worker_lives(), configs=dict(by_state), good_points=success.good_points(),
         running_jobs=jobs.count_running(),
         success=[SuccessOut.model_validate(each) for each in success.rates()],
         storages=[

@@ -67,15 +67,15 @@ class Chosen:
 def board() -> Board:
     """Return the Overview's facts."""
     now, every = utc_now(), configs.list_all()
-    found = states.states(every, now)
-    verdict = states.verdict(now, shown=[(config, found[config.id]) for config in every])
+    looked = states.look(every, now)
+    verdict = states.verdict_of(every, looked, now)
     return Board(
         verdict,
         [alert for alert in alerts.list_open() if not _is_said(alert, verdict)],
-        cards(_first(every, found), found),
-        by_state(found),
+        cards(_first(every, looked.states), looked),
+        by_state(looked.states),
         len(every),
-        any(state.word == "Running" for state in found.values()),
+        any(state.word == "Running" for state in looked.states.values()),
         not recovery.confirmed(),
         nodes.worker_lives(),
     )
@@ -84,12 +84,12 @@ def board() -> Board:
 def page_of(chosen: Chosen, number: int) -> tuple[Page[Card], Mapping[str, int]]:
     """Return one page of the configs that fit, by name, and how many of all are in each state."""
     every = configs.list_all()
-    found = states.states(every)
-    fitting = [config for config in every if chosen.takes(config, found[config.id])]
+    looked = states.look(every)
+    fitting = [config for config in every if chosen.takes(config, looked.states[config.id])]
     last = max(1, -(-len(fitting) // CARDS_AT_ONCE))
     number = min(max(number, 1), last)
     shown = fitting[(number - 1) * CARDS_AT_ONCE : number * CARDS_AT_ONCE]
-    return Page(cards(shown, found), number, CARDS_AT_ONCE, len(fitting)), by_state(found)
+    return Page(cards(shown, looked), number, CARDS_AT_ONCE, len(fitting)), by_state(looked.states)
 
 
 def card_of(config: Config) -> Card:
@@ -97,10 +97,10 @@ def card_of(config: Config) -> Card:
     return Card(config, states.state(config), states.facts(config), states.strip(config))
 
 
-def cards(shown: Sequence[Config], found: Mapping[str, states.State]) -> list[Card]:
-    """Return these configs in short, whose states are `found` already."""
-    facts, strips = states.facts_of(shown), states.strips(shown)
-    return [Card(each, found[each.id], facts[each.id], strips[each.id]) for each in shown]
+def cards(shown: Sequence[Config], looked: states.Looked) -> list[Card]:
+    """Return these configs in short, whose states are found already."""
+    facts, strips = states.facts_of(shown, newest=looked.newest), states.strips(shown)
+    return [Card(each, looked.states[each.id], facts[each.id], strips[each.id]) for each in shown]
 
 
 def by_state(found: Mapping[str, states.State]) -> dict[str, int]:

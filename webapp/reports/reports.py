@@ -77,7 +77,7 @@ def jobs_csv() -> ResponseReturnValue:
 @blueprint.app_template_global()
 def success_of_month() -> float | None:
     """Return the share of the backups of 30 days that ended well; None if there were none."""
-    return next(each.rate for each in success.rates() if each.days == 30)
+    return success.rate(30).rate
 
 
 def _day(text: str) -> date:
