@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from core import app_state, secrets
-from core.db import utc_now
+from core import secrets
+from core.db import db
 from core.errors import Invalid, Unreachable
 from core.models import Storage
-from core.storages import limit_hours, storage_inputs
+from core.storages import storage_inputs
+from core.storages.live_limits import RowLimits
 from core.storages.storage_inputs import PROVIDERS as PROVIDERS
 from core.storages.storage_inputs import SECRETS as SECRETS
 from core.storages.storage_inputs import StorageInput as StorageInput
@@ -49,14 +50,13 @@ _ADVICE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """All that is needed to reach a storage. Limits are bytes a second, and hold at `limit_hours`."""
+    """All that is needed to reach a storage. The limits are asked before each object, and while one waits."""
 
     provider: str
     settings: Mapping[str, Any]
     credentials: Mapping[str, str] = field(repr=False)
-    upload_limit: int | None = None
-    download_limit: int | None = None
-    limit_hours: str = ""
+    upload: Limit | None = field(default=None, repr=False)
+    download: Limit | None = field(default=None, repr=False)
 
 
 def parse(data: Mapping[str, Any], known: Storage | None = None) -> StorageInput:
@@ -74,13 +74,11 @@ def parse(data: Mapping[str, Any], known: Storage | None = None) -> StorageInput
 
 def place_of(given: Storage | StorageInput) -> Place:
     """Return where a storage is and how to get in. Raises secrets.SealBroken."""
-    if isinstance(given, Storage):
-        credentials: Mapping[str, str] = credentials_of(given)
-    else:
-        credentials = given.credentials
+    if isinstance(given, StorageInput):  # a look before it is saved: a few small objects
+        return Place(given.provider, given.settings, given.credentials)
+    limits = RowLimits(db.engine, given)
     return Place(
-        given.provider, given.settings, credentials,
-        given.upload_limit, given.download_limit, given.limit_hours,
+        given.provider, given.settings, credentials_of(given), limits.upload, limits.download
     )  # fmt: skip
 
 
@@ -130,16 +128,7 @@ def _make_adapter(place: Place, patience: Patience | None) -> StorageAdapter:
 
         limits = time_limits(patience.connect_s, patience.answer_s)
         inner = SftpAdapter(_sftp_settings(place), limits=limits)
-    up, down = place.upload_limit, place.download_limit
-    return opening.over_network(inner, _limit(up, place), _limit(down, place), patience.retries)
-
-
-def _limit(bytes_a_second: int | None, place: Place) -> Limit | None:
-    """Return what tells how fast it may go now: asked before each object, so that it follows the hour."""
-    if bytes_a_second is None:
-        return None
-    zone = app_state.settings().timezone
-    return lambda: bytes_a_second if limit_hours.hold(place.limit_hours, utc_now(), zone) else None
+    return opening.over_network(inner, place.upload, place.download, patience.retries)
 
 
 def make_root(place: Place) -> None:

@@ -9,10 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import app_state
-from core.storages import limit_hours, providers
-from core.storages.providers import Place
-from storage_adapters.throttle import ThrottledAdapter
+from core.storages import limit_hours
 
 ZONE = "Europe/Berlin"
 
@@ -77,30 +74,3 @@ def test_they_are_said_in_words_with_the_zone() -> None:
     said = limit_hours.words_of("Mon-Fri 08:00-18:00", ZONE)
     assert said == "from 08:00 to 18:00, Monday to Friday (Europe/Berlin); full speed otherwise"
     assert "on Saturdays" in limit_hours.words_of("Sat 10:00-12:00", ZONE)
-
-
-@pytest.mark.usefixtures("context")
-def test_a_running_job_follows_the_hour(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The adapter asks for its limit before each object; what it is told changes as the clock goes on."""
-    now = at("2026-11-23T17:59:50")
-    monkeypatch.setattr(providers, "utc_now", lambda: now)
-    assert app_state.settings().timezone == ZONE
-    place = Place("s3", {}, {}, 5_000_000, None, "08:00-18:00")
-    limit = providers._limit(place.upload_limit, place)
-    assert limit is not None
-    slept: list[float] = []
-    throttled = ThrottledAdapter(_Nowhere(), limit, lambda: None, clock=lambda: 0.0, sleep=slept.append)
-    throttled.put("a", bytes(10_000_000))
-    throttled.put("b", bytes(10_000_000))
-    assert slept == [2.0]  # 10 MB at 5 MB/s
-    now += timedelta(seconds=10)
-    throttled.put("c", bytes(10_000_000))
-    assert slept == [2.0]
-
-
-class _Nowhere:
-    def put(self, key: str, data: bytes) -> None:
-        return
-
-    def __getattr__(self, name: str) -> object:
-        raise AttributeError(name)
