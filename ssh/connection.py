@@ -63,7 +63,9 @@ def _tell_nobody(step: Step) -> None:
 class Connection:
     """A server that is logged in to. Close it; its channels end with it."""
 
-    def __init__(self, transport: Transport, limits: TimeLimits, below: Connection | None = None) -> None:
+    def __init__(
+        self, transport: QuietTransport, limits: TimeLimits, below: Connection | None = None
+    ) -> None:
         self._transport = transport
         self._below = below
         self.limits = limits
@@ -105,6 +107,21 @@ class Connection:
             raise ForwardRefused(f"it may not lead on to {host}:{port}: {error.text}") from error
         except (SSHException, EOFError, OSError) as error:
             raise Unreachable(f"the way on to {host}:{port} does not open: {reason(error)}") from error
+        channel.settimeout(None)
+        return channel
+
+    def lead_to_socket(self, path: str) -> Channel:
+        """Return a channel to a Unix socket of the server, that may be silent for as long as it likes.
+
+        Raises NobodyThere, which OpenSSH also says of what it does not allow; Unreachable.
+        """
+        transport, limits = self._transport, self.limits
+        try:
+            channel = transport.open_socket(path.encode(), WINDOW_BYTES, PACKET_BYTES, limits.login_s)
+        except ChannelException as error:
+            raise NobodyThere(f"nobody answers at {path}: {error.text}") from error
+        except (SSHException, EOFError, OSError) as error:
+            raise Unreachable(f"the way on to {path} does not open: {reason(error)}") from error
         channel.settimeout(None)
         return channel
 
@@ -159,7 +176,7 @@ _TYPES: tuple[tuple[str, ...], ...] = (
 
 def _connect(
     server: Server, limits: TimeLimits, below: Connection | None, done: Callable[[Step], None]
-) -> Transport:
+) -> QuietTransport:
     pinned = [host_keys.parse(line) for line in server.known_host_keys]
     transport = _handshake(server, limits, below, _by_preference(pinned), done)
     try:
@@ -199,7 +216,7 @@ def _handshake(
     below: Connection | None,
     key_types: Sequence[str],
     done: Callable[[Step], None] = _tell_nobody,
-) -> Transport:
+) -> QuietTransport:
     sock = below.tunnel(server.host, server.port) if below else _dial(server, limits)
     done("connect")
     try:

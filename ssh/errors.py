@@ -51,6 +51,10 @@ class NobodyThere(SshError):
     """The server would lead on, but nobody answers at the address that was asked for."""
 
 
+class RelayFailed(SshError):
+    """A program on the server that was to hold on to a socket there failed; says why."""
+
+
 class NoSftp(SshError):
     """The server lets us in, but offers no SFTP."""
 

@@ -16,6 +16,7 @@ from paramiko import Channel, SSHException
 
 from ssh.connection import Connection, close_channel
 from ssh.errors import SshError, Unreachable
+from ssh.ways import Way
 
 _PIECE_BYTES = 256 * 1024
 _BACKLOG = 16
@@ -34,13 +35,12 @@ class Forward:
     def __init__(
         self,
         connection: Connection,
-        host: str,
-        port: int,
+        way: Way,
         listener: socket.socket,
         is_ours: Callable[[socket.socket], bool],
     ) -> None:
         self._connection = connection
-        self._to = host, port
+        self._way = way
         self._listener = listener
         self.address = listener.getsockname()
         self._is_ours = is_ours
@@ -93,7 +93,7 @@ class Forward:
     def _serve(self, end: socket.socket) -> None:
         """Lead one connection on until both sides have ended it."""
         try:
-            channel = self._connection.lead_to(*self._to)
+            channel = self._way.open()
         except SshError as error:
             self._note(error)
             self._let_go(end)
@@ -121,6 +121,8 @@ class Forward:
                 end.sendall(data)
         if not channel.eof_received and self._is_broken():
             self._note(Unreachable("the SSH connection broke"))
+        elif channel.eof_received and (trouble := self._way.trouble(channel)) is not None:
+            self._note(trouble)
 
     def _is_broken(self) -> bool:
         """Tell whether a channel that ended without a word did so because its connection is gone."""

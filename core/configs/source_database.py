@@ -23,7 +23,7 @@ from core import words
 from core.configs import parallel_dumps
 from core.configs.parallel_dumps import MOST_JOBS
 from core.form_values import split_lines
-from core.hosts import gate_dumps, gate_keys, host_login, host_tunnel, hosts
+from core.hosts import gate_dumps, gate_keys, host_login, host_socket, host_tunnel, hosts
 from core.models import GateKey
 from core.retention.retention_rules import blank_is_none
 from sources.postgres.errors import BadConnection
@@ -109,8 +109,11 @@ class DatabaseSource(BaseModel):
             server_of(self, "")
         except BadConnection as error:
             raise ValueError(str(error)) from None
-        if self.host_id and not host_login.is_plain(self.host):
-            raise ValueError("a host reaches a server by name or address, such as localhost, not by a socket")
+        if self.host_id and not (host_login.is_plain(self.host) or host_socket.is_folder(self.host)):
+            raise ValueError(
+                "a host reaches a server by name or address, such as localhost, or by the folder of its "
+                "socket, such as /var/run/postgresql"
+            )
         return self
 
     def _take(self, server: Server) -> None:

@@ -54,7 +54,9 @@ def authorized_line(host: Host) -> str:
 
 def key_options(databases: Iterable[tuple[str, int]]) -> list[str]:
     """Return what a key's line begins with: nothing is allowed but what these servers, as the host sees them,
-    are reached by."""
+    are reached by. sshd has no such limit for sockets, and none for addresses where none is named: who needs
+    a socket alone may go to the same server's port."""
+    databases = [("localhost" if host.startswith("/") else host, port) for host, port in databases]
     shown = {(f"[{host}]" if ":" in host else host, port) for host, port in databases if is_plain(host)}
     opens = [f'permitopen="{host}:{port}"' for host, port in sorted(shown)]
     return ["restrict", *(["port-forwarding", *opens] if opens else [])]

@@ -7,14 +7,14 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from core.hosts import host_login, hosts
+from core.hosts import host_login, host_socket, hosts
 from core.models import Host
 from repository.entries import SourceUnavailable, TargetError
 from sources.postgres.dump import DumpOptions
 from sources.postgres.errors import ServerUnavailable
 from sources.postgres.server import LOOPBACK, Server, Way
 from sources.postgres.source import PostgresSource
-from ssh.errors import ForwardRefused, NobodyThere, SshError
+from ssh.errors import ForwardRefused, NobodyThere, RelayFailed, SshError
 
 if TYPE_CHECKING:
     from ssh.connection import Connection
@@ -32,8 +32,9 @@ class Tunnel:
 
     def __init__(self, host_id: str, server: Server, *, quick: bool = False) -> None:
         host = hosts.get(host_id)
-        self._name, self._to = host.name, server
-        self.hostname = _own_name(host) if server.host in LOOPBACK else server.host
+        self._host, self._name, self._to = host, host.name, server
+        here = server.host in LOOPBACK or _is_socket(server)
+        self.hostname = _own_name(host) if here else server.host
         self._folder: SocketFolder | None = None
         connection = self._log_in(host, quick=quick)
         try:
@@ -56,7 +57,7 @@ class Tunnel:
         text = self._words_for(trouble)
         if isinstance(error, TargetError):
             raise type(error)(f"{text}. Because of that, {error}") from trouble
-        if not isinstance(trouble, ForwardRefused | NobodyThere):
+        if not isinstance(trouble, ForwardRefused | NobodyThere | RelayFailed):
             text += f". Because of that, {error}"
         raise ServerUnavailable(text) from trouble
 
@@ -76,18 +77,26 @@ class Tunnel:
 
     def _bring(self, connection: Connection) -> tuple[Server, Forward]:
         from ssh.forward import Forward, SocketFolder, is_of_this_user, listen_on_loopback
+        from ssh.ways import ToAddress
 
         host, port = self._to.host, self._to.port
+        there = (
+            host_socket.way_to(connection, self._host, self._to)
+            if _is_socket(self._to)
+            else ToAddress(connection, host, port)
+        )
         if _wants_tls(self._to):
             listener = listen_on_loopback()
             way = Way(self._name, loopback_port=listener.getsockname()[1])
-            return replace(self._to, way=way), Forward(connection, host, port, listener, is_of_this_user)
+            return replace(self._to, way=way), Forward(connection, there, listener, is_of_this_user)
         self._folder = SocketFolder()
         listener = self._folder.listen(f".s.PGSQL.{port}")
         way = Way(self._name, socket_folder=self._folder.path)
-        return replace(self._to, way=way), Forward(connection, host, port, listener, lambda end: True)
+        return replace(self._to, way=way), Forward(connection, there, listener, lambda end: True)
 
     def _words_for(self, trouble: SshError) -> str:
+        if _is_socket(self._to) and isinstance(trouble, NobodyThere | RelayFailed):
+            return host_socket.words_for(trouble, self._host, self._to)
         place = f"{self._to.host}:{self._to.port}"
         if isinstance(trouble, ForwardRefused):
             return (
@@ -140,9 +149,15 @@ class HostDatabases(PostgresSource):
 
 def _wants_tls(server: Server) -> bool:
     """Tell whether TLS makes a difference: on the way to the host itself SSH protects already."""
+    if _is_socket(server):
+        return False
     if server.ssl_mode in ("allow", "prefer"):
         return server.host not in LOOPBACK
     return server.ssl_mode != "disable"
+
+
+def _is_socket(server: Server) -> bool:
+    return server.host.startswith("/")
 
 
 def _own_name(host: Host) -> str:

@@ -37,7 +37,10 @@ log_min_messages = warning
 
 @dataclass
 class Cluster:
-    """A running server. Its superuser `postgres` logs in by `trust` on the socket, by password over TCP."""
+    """A running server. Its superuser `postgres` logs in by `trust` on the socket, by password over TCP.
+
+    Roles named `nobody` and `root` log in on the socket as those users of the system alone.
+    """
 
     folder: Path
     port: int
@@ -120,12 +123,13 @@ def own(folder: Path) -> None:
 def start_cluster(folder: Path, extra: str = "", limits: Sequence[str] = ()) -> Cluster:
     """Make a cluster in an empty folder and start it. The folder's path must be short: it holds a socket."""
     own(folder)
+    folder.chmod(0o711)  # other users may open the socket, too
     secret = folder / "password"
     secret.write_text(PASSWORD)
     own(secret)
     _make(folder, secret)
     (folder / "data" / "pg_hba.conf").write_text(
-        "local all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        "local all nobody,root peer\nlocal all all trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
     )
     settings = f"unix_socket_directories = '{folder}'\n{_SETTINGS}{extra}"
     with (folder / "data" / "postgresql.conf").open("a") as file:

@@ -14,6 +14,7 @@ import pytest
 from ssh.connection import connect
 from ssh.errors import ForwardRefused, NobodyThere, Unreachable
 from ssh.forward import Forward, SocketFolder, is_of_this_user, listen_on_loopback
+from ssh.ways import ToAddress
 from tests.ports import free_port
 from tests.servers.sshd import Sshd
 from tests.servers.tcp_wire import wire_to
@@ -51,7 +52,8 @@ def led_to(
 ) -> Iterator[Forward]:
     """A way through the server to a port, out at the loopback."""
     server = sshd.server(sshd.sftp_only_key if restricted else None, ssh_port)
-    way = Forward(connect(server), "127.0.0.1", port, listen_on_loopback(), is_of_this_user)
+    connection = connect(server)
+    way = Forward(connection, ToAddress(connection, "127.0.0.1", port), listen_on_loopback(), is_of_this_user)
     try:
         yield way
     finally:
