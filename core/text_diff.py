@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
+import re
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
@@ -14,6 +16,10 @@ _MOST_SHOWN = 2_000
 _AROUND = 3
 # Between the lines that both texts begin and end with: what takes half a second at the worst.
 _MOST_COMPARED = 2_000 * 2_000
+
+NO_TEXT = "It is no text, so it cannot be shown line by line."
+# What no text of any encoding holds: control characters but tab, line feed, form feed, return and escape.
+_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 
 Sign = Literal["+", "-", " ", "@"]
 Opcode = tuple[str, int, int, int, int]  # as difflib has it
@@ -42,14 +48,29 @@ def diff_lines(path: str, old: str, new: str, *, reveal: bool) -> tuple[list[Lin
 
 def why_no_text(content: bytes) -> str:
     """Return why a content cannot be shown line by line; "" if it can."""
-    text = "It is no text, so it cannot be shown line by line."
+    return NO_TEXT if b"\0" in content or _decoded(content, "utf-8") is None else ""
+
+
+def as_text(content: bytes) -> str | None:
+    """Return a content as text: UTF-8, UTF-16 that says so, or an older encoding; None if it is none.
+
+    Older encodings are not told apart: letters beyond ASCII may look odd, what differs is the same.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _decoded(content, "utf-16")
     if b"\0" in content:
-        return text
+        return None
+    text = _decoded(content, "utf-8-sig")
+    if text is None and not _CONTROLS.search(content):
+        text = _decoded(content, "latin-1")
+    return text
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
     try:
-        content.decode()
+        return content.decode(encoding)
     except UnicodeDecodeError:
-        return text
-    return ""
+        return None
 
 
 def _unified(

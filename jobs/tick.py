@@ -14,6 +14,7 @@ from core.backups import copying
 from core.db import db, utc_now
 from core.jobs import interrupted, jobs
 from core.messaging import heartbeat
+from core.points import catalog_job
 from core.reports import housekeeping
 from core.retention import cleanup
 from core.schedules import pause, retries, schedules
@@ -38,7 +39,8 @@ def run(now: datetime | None = None) -> list[int]:
     ):
         _try(duty, troubles)
     found: list[int] = []
-    for maker in (schedules.tick, _retries, _copies, _daily_retention, jobs.to_enqueue):
+    makers = (schedules.tick, _retries, _copies, _daily_retention, _catalog, jobs.to_enqueue)
+    for maker in makers:
         found += _try(partial(maker, now), troubles) or []
     for late_duty in (silence.watch, housekeeping.sweep_daily):  # what is due has begun by now
         _try(partial(late_duty, now), troubles)
@@ -64,6 +66,10 @@ def _retries(now: datetime) -> list[int]:
 
 def _copies(now: datetime) -> list[int]:
     return [] if pause.active(now) else copying.tick(now)
+
+
+def _catalog(now: datetime) -> list[int]:
+    return [] if pause.active(now) else catalog_job.tick(now)
 
 
 def _daily_retention(now: datetime) -> list[int]:

@@ -24,7 +24,7 @@ from webapp.configs import configs, pings
 from webapp.hosts import host_gates, host_looks, host_rights, host_words, hosts
 from webapp.jobs import job_many, job_numbers, job_words
 from webapp.jobs import jobs as job_pages
-from webapp.points import compare, copy_words, diffs, pins, points, removals, search, trash
+from webapp.points import built_downloads, compare, copy_words, diffs, pins, points, removals, search, trash
 from webapp.reports import metrics, overview, reports
 from webapp.restores import leftovers, restores
 from webapp.settings import settings as settings_pages
@@ -43,6 +43,7 @@ _PAGES = (
     job_pages,
     job_many,
     points,
+    built_downloads,
     search,
     diffs,
     removals,

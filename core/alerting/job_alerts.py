@@ -20,9 +20,8 @@ _BAD = {
     "warning": ("warning", "warning"),
 }
 _NAMES = {
-    "backup": "The backup", "copy": "The copy", "download": "The download", "prune": "The prune",
-    "restore": "The restore",
-    "retention": "Retention",
+    "backup": "The backup", "catalog": "Filling the catalog of search", "copy": "The copy",
+    "download": "The download", "prune": "The prune", "restore": "The restore", "retention": "Retention",
 }  # fmt: skip
 _BY_REPOSITORY = ("copy", "prune")  # each place is a matter of its own
 

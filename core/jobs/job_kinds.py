@@ -17,7 +17,7 @@ from core.jobs import attempts, jobs, outcomes
 from core.jobs.attempts import Attempt, AttemptLost, Stopped, TookTooLong, Waiting, WaitingForJob
 from core.jobs.outcomes import Outcome
 from core.models import Job, RepositoryRecord, Storage
-from core.points import building, built_downloads, catalog_drop, points
+from core.points import building, built_downloads, catalog_drop, catalog_job, points
 from core.restores import restores, restoring
 from core.retention import cleanup, pruning
 from core.storages import storage_usage, storages
@@ -26,6 +26,7 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 
 _PERFORM: Mapping[str, Callable[[Attempt], Outcome]] = {
     "backup": backups.perform_backup,
+    "catalog": catalog_job.perform_fill,
     "copy": copy_job.perform_copy,
     "download": building.perform_build,
     "prune": pruning.perform_prune,
@@ -163,7 +164,7 @@ def _meaning(kind: str, config_id: str | None, error: Exception) -> str:
         return backups.earlier(config_id)
     if kind == "copy":
         return "What it should have copied has no copy there yet. Where it is, nothing was changed."
-    if kind == "download":
+    if kind in ("catalog", "download"):
         return outcomes.half_done(kind)
     if kind == "restore":
         return "The restore is not complete. The backup itself was not changed."

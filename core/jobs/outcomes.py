@@ -135,6 +135,7 @@ _HALF_DONE = {
     "backup": "It made no new point, unless the list shows one. Earlier points are as good as before.",
     "copy": "What it had copied counts and stays. It goes on from there when it is run again.",
     "restore": "What was restored so far is at the target, the rest is not. The backup was not changed.",
+    "catalog": "Search does not know all points yet; what it had read stays. No backup was changed.",
     "download": "Nothing of it is kept, and nothing can be downloaded. The backup was not changed.",
     "prune": "Every point is as good as before. What was freed stays free; the next prune goes on.",
     "retention": "What it had moved to the trash stays there. Nothing else was removed.",

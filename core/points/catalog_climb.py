@@ -95,6 +95,17 @@ def ancestors(connection: sqlite3.Connection, trees: Collection[int]) -> tuple[U
     return ups, bool(frontier)
 
 
+def below(connection: sqlite3.Connection, roots: Collection[int]) -> set[int]:
+    """Return these trees and all that they hold."""
+    found, frontier = set(roots), list(roots)
+    query = "SELECT DISTINCT subtree_id FROM entries WHERE subtree_id IS NOT NULL AND tree_id IN"
+    while frontier:
+        frontier = [row[0] for row in select_in(connection, query, frontier) if row[0] not in found]
+        frontier = list(dict.fromkeys(frontier))
+        found.update(frontier)
+    return found
+
+
 def places(
     ups: Ups, roots: Mapping[int, int], names: Mapping[int, bytes]
 ) -> tuple[dict[int, dict[bytes, int]], bool]:

@@ -5,28 +5,40 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
+from core import words
 from core.errors import NotFound
 from core.models import Point
 from core.points import browse
 from core.points.tokens import printable, token_from_path
-from core.text_diff import LARGEST_TEXT, Line, diff_lines, why_no_text
+from core.text_diff import LARGEST_TEXT, NO_TEXT, Line, as_text, diff_lines
 
 SAME = "The content is the same."
+SAME_TEXT = "The text is the same; only how it is written to the file differs."
 
 
 @dataclass(frozen=True, slots=True)
 class FileDiff:
     """What leads from the older to the newer. `note`: why there are no lines; `more`: lines were left out;
-    `hidden`: some are shown without their secret; `before`, `after`: whether it is a file there."""
+    `hidden`: some are shown without their secret; sizes are None where it is no file."""
 
     name: str
     token: str
     note: str
-    before: bool
-    after: bool
+    size_before: int | None
+    size_after: int | None
     lines: list[Line]
     more: bool = False
     hidden: bool = False
+
+    @property
+    def before(self) -> bool:
+        """Whether it is a file in the older point."""
+        return self.size_before is not None
+
+    @property
+    def after(self) -> bool:
+        """Whether it is a file in the newer point."""
+        return self.size_after is not None
 
 
 def diff(old: Point, new: Point, path: bytes, *, reveal: bool = False) -> FileDiff:
@@ -38,17 +50,25 @@ def diff(old: Point, new: Point, path: bytes, *, reveal: bool = False) -> FileDi
     before, after = size_of(old, path), size_of(new, path)
     if before is None and after is None:
         raise NotFound(f"{name} is a file in neither of the points.")
-    there = before is not None, after is not None
+    sizes = before, after
     if max(before or 0, after or 0) > LARGEST_TEXT:
-        return FileDiff(name, token, "It is too large to be shown line by line.", *there, [])
+        return FileDiff(
+            name, token, _with_sizes("It is too large to be shown line by line.", *sizes), *sizes, []
+        )
     left = b"" if before is None else _read(old, path)
     right = b"" if after is None else _read(new, path)
-    if left == right and all(there):
-        return FileDiff(name, token, SAME, *there, [])
-    if note := why_no_text(left) or why_no_text(right):
-        return FileDiff(name, token, note, *there, [])
-    lines, more, hidden = diff_lines(os.fsdecode(path), left.decode(), right.decode(), reveal=reveal)
-    return FileDiff(name, token, "" if lines else SAME, *there, lines, more, hidden)
+    if left == right and None not in sizes:
+        return FileDiff(name, token, SAME, *sizes, [])
+    texts = as_text(left), as_text(right)
+    if texts[0] is None or texts[1] is None:
+        return FileDiff(name, token, _with_sizes(NO_TEXT, *sizes), *sizes, [])
+    lines, more, hidden = diff_lines(os.fsdecode(path), texts[0], texts[1], reveal=reveal)
+    return FileDiff(name, token, "" if lines else SAME_TEXT, *sizes, lines, more, hidden)
+
+
+def _with_sizes(why: str, before: int | None, after: int | None) -> str:
+    sizes = ["not there" if size is None else words.size(size) for size in (before, after)]
+    return f"{why} {sizes[0]} → {sizes[1]}."
 
 
 def size_of(point: Point, path: bytes) -> int | None:

@@ -28,7 +28,7 @@ NOTHING_SAID = (
 )
 LONGEST_S = 3.0  # of one look at the file
 # What a page can look at within a tenth of a second; with folders named, most of what is found falls away.
-_MOST_NAMES, _MOST_ENTRIES, _MOST_POINTS = 500, 1_000, 6_000
+_MOST_NAMES, _MOST_NAMES_WITHIN, _MOST_ENTRIES, _MOST_POINTS = 500, 20_000, 1_000, 6_000
 _MORE_WITH_FOLDERS = 3
 _LOOK_EVERY = 10_000  # steps of SQLite's between two looks at the clock
 _WITH_LETTERS = "SELECT rowid, folded FROM letters WHERE folded GLOB ?"
@@ -76,27 +76,45 @@ class Answer:
         return self.more and not self.found
 
 
-def search(text: str, config_id: str | None = None) -> Answer:
-    """Find files, links and folders by name in all catalogued points. Raises Invalid, CatalogUnusable."""
+def search(text: str, config_id: str | None = None, most: int = MOST_SHOWN) -> Answer:
+    """Find files, links and folders by name in all catalogued points. Raises Invalid, CatalogUnusable.
+
+    Of one config, what other configs hold of that name keeps nothing of it from being found.
+    """
     pattern = catalog_pattern.parse(text)
     with catalog_file.reading() as connection:
-        name_ids, more = _names(connection, pattern)
-        rows, more_rows = _rows(connection, name_ids, pattern)
-        ups, more_trees = catalog_climb.ancestors(connection, {row.tree_id for row in rows})
-        used = {name_id for above in ups.values() for _, name_id in above} | {row.name_id for row in rows}
-        names = catalog_climb.names_of(connection, used)
-        roots = _roots(connection, ups, config_id)
-        places, more_places = catalog_climb.places(ups, roots, names)
-        standing = _standing(rows, places, names, pattern)
-        best = sorted(standing, key=lambda path: _rank(path, pattern))[:MOST_SHOWN]
-        holders, more_points = _holders(connection, roots, [standing[path] for path in best], config_id)
+        answer = _look(connection, pattern, config_id, most, None)
+        if config_id and answer.more:
+            within = catalog_climb.below(connection, _trees_of(connection, config_id))
+            answer = _look(connection, pattern, config_id, most, within)
+        return answer
+
+
+def _look(
+    connection: sqlite3.Connection,
+    pattern: Pattern,
+    config_id: str | None,
+    most: int,
+    within: Collection[int] | None,
+) -> Answer:
+    """Find what fits; `within`: in these trees alone."""
+    name_ids, more = _names(connection, pattern, _MOST_NAMES if within is None else _MOST_NAMES_WITHIN)
+    rows, more_rows = _rows(connection, name_ids, pattern, within)
+    ups, more_trees = catalog_climb.ancestors(connection, {row.tree_id for row in rows})
+    used = {name_id for above in ups.values() for _, name_id in above} | {row.name_id for row in rows}
+    names = catalog_climb.names_of(connection, used)
+    roots = _roots(connection, ups, config_id)
+    places, more_places = catalog_climb.places(ups, roots, names)
+    standing = _standing(rows, places, names, pattern)
+    best = sorted(standing, key=lambda path: _rank(path, pattern))[:most]
+    holders, more_points = _holders(connection, roots, [standing[path] for path in best], config_id)
     found = [one for path in best for one in _by_config(path, standing[path], holders)]
-    left_out = len(standing) > len(best) or len(found) > MOST_SHOWN
+    left_out = len(standing) > len(best) or len(found) > most
     more = any((more, more_rows, more_trees, more_places, more_points, left_out))
-    return Answer(found[:MOST_SHOWN], more, more_points)
+    return Answer(found[:most], more, more_points)
 
 
-def _names(connection: sqlite3.Connection, pattern: Pattern) -> tuple[list[int], bool]:
+def _names(connection: sqlite3.Connection, pattern: Pattern, at_most: int) -> tuple[list[int], bool]:
     """Return the ids of the names that fit, the best first; and whether there may be more."""
     found: list[tuple[bool, int, int]] = []
     end, in_time = time.monotonic() + LONGEST_S, True
@@ -110,11 +128,13 @@ def _names(connection: sqlite3.Connection, pattern: Pattern) -> tuple[list[int],
             raise
         in_time = False
     connection.set_progress_handler(None, 0)
-    most = _MOST_NAMES * (_MORE_WITH_FOLDERS if pattern.path else 1)
+    most = at_most * (_MORE_WITH_FOLDERS if pattern.path else 1)
     return [name_id for *_, name_id in sorted(found)[:most]], len(found) > most or not in_time
 
 
-def _rows(connection: sqlite3.Connection, name_ids: list[int], pattern: Pattern) -> tuple[list[Row], bool]:
+def _rows(
+    connection: sqlite3.Connection, name_ids: list[int], pattern: Pattern, within: Collection[int] | None
+) -> tuple[list[Row], bool]:
     """Return the entries with these names; and whether there may be more."""
     rows: list[Row] = []
     most = _MOST_ENTRIES * (_MORE_WITH_FOLDERS if pattern.path else 1)
@@ -122,19 +142,27 @@ def _rows(connection: sqlite3.Connection, name_ids: list[int], pattern: Pattern)
         left = most - len(rows)
         if left <= 0:
             return rows, True
-        rows += [Row(*row) for row in connection.execute(_OF_NAME, (name_id, left))]
+        named = connection.execute(_OF_NAME, (name_id, left if within is None else -1))
+        fitting = (Row(*row) for row in named if within is None or row[1] in within)
+        rows += islice(fitting, left)
     return rows, len(rows) >= most
 
 
 def _roots(connection: sqlite3.Connection, trees: Collection[int], config_id: str | None) -> dict[int, int]:
     """Return which of these trees are roots, of any points or of a config's, each as a bit."""
     if config_id:
-        ids = list(db.session.scalars(select(Point.id).where(Point.config_id == config_id)))
-        query, keys = "SELECT DISTINCT tree_id FROM roots WHERE point_id IN", ids
+        found = _trees_of(connection, config_id)
     else:
-        query, keys = "SELECT DISTINCT tree_id FROM roots WHERE tree_id IN", list(trees)
-    found = {row[0] for row in catalog_climb.select_in(connection, query, keys)}
+        query = "SELECT DISTINCT tree_id FROM roots WHERE tree_id IN"
+        found = {row[0] for row in catalog_climb.select_in(connection, query, list(trees))}
     return {tree_id: 1 << place for place, tree_id in enumerate(sorted(found.intersection(trees)))}
+
+
+def _trees_of(connection: sqlite3.Connection, config_id: str) -> set[int]:
+    """Return the root trees of a config's points."""
+    ids = list(db.session.scalars(select(Point.id).where(Point.config_id == config_id)))
+    query = "SELECT DISTINCT tree_id FROM roots WHERE point_id IN"
+    return {row[0] for row in catalog_climb.select_in(connection, query, ids)}
 
 
 def _standing(

@@ -26,15 +26,15 @@ from webapp.api import problems
 
 # Views that a GET reads backed-up data, or secrets, with.
 READS = frozenset(
-    {"api.download_file", "api.download_folder", "api.export_audit", "audit.export", "compare.diff",
-     "compare.environment", "diffs.file", "points.archive", "points.file", "setup.recovery_file",
+    {"api.diff_file", "api.download_file", "api.download_folder", "api.fetch_download", "api.export_audit", "audit.export", "compare.diff",
+     "compare.environment", "diffs.file", "downloads.file", "points.archive", "points.file", "setup.recovery_file",
      "setup.recovery_key", "transfer.export", "api.export_all"}
 )  # fmt: skip
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
      "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look", "job_many.ask",
-     "transfer.look"}
+     "transfer.look", "downloads.new"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(
@@ -54,7 +54,7 @@ _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id",
          "dry_run", "dryRun")  # fmt: skip
 _LONGEST, _LONGEST_LIST = 300, 1800
 # Forms whose `path` are tokens.
-_TOKENS = frozenset({"points.selection", "compare.put_back", "restores.create"})
+_TOKENS = frozenset({"points.selection", "downloads.create", "compare.put_back", "restores.create"})
 
 
 def register(app: Flask) -> None:

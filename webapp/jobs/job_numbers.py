@@ -32,6 +32,8 @@ _LABELS: dict[str, tuple[str, Callable[[int], str]]] = {
     "dirs": ("Folders written", formats.count),
     "others": ("Links, devices and the like", formats.count),
     "bytes": ("Size of the files written", formats.size),
+    "noted": ("Left out of the archive, or renamed", formats.count),
+    "points": ("Points", formats.count),
     "kept": ("Left as they were", formats.count),
     "renamed": ("Put beside, renamed", formats.count),
     "failed": ("Could not be restored", formats.count),
@@ -68,11 +70,11 @@ def files(job: Job) -> str:
     goes on, how far it is."""
     if job.kind == "copy" and job.started_at is not None:
         return formats.count(job.files_done, "point")
-    if job.kind in ("retention", "prune") or job.started_at is None:
+    if job.kind in ("retention", "prune", "catalog") or job.started_at is None:
         return ""
     if not job.ended:
         return formats.count(job.files_done)
-    if job.kind == "restore":
+    if job.kind in ("restore", "download"):
         return _counted(job, "files", formats.count)
     if "files_new" not in job.counts:
         return _UNKNOWN

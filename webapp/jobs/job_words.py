@@ -22,6 +22,8 @@ def title(job: Job) -> str:
     if job.kind == "prune":
         freed = target(job)
         return f"Prune of {freed.name}" if freed else "Prune"
+    if job.kind == "catalog":
+        return "Catalog of search"
     whose = f" of {job.config.name}" if job.config else ""
     filled = target(job) if job.kind == "copy" else None
     return f"{job.kind.capitalize()}{whose}" + (f" to {filled.name}" if filled else "")

@@ -21,7 +21,7 @@ from webapp.jobs import job_words, progress
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/jobs")
 
-KINDS = ("backup", "copy", "restore", "retention", "prune")
+KINDS = ("backup", "copy", "restore", "retention", "prune", "download", "catalog")
 
 
 @blueprint.get("")

@@ -26,6 +26,9 @@ _PHASES = {
     "looking": "Looking for what points need",
     "deciding": "Looking for what nothing needs",
     "repacking": "Copying what is still needed",
+    "counting": "Counting what was chosen",
+    "building": "Building the archive",
+    "cataloguing": "Reading the folders of points for search",
     "deleting": "Deleting what nothing needs",
 }
 

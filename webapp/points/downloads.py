@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
 from typing import Literal
 from urllib.parse import quote
 
-from flask import Response
+from flask import Response, send_file
 
+from core.models import BuiltDownload
 from webapp.streams import CutOnError
 
 _UNSAFE = '"\\'
@@ -37,4 +39,16 @@ def _attachment(content: Iterator[bytes], name: bytes, mimetype: str) -> Respons
     response.headers["Content-Disposition"] = (
         f"attachment; filename=\"{plain}\"; filename*=UTF-8''{quote(name)}"
     )
+    return response
+
+
+def built(row: BuiltDownload, path: str) -> Response:
+    """Return a download that was built: whole or in parts, with its hash."""
+    mimetype = "application/zip" if row.form == "zip" else "application/x-tar"
+    response = send_file(
+        path, mimetype, as_attachment=True, download_name=row.name, conditional=True, etag=row.sha256,
+        last_modified=row.ready_at,
+    )  # fmt: skip
+    digest = b64encode(bytes.fromhex(row.sha256)).decode("ascii")
+    response.headers["Repr-Digest"] = f"sha-256=:{digest}:"  # RFC 9530
     return response

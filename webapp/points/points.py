@@ -17,7 +17,7 @@ from core.retention import point_removal
 from webapp import answers, formats
 from webapp.access import access
 from webapp.configs import config_pages
-from webapp.points import downloads, removals
+from webapp.points import built_downloads, downloads, removals
 
 blueprint = Blueprint("points", __name__, url_prefix="/points")
 
@@ -117,6 +117,10 @@ def selection(point_id: int) -> ResponseReturnValue:
     form: Literal["tar", "zip"] = "zip" if request.form.get("form") == "zip" else "tar"
     paths = [_path_of(token) for token in chosen]
     copy_id = request.form.get("copy_id", type=int)
+    given = built_downloads.wanted(point_id, chosen, form, copy_id)
+    if not request.form.get("now") and built_downloads.is_large(point, given):
+        answers.note("not sent, but offered to be built first")
+        return built_downloads.offer(point, given)
     content = browse.stream_selection(point, paths, form, copy_id=copy_id)
     return downloads.archive(content, paths[0] if len(paths) == 1 else b"/", point_id, form)
 
