@@ -45,6 +45,12 @@ def create(trigger: str, *, rebuild: bool = False) -> Job:
         )
 
 
+def pending() -> Job | None:
+    """Return the job that fills the catalog now, or is about to."""
+    query = select(Job).where(Job.kind == KIND, Job.status.in_(PENDING))
+    return db.session.scalar(query.order_by(Job.status.desc(), Job.id).limit(1))
+
+
 def tick(now: datetime) -> list[int]:
     """Return the job that fills the catalog by itself, if points lack that could be read now."""
     global _looked_at
@@ -105,7 +111,7 @@ def _outcome(attempt: Attempt, filled: Filled) -> Outcome:
 
 
 def _is_due(now: datetime) -> bool:
-    if db.session.scalar(select(Job.id).where(Job.kind == KIND, Job.status.in_(PENDING)).limit(1)):
+    if pending() is not None:
         return False
     query = select(Job).where(Job.kind == KIND, Job.status.in_(ENDED)).order_by(Job.id.desc()).limit(1)
     last = db.session.scalar(query)

@@ -26,9 +26,10 @@ from webapp.api import problems
 
 # Views that a GET reads backed-up data, or secrets, with.
 READS = frozenset(
-    {"api.diff_file", "api.download_file", "api.download_folder", "api.fetch_download", "api.export_audit", "audit.export", "compare.diff",
-     "compare.environment", "diffs.file", "downloads.file", "points.archive", "points.file", "setup.recovery_file",
-     "setup.recovery_key", "transfer.export", "api.export_all"}
+    {"api.diff_file", "api.download_file", "api.download_folder", "api.export_all", "api.export_audit",
+     "api.fetch_download", "audit.export", "compare.diff", "compare.environment", "diffs.file",
+     "downloads.file", "points.archive", "points.file", "setup.recovery_file", "setup.recovery_key",
+     "transfer.export"}
 )  # fmt: skip
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(

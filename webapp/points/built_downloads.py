@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
@@ -192,6 +194,6 @@ def _get(built_id: int) -> BuiltDownload:
     return row
 
 
-def _said(row: BuiltDownload) -> dict[str, object]:
+def _said(row: BuiltDownload) -> dict[str, Any]:
     state = built_downloads.state(row)
     return {"state": state, "look": LOOKS[state]}

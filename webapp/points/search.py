@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, render_template, request
+from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import NotFound
 
 from core.configs import configs
 from core.errors import Invalid
-from core.points import catalog, file_search, file_versions, tokens
+from core.points import catalog, catalog_job, file_search, file_versions, tokens
 from core.points.catalog_file import CatalogUnusable
-from webapp import formats
+from jobs import tasks
+from webapp import answers, formats
 from webapp.access import access
 
 blueprint = Blueprint("search", __name__, url_prefix="/search")
@@ -32,7 +33,7 @@ def index() -> ResponseReturnValue:
     page = render_template(
         "search/index.html", text=text, chosen=chosen, answer=answer, problem=problem, configs=names,
         config_names={one.id: one.name for one in names}, coverage=_coverage(chosen),
-        nothing_said=file_search.NOTHING_SAID,
+        nothing_said=file_search.NOTHING_SAID, filling=catalog_job.pending(),
     )  # fmt: skip
     return page, status
 
@@ -49,7 +50,28 @@ def versions() -> ResponseReturnValue:
         config=config,
         history=file_versions.history(config_id, _path()),
         coverage=_coverage(config_id or ""),
+        filling=catalog_job.pending(),
     )
+
+
+@blueprint.post("/catalog/fill")
+@access.allow("operator")
+def fill() -> ResponseReturnValue:
+    """Let search learn the points that it does not know, and show how far that is."""
+    return _started(rebuild=False)
+
+
+@blueprint.post("/catalog/rebuild")
+@access.allow("admin")
+def rebuild() -> ResponseReturnValue:
+    """Let search learn all points anew, and show how far that is."""
+    return _started(rebuild=True)
+
+
+def _started(*, rebuild: bool) -> ResponseReturnValue:
+    job = catalog_job.create("manual", rebuild=rebuild)
+    tasks.enqueue([job.id])
+    return answers.see_other(url_for("jobs.show", job_id=job.id))
 
 
 def _coverage(config_id: str) -> catalog.Coverage | None:

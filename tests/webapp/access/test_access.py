@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core.access import metrics_access
+from core.points import built_downloads
 from tests.webapp.conftest import As
 from tests.webapp.world import ROLES, Browser, World
 
@@ -54,6 +55,17 @@ ROUTES: dict[str, tuple[str, str]] = {
     "points.file": ("admin", "/points/{point_id}/file?path={file_token}"),
     "points.selection": ("admin", "/points/{point_id}/selection"),
     "search.index": ("viewer", "/search?q=letters"),
+    "search.fill": ("operator", "/search/catalog/fill"),
+    "search.rebuild": ("admin", "/search/catalog/rebuild"),
+    "downloads.index": ("admin", "/downloads"),
+    "downloads.new": ("admin", "/downloads/new?point_id={point_id}"),
+    "downloads.create": ("admin", "/downloads"),
+    "downloads.show": ("admin", "/downloads/{download_id}"),
+    "downloads.card": ("admin", "/downloads/{download_id}/card"),
+    "downloads.of_job": ("admin", "/downloads/of-job/{download_job_id}"),
+    "downloads.file": ("admin", "/downloads/{download_id}/file"),
+    "downloads.rules": ("admin", "/downloads/rules"),
+    "downloads.remove": ("admin", "/downloads/{download_id}/remove"),
     "search.versions": ("viewer", "/search/versions?config={config_id}&path={file_token}"),
     "diffs.choose": ("viewer", "/diffs?point={point_id}&other={newer_point_id}"),
     "diffs.show": ("viewer", "/diffs/{point_id}/{newer_point_id}"),
@@ -189,6 +201,7 @@ PASSED = (200, 302, 303, 409, 422)
 # Forms whose empty input would do something to the person who sends it.
 FORMS = {
     "job_many.change": {"do": "pin"},
+    "downloads.create": {"point_id": "1"},
     "restores.create": {"point_id": "1"},
     "restores.look": {"point_id": "1"},
     "restores.create_database": {"point_id": "1", "database": "x"},
@@ -208,8 +221,19 @@ def address(world: World, endpoint: str) -> str:
     from core.points.tokens import token_from_path
 
     token = token_from_path(str(world.tree).encode() + b"/letters/big.bin")
+    if "{download_" in ROUTES[endpoint][1]:
+        row_id, job_id = download(world)
+        return ROUTES[endpoint][1].format(download_id=row_id, download_job_id=job_id)
     values = {**vars(world), "spare_id": world.user_ids["spare"], "file_token": token}
     return ROUTES[endpoint][1].format(**values)
+
+
+def download(world: World) -> tuple[int, int]:
+    """Return a download that waits to be built, and its job."""
+    with world.app.app_context():
+        given = built_downloads.validate({"point_id": world.point_id, "form": "tar"})
+        row = built_downloads.create(given, "manual", "anna")
+        return row.id, row.job_id
 
 
 def methods(world: World, endpoint: str) -> list[str]:
