@@ -76,12 +76,12 @@ class Answer:
         return self.more and not self.found
 
 
-def search(text: str, config_id: str | None = None, most: int = MOST_SHOWN) -> Answer:
+def search(text: str, config_id: str | None = None, most: int | None = None) -> Answer:
     """Find files, links and folders by name in all catalogued points. Raises Invalid, CatalogUnusable.
 
-    Of one config, what other configs hold of that name keeps nothing of it from being found.
+    At most `most` are found. What other configs hold of that name keeps nothing of a config from being found.
     """
-    pattern = catalog_pattern.parse(text)
+    pattern, most = catalog_pattern.parse(text), most or MOST_SHOWN
     with catalog_file.reading() as connection:
         answer = _look(connection, pattern, config_id, most, None)
         if config_id and answer.more:

@@ -7,7 +7,7 @@ import time
 import pytest
 
 from core import text_diff
-from core.text_diff import Line, diff_lines
+from core.text_diff import Line, as_text, diff_lines
 
 
 def test_what_differs_is_shown_with_lines_around() -> None:
@@ -51,6 +51,23 @@ def test_long_texts_are_cut_and_it_is_said() -> None:
     lines, more, _ = diff_lines("/etc/x", "", text, reveal=False)
     assert more
     assert len(lines) <= 2_000
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        (b"plain\n", "plain\n"),
+        (b"\xef\xbb\xbfmarked", "marked"),
+        ("wide Ä".encode("utf-16"), "wide Ä"),
+        (b"latin \xe4\xf6\n", "latin äö\n"),
+        (b"\x1b[1mcolours\x1b[0m", "\x1b[1mcolours\x1b[0m"),
+        (b"\x00\x01", None),
+        (b"\x89PNG\r\n\x1a\n\xff", None),
+        (b"\xff\xfeodd\xd8\x00", None),
+    ],
+)
+def test_text_is_told_from_what_is_none(content: bytes, text: str | None) -> None:
+    assert as_text(content) == text
 
 
 def test_texts_that_share_little_are_shown_at_once(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -271,6 +271,22 @@ def test_a_search_looks_at_so_much_and_no_more(
     assert file_search.search(".txt").more
 
 
+def test_what_others_hold_keeps_nothing_of_a_config_from_being_found(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "zebra.txt").write_text("only here")
+    (tmp_path / "other" / "0.txt").write_text("not that one")
+    other = make_config(tmp_path / "other", "Other")
+    back_up(other.id)
+    for limit in ("_MOST_NAMES", "_MOST_ENTRIES"):
+        with monkeypatch.context() as patch:
+            patch.setattr(file_search, limit, 2)
+            answer = file_search.search(".txt", other.id)
+            assert {each.name for each in answer.found} == {"0.txt", "zebra.txt"}, limit
+            assert {each.config_id for each in answer.found} == {other.id}
+
+
 def test_the_same_folder_in_many_places(config: Config, tmp_path: Path) -> None:
     """Two copies of a tree are one in the catalog, and stand in both places."""
     for place in ("left", "right"):
