@@ -30,6 +30,7 @@ class JobOut(Out):
     bytes_done: int
     bytes_total: int | None
     bytes_added: int
+    bytes_rate: int | None
     summary: str
     meaning: str
     advice: str

@@ -111,7 +111,9 @@ def _line(job: Job) -> str:
     name = job.config.name if job.config else f"Job {job.id}"
     if job.phase == "waiting":
         return f"{name}: waiting, {job.waiting_reason}"[:100]
-    done = f"{words.count(job.files_done, 'file')}, {words.size(job.bytes_done)}"
+    what = "point" if job.kind == "copy" else "file"
+    rate = f", {words.size(job.bytes_rate)}/s" if job.bytes_rate else ""
+    done = f"{words.count(job.files_done, what)}, {words.size(job.bytes_done)}{rate}"
     return f"{name}: {job.phase or job.status} {_bar(job)} {done}".rstrip()
 
 

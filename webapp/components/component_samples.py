@@ -135,7 +135,7 @@ def _row(name: str, kind: str, size: int | None, link: str) -> browse.Row:
 
 def jobs() -> list[tuple[Job, progress.Live]]:
     """Return a job in each state, with what can be said of it now."""
-    found = [_queued(), _waiting(), _scanning(), _reading(), *_ended_jobs()]
+    found = [_queued(), _waiting(), _scanning(), _reading(), _copying(), *_ended_jobs()]
     return [(job, progress.of(job)) for job in found]
 
 
@@ -173,6 +173,14 @@ def _reading() -> Job:
     job.phase, job.files_done, job.files_total = "reading", 8_204, 12_408
     job.bytes_done, job.bytes_total, job.bytes_added = 18 * GIB, 42 * GIB, 3 * GIB
     job.current_path = f"/srv/wiki/images/2026/11/a/folder/of/a/folder/{LONG_NAME}"
+    return job
+
+
+def _copying() -> Job:
+    job = _job(5, "running", "copy")
+    job.phase, job.files_done, job.files_total = "copying", 3, 14
+    job.bytes_done, job.bytes_total, job.bytes_added = 5 * GIB, 16 * GIB, 5 * GIB
+    job.bytes_rate, job.current_path = 11_400_000, "the point of 22 Nov 2026, 03:00, from Local disk"
     return job
 
 

@@ -19,6 +19,7 @@ _PHASES = {
     "saving": "Saving the point",
     "checking": "Reading back what was stored",
     "opening": "Opening both repositories",
+    "comparing": "Looking for what is missing there",
     "copying": "Copying",
     "restoring": "Writing files",
     "verifying": "Checking what was written",
@@ -31,6 +32,10 @@ _PHASES = {
     "cataloguing": "Reading the folders of points for search",
     "deleting": "Deleting what nothing needs",
 }
+
+
+# How much there is to do is what these find out.
+_LOOKING = ("opening", "comparing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,12 @@ class Live:
 def of(job: Job) -> Live:
     """Return what can be said about a job now."""
     took = _took(job)
-    rate = job.bytes_done / took.total_seconds() if took and took.total_seconds() >= 1 else None
+    rate = _rate(job, took)
     return Live(
         active=job.status in PENDING,
         phase=_phase(job),
         share=_share(job),
-        rate=rate if job.bytes_done else None,
+        rate=rate,
         left=_left(job, took, rate),
         took=took,
         hint=_hint(job),
@@ -81,7 +86,7 @@ def _phase(job: Job) -> str:
 
 
 def _share(job: Job) -> int | None:
-    if job.status != "running":
+    if job.status != "running" or job.phase in _LOOKING:
         return None
     if job.bytes_total:
         return min(100, job.bytes_done * 100 // job.bytes_total)
@@ -94,6 +99,15 @@ def _took(job: Job) -> timedelta | None:
     if job.started_at is None:
         return None
     return max((job.ended_at or utc_now()) - job.started_at, timedelta())
+
+
+def _rate(job: Job, took: timedelta | None) -> float | None:
+    """Return the rate just now, of a running job; of one that has ended, the mean."""
+    if not job.bytes_done or not took or took.total_seconds() < 1:
+        return None
+    if job.status == "running" and job.bytes_rate is not None:
+        return float(job.bytes_rate)
+    return job.bytes_done / took.total_seconds()
 
 
 def _left(job: Job, took: timedelta | None, rate: float | None) -> timedelta | None:

@@ -97,6 +97,34 @@ def test_progress_polls_only_while_the_job_is_active(world: World, as_: As) -> N
     assert json.loads(last.headers["HX-Trigger"])["job-ended"] == {"value": job_id}
 
 
+def test_a_copy_promises_nothing_before_it_knows_and_then_goes_by_the_rate_of_now(
+    world: World, as_: As
+) -> None:
+    browser = as_("viewer")
+    with world.app.app_context():
+        now, job_id = utc_now(), jobs.create_backup(world.spare_config_id, "manual").id
+    change(world, job_id, status="running", kind="copy", started_at=now - timedelta(minutes=10),
+           phase="comparing", files_total=3, current_path="1,204 folders looked at")  # fmt: skip
+    with time_machine.travel(now, tick=False):
+        looking = browser.fragment(f"/jobs/{job_id}/progress").text
+    assert "Looking for what is missing there" in looking
+    assert "1,204 folders looked at" in looking
+    assert re.search(r"<progress[^>]*>", looking)[0].count("value=") == 0  # type: ignore[index]
+    assert looking.count("<dd>–</dd>") == 2  # rate and time left
+    change(world, job_id, phase="copying", bytes_done=10 * 2**20, bytes_total=40 * 2**20, bytes_rate=2**20)
+    with time_machine.travel(now, tick=False):
+        copying = browser.fragment(f"/jobs/{job_id}/progress").text
+    assert 'value="25"' in copying
+    assert "10.0 MiB of 40.0 MiB" in copying
+    assert "1.0 MiB/s" in copying  # not the mean of the ten minutes in which it mostly looked
+    assert re.search(r"<dd>\s*30 s\s*</dd>", copying)
+    change(world, job_id, bytes_rate=0)
+    stuck = browser.fragment(f"/jobs/{job_id}/progress").text
+    assert "0 B/s" in stuck
+    assert problems_of(stuck) == []
+    change(world, job_id, kind="backup", status="cancelled", ended_at=now)
+
+
 def test_a_queue_without_a_worker_says_so(world: World, as_: As) -> None:
     browser, job_id = as_("viewer"), world.queued_job_id
     change(world, job_id, status="queued", ended_at=None)
