@@ -17,6 +17,7 @@ __all__ = ["Member", "TarError", "TarStream"]
 _BLOCK = 512
 _READ_BYTES = 16 * 1024 * 1024  # all that is there: what is left behind is moved each time
 _MOST_HEADER_BYTES = 1024 * 1024  # of a long name or of pax records
+_MOST_HEADERS = 16  # before one member
 _MOST_EXTENTS = 1_000_000
 _ZERO_BLOCK = bytes(_BLOCK)
 _ADLER = 65521  # what Adler-32 counts modulo
@@ -32,6 +33,7 @@ class TarStream:
         self._view = memoryview(self._chunk)
         self._at = 0
         self._global: dict[bytes, bytes] = {}
+        self._global_bytes = 0
         self._extents: list[tuple[int, int]] = []  # (offset, length) of data still to come, the last first
         self._place = 0  # in the member, as it is read
         self._size = 0
@@ -78,9 +80,13 @@ class TarStream:
         self._skip_rest()
         records: dict[bytes, bytes] = {}
         sparse: list[tuple[bytes, bytes]] = []
+        extensions = 0
         while (header := self._header()) is not None:
             kind = header[156:157]
             if kind in b"LKxgX":
+                extensions += 1
+                if extensions > _MOST_HEADERS:
+                    raise TarError("more headers before one member than any honest archive has")
                 self._extension(kind, header, records, sparse)
                 continue
             merged = {**self._global, **records} if self._global else records
@@ -112,6 +118,9 @@ class TarStream:
         elif kind == b"K":
             records[b"linkpath"] = data.rstrip(b"\0")
         elif kind == b"g":
+            self._global_bytes += length
+            if self._global_bytes > _MOST_HEADER_BYTES:
+                raise TarError("more headers for all members than any honest archive has")
             self._global.update(records_in(data))
         else:
             found = records_in(data)

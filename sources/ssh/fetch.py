@@ -24,6 +24,7 @@ from ssh.process import Output
 LARGE_BYTES = 4 * 1024 * 1024  # from there on, a file is handed out as it comes
 BATCH_BYTES = 8 * 1024 * 1024
 BATCH_FILES = 1024
+_ROOM_BYTES = 64 * 1024 * 1024  # for files of a batch that have grown since they were listed
 
 _TAR_LINE = re.compile(rb"tar: (.*): ((?:Cannot|Read error|Warning|File|Unknown)[^\n]*|file [^\n]*)\Z")
 _NEWER = (b"file changed as we read it", b"File shrank", b"File removed before we read it")
@@ -92,9 +93,12 @@ def _read_stream(host: str, workers: Workers, by_path: dict[bytes, Wanted]) -> s
     packer = workers.file_packer(size)
     with workers.lend() as worker:
         worker.ask("tar", b"".join(path + b"\0" for path in by_path), size, packer)
-        stream = TarStream(worker.read)
+        stream, room = TarStream(worker.read), 2 * size + _ROOM_BYTES
         try:
             for member in stream:
+                room -= member.size
+                if room < 0:
+                    return TOO_LARGE
                 _take(stream, member, by_path)
         except TarError as error:
             return f"tar on {host} does not send what it should: {error}"

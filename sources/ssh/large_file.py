@@ -78,11 +78,11 @@ class LargeFile:
         packer, worker = self._workers.file_packer(wanted.row.size), self._lend()
         wanted.begin()
         worker.ask("tar", wanted.path + b"\0", wanted.row.size, packer)
-        stream = TarStream(worker.read)
+        stream, strange = TarStream(worker.read), ""
         try:
             member = next(iter(stream), None)
-        except TarError:
-            member = None
+        except TarError as error:
+            member, strange = None, f"its stream is broken: {error}"
         if member is not None and member.kind == "0" and path_of(member) == wanted.path:
             if too_large(member, wanted.row):
                 wanted.error = TOO_LARGE
@@ -90,8 +90,13 @@ class LargeFile:
             self._changed = member.ctime_ns is not None and not wanted.sure
             self._stream = stream
             return True
-        stray = blame(worker.finish(), self._workers.dialect, {wanted.path: wanted})
-        wanted.error = wanted.error or stray
+        if member is not None:
+            strange = "tar sends something else"
+        if strange and not worker.idle:
+            self._lent.close()  # what else comes may have no end
+        else:
+            strange = blame(worker.finish(), self._workers.dialect, {wanted.path: wanted}) or strange
+        wanted.error = wanted.error or strange
         self._ask_status()
         return False
 

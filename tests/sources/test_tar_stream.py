@@ -125,9 +125,9 @@ def header(name: bytes = b"x", size: bytes = b"0", kind: bytes = b"0", rest: byt
     return bytes(block)
 
 
-def pax(*records: bytes) -> bytes:
+def pax(*records: bytes, kind: bytes = b"x") -> bytes:
     body = b"".join(records)
-    return header(b"pax", b"%o" % len(body), b"x") + body.ljust(-(-len(body) // 512) * 512, b"\0")
+    return header(b"pax", b"%o" % len(body), kind) + body.ljust(-(-len(body) // 512) * 512, b"\0")
 
 
 END = bytes(1024)
@@ -145,6 +145,8 @@ HOSTILE = {
     "pax number": pax(b"12 size=abc\n") + header() + END,
     "pax long number": pax(b"70 size=" + b"9" * 61 + b"\n") + header() + END,
     "negative size": pax(b"11 size=-5\n") + header() + END,
+    "headers without end": pax(b"8 a=bcd\n") * 100 + header() + END,
+    "much for all members": pax(b"600000 a=" + b"b" * 599_990 + b"\n", kind=b"g") * 2 + header() + END,
     "sparse count": pax(b"22 GNU.sparse.major=1\n")
     + header(size=b"1000")
     + b"999999999999\n".ljust(512, b"\0")

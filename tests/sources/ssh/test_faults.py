@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -101,6 +102,19 @@ def test_a_tar_that_dies_is_no_end_of_file(host_with: Fake, tree: Path, compress
 def test_files_that_nobody_asked_for_are_refused(host_with: Fake, tree: Path) -> None:
     seen = read_all(host_with("tar", "/usr/bin/tar -c -f - -P /etc/hostname"), tree)
     assert not any(isinstance(each, bytes) for each in seen.values())
+
+
+@pytest.mark.parametrize("compression", ["never", "always"])
+def test_a_file_without_an_end_ends(host_with: Fake, tree: Path, compression: Compression) -> None:
+    """One that says it has a terabyte: nobody waits for the end of it, nor keeps it."""
+    endless = tree.parent / "header"
+    member = tarfile.TarInfo(f"{tree}/good")
+    member.size = 1 << 40
+    endless.write_bytes(member.tobuf(tarfile.GNU_FORMAT))
+    script = f'case "$*" in *version*) exec /usr/bin/tar "$@";; esac\ncat {endless}; exec cat /dev/zero'
+    seen = read_all(host_with("tar", script), tree, compression)
+    assert not any(isinstance(each, bytes) for each in seen.values())
+    assert "far larger than it was when listed" in str(seen["good"])
 
 
 @pytest.mark.parametrize(
