@@ -20,12 +20,12 @@ help: ## List the commands
 run: $(VENV)/.installed ## Start Holdfast in the foreground (Ctrl-C stops it)
 	@exec $(BIN)/python -m jobs.supervise
 
-# What needs one core each goes side by side; what it says stays together.
-test: prepare ## Install what the tests need, then run every check
-	@$(MAKE) --no-print-directory -j2 --output-sync=target lint types compiled
+# What waits for the network, and what needs one core each, goes side by side; what each says stays together.
+test: ## Install what the tests need, then run every check
+	@$(MAKE) --no-print-directory -j3 --output-sync=target ASKED=test prepare lint types compiled
 	@$(MAKE) --no-print-directory units
 
-test-slow: prepare ## Run the long suites too
+test-slow: prepare $(VENV)/.installed-dev ## Run the long suites too
 	$(PYTEST) -m slow --hypothesis-profile=varied
 
 lint: $(VENV)/.installed-dev
@@ -42,7 +42,7 @@ compiled: $(VENV)/.installed-dev
 units: $(VENV)/.installed-dev
 	$(PYTEST) -m 'not slow'
 
-prepare: $(VENV)/.installed-dev
+prepare:
 	@sh tests/prepare.sh
 
 # Of its own, so that what looks at the dependencies is none of them.
@@ -63,7 +63,7 @@ clean: ## Remove the virtual environment and caches, never data
 # A stamp a list: installing again only when a list changes.
 $(VENV)/.installed: requirements.txt
 	@sh -c '$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11))"' || \
-	  { echo "Holdfast needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	  { echo "Holdfast needs Python 3.11 or newer; '$(PYTHON)' is older or missing. Try: make $(or $(ASKED),$(MAKECMDGOALS)) PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || \
 	  { rm -rf $(VENV); echo "Python cannot make a virtual environment here. On Debian or Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "Installing into $(VENV) …"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 from collections.abc import Iterator
@@ -63,6 +64,12 @@ def need_program(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed (see tests/prepare.sh)")
     return path
+
+
+def pytest_collection_finish() -> None:
+    """Spare the thousands of tests just found from being looked at by each collection of garbage: they stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)
