@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.conftest import PROJECT
 from tests.ports import free_port
 
-START_S = 240
+START_S = 600  # it installs all packages, on a machine that is busy
 STOP_S = 60
 
 

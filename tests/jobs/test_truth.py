@@ -72,15 +72,23 @@ def assert_failed(
     assert len(points.good_points(job.config_id or "")) == 1
 
 
+def assert_whole(repository: Path) -> None:
+    """See that the one point of before is there still, whole, by restic's word."""
+    assert len(list((repository / "snapshots").iterdir())) == 1
+    restic(repository, "check", "--read-data", "--no-lock")
+
+
 def test_a_missing_source(config: Config, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "tree")
     assert_failed(back_up(config.id), f"{tmp_path}/tree does not exist", "its disk is mounted")
+    assert_whole(tmp_path / "backups" / "repository")
 
 
 def test_a_source_that_is_empty_after_it_was_full(config: Config, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "tree")
     (tmp_path / "tree").mkdir()
     assert_failed(back_up(config.id), "The source is empty", "not mounted")
+    assert_whole(tmp_path / "backups" / "repository")
 
 
 def test_a_storage_that_is_not_mounted(config: Config, tmp_path: Path) -> None:
@@ -88,6 +96,7 @@ def test_a_storage_that_is_not_mounted(config: Config, tmp_path: Path) -> None:
     (tmp_path / "backups").mkdir()
     assert_failed(back_up(config.id), "is unreachable: its marker .holdfast-storage is missing", "mounted")
     assert list((tmp_path / "backups").iterdir()) == [], "nothing may be written in its place"
+    assert_whole(tmp_path / "elsewhere" / "repository")
 
 
 def test_a_storage_whose_folder_is_gone(config: Config, tmp_path: Path) -> None:
@@ -102,11 +111,12 @@ def test_a_repository_that_is_gone_from_its_storage(config: Config, tmp_path: Pa
     assert not (tmp_path / "backups" / "repository").exists()
 
 
-def test_a_wrong_password(config: Config) -> None:
+def test_a_wrong_password(config: Config, tmp_path: Path) -> None:
     with write() as session:
         record = session.get_one(RepositoryRecord, storages.list_repositories()[0].id)
         record.password_sealed = storages.seal_password(record.id, "not the password")
     assert_failed(back_up(config.id), "password is wrong", "Put the right one back")
+    assert_whole(tmp_path / "backups" / "repository")
 
 
 @pytest.mark.parametrize("kind", ["tree", "data"])
@@ -178,16 +188,12 @@ def test_one_unreadable_file_is_a_warning_and_listed(install: Flask, tmp_path: P
     assert (point.files, point.warnings) == (2, 1)
 
 
-def test_all_files_unreadable_is_failed(install: Flask, tmp_path: Path) -> None:
-    make_storage(tmp_path)
-    config = make_config(make_tree(tmp_path / "tree"))
+def test_all_files_unreadable_is_failed(config: Config, tmp_path: Path) -> None:
     for path in (tmp_path / "tree" / "sub").iterdir():
         path.chmod(0)
     job = back_up_without_override(config.id)
-    assert job.status == "failed"
-    assert "None of the 3 files could be read" in job.summary
-    assert "readable" in job.advice
-    assert points.latest(config.id) is None
+    assert_failed(job, "None of the 3 files could be read", "readable")
+    assert_whole(tmp_path / "backups" / "repository")
 
 
 @need_root
@@ -202,7 +208,7 @@ def test_a_full_disk(install: Flask, tmp_path: Path) -> None:
         (tmp_path / "tree" / "random").write_bytes(os.urandom(30 << 20))
         assert_failed(back_up(made.id), "The storage is full", "Make room")
         (tmp_path / "tree" / "random").unlink()
-        restic(disk / "backups" / "repository", "check", "--no-lock")
+        assert_whole(disk / "backups" / "repository")
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
 

@@ -44,20 +44,26 @@ def test_a_killed_worker_neither_stops_nor_doubles_its_job(
     install: Flask, start: Start, tmp_path: Path
 ) -> None:
     make_storage(tmp_path)
-    config = make_config(make_slow_tree(tmp_path / "tree", gib=3))
+    config = make_config(make_slow_tree(tmp_path / "tree", gib=4))
     first = start("jobs.worker", "main")
     until(nodes.worker_lives)
     job_id = jobs.create_backup(config.id, "manual").id
     enqueue([job_id])
     until(lambda: is_reading(job_id))
-    pid = jobs.get(job_id).pid
+    pid = jobs.get(job_id).pid or 0
+    os.kill(pid, signal.SIGSTOP)  # so that it is not over before the new worker has had its look at it
     os.kill(first.pid, signal.SIGKILL)
     first.wait()
 
     second = start("jobs.worker", "main")
+    tasks.run_job(job_id)  # as if it stood in the queue once more
+    until(lambda: not queue.main.pending())
     enqueue(tick.run(utc_now()))
     assert interrupted.mark_interrupted() == []
-    assert processes.is_alive(jobs.get(job_id))
+    job = jobs.get(job_id)
+    assert (job.status, job.attempt, job.pid) == ("running", 1, pid)
+    assert processes.is_alive(job)
+    os.kill(pid, signal.SIGCONT)
     until(lambda: jobs.get(job_id).ended)
     job = jobs.get(job_id)
     assert (job.status, job.attempt, job.pid) == ("completed", 1, pid), job.summary
