@@ -67,7 +67,7 @@ def need_program(name: str) -> str:
 
 
 def pytest_collection_finish() -> None:
-    """Spare the thousands of tests just found from being looked at by each collection of garbage: they stay."""
+    """Spare the thousands of tests just found from each collection of garbage: they stay."""
     gc.collect()
     gc.freeze()
 
