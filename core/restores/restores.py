@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
@@ -69,6 +70,15 @@ class RestoreInput(BaseModel):
         return [path_from_token(token) for token in self.include]
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a restore goes. `seen`: what was found there, of a host; None: on this machine."""
+
+    target: str
+    host_name: str
+    seen: host_restoring.Look | None
+
+
 def validate(values: Mapping[str, Any]) -> RestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
     given = dict(values)
@@ -87,11 +97,9 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     `safety_job_of`; raises Conflict if the config is being backed up. `limited`: by somebody who is no admin,
     see core.access.restore_rights; raises Refused where that allows nothing.
     """
-    point = points.get(given.point_id)
-    target, host_name = _target(given, point)
-    if limited:
-        _refuse_to_others(given, target)
-    chosen = _there(given, point, target, limited=limited)
+    point, place = points.get(given.point_id), check_place(given, limited=limited)
+    seen, target, host_name = place.seen, place.target, place.host_name
+    chosen: dict[str, Any] = {} if seen is None else {"used": seen.used, "by_parts": seen.by_parts, "gated": seen.gated}
     copy_id = points.best_copy(point, given.copy_id).id
     chosen |= {"copy_id": given.copy_id} if given.copy_id is not None else {}
     chosen |= {"limited": True} if limited else {}
@@ -119,11 +127,16 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
         return job
 
 
-def look(given: RestoreInput) -> host_restoring.Look:
-    """Look at a place on a host without writing: may it all go there? Raises Invalid, NotFound."""
+def check_place(given: RestoreInput, *, limited: bool = False) -> Place:
+    """Return the place a restore would go to, with all refused that may not be. Raises as create."""
     point = points.get(given.point_id)
-    target, _ = _target(given, point)
-    return _look(given, point, target)
+    target, host_name = _target(given, point)
+    if limited:
+        _refuse_to_others(given, target)
+    seen = None if given.host_id is None else _look(given, point, target)
+    if limited and seen is not None:
+        restore_rights.require_ordinary(seen)
+    return Place(target, host_name, seen)
 
 
 def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
@@ -141,16 +154,6 @@ def _refuse_to_others(given: RestoreInput, target: str) -> None:
     if given.put_back:
         raise Invalid({"put_back": "Only admins put files back where they were."})
     restore_rights.check(target, given.host_id)
-
-
-def _there(given: RestoreInput, point: Point, target: str, *, limited: bool) -> dict[str, Any]:
-    """Look at a place on a host; return how the job is to write there. Raises Invalid."""
-    if given.host_id is None:
-        return {}
-    seen = _look(given, point, target)
-    if limited:
-        restore_rights.require_ordinary(seen)
-    return {"used": seen.used, "by_parts": seen.by_parts, "gated": seen.gated}
 
 
 def _look(given: RestoreInput, point: Point, target: str) -> host_restoring.Look:

@@ -19,7 +19,7 @@ from core.backups import safety_backup
 from core.configs import configs
 from core.db import write
 from core.errors import Invalid
-from core.hosts import host_confirm, host_inputs, host_limits, host_source, host_test, hosts
+from core.hosts import host_confirm, host_inputs, host_limits, host_restoring, host_source, host_test, hosts
 from core.jobs import attempts, job_kinds, jobs
 from core.models import Config, Host, Job, Point
 from core.points import points
@@ -189,23 +189,29 @@ def test_chosen_files_are_put_back_after_a_safety_backup(
         assert list(refused.value.fields) == ["put_back"], wrong
 
 
+def found(wanted: dict[str, str | int]) -> host_restoring.Look:
+    seen = restores.check_place(restores.validate(wanted)).seen
+    assert seen is not None
+    return seen
+
+
 def test_over_sftp_alone_files_come_back_one_by_one(host: Host, sshd: Sshd, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "tree")
     poor = make_host(sshd, "poor", private_key=sshd.sftp_only_key.read_text())
     config = make_config(poor, tree)
     ended(back_up(config.id))
     wanted = {"point_id": newest(config).id, "target_path": str(tmp_path / "there"), "host_id": poor.id}
-    seen = restores.look(restores.validate(wanted))
+    seen = found(wanted)
     assert seen.by_parts
     assert not seen.used
     assert "one by one" in seen.notes[0]
     job = restore_to(poor, newest(config), tmp_path / "there")
     assert job.status in ("completed", "warning"), job.summary
     assert (Path(f"{tmp_path}/there{tree}") / "sub" / "1.txt").read_text() == "content 1\n" * 100
-    assert restores.look(restores.validate(wanted)).used
+    assert found(wanted).used
     wanted["target_path"] = str(tmp_path / "not" / "there")
     with pytest.raises(Invalid, match="no folder"):
-        restores.look(restores.validate(wanted))
+        found(wanted)
 
 
 def test_a_preview_counts_on_the_host(host: Host, tmp_path: Path) -> None:
