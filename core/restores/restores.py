@@ -99,7 +99,9 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
     """
     point, place = points.get(given.point_id), check_place(given, limited=limited)
     seen, target, host_name = place.seen, place.target, place.host_name
-    chosen: dict[str, Any] = {} if seen is None else {"used": seen.used, "by_parts": seen.by_parts, "gated": seen.gated}
+    chosen: dict[str, Any] = {}
+    if seen is not None:
+        chosen = {"used": seen.used, "by_parts": seen.by_parts, "gated": seen.gated}
     copy_id = points.best_copy(point, given.copy_id).id
     chosen |= {"copy_id": given.copy_id} if given.copy_id is not None else {}
     chosen |= {"limited": True} if limited else {}

@@ -124,7 +124,10 @@ def download_a_licence(page: Page) -> None:
 
 def restore_everything(page: Page, target: Path) -> Path:
     page.get_by_role("link", name="Restore all of it").click()
+    page.get_by_role("link", name="Next: where to").click()
     page.get_by_label("Folder on this machine").fill(str(target))
+    page.get_by_role("link", name="Next: check").click()
+    expect(page.locator("#restore-check")).to_contain_text("It can go there")
     page.get_by_role("button", name="Restore", exact=False).click()
     walk.watch_job(page)
     expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")

@@ -44,8 +44,9 @@ def restore_file(page: Page, name: str, target: Path) -> None:
     """On a point's page: tick a file of the folder that is open, and restore it to the host it came from."""
     page.get_by_role("checkbox", name=f"Select {name}").check()
     page.get_by_role("button", name="Restore selected").click()
+    page.get_by_role("link", name="Next: where to").click()
     expect(page.get_by_label("Machine", exact=True)).to_have_value(re.compile(".+"))
     page.get_by_label("Folder there", exact=True).fill(str(target))
-    page.get_by_role("button", name="Look at this place").click()
-    expect(page.get_by_role("main")).to_contain_text("are free")
+    page.get_by_role("link", name="Next: check").click()
+    expect(page.locator("#restore-check")).to_contain_text("It can go there")
     page.get_by_role("button", name=re.compile("^Restore 1 thing")).click()

@@ -34,8 +34,8 @@ READS = frozenset(
 # Forms that only look, or change nothing that lasts.
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
-     "restores.new", "restores.look", "hosts.keys", "hosts.examine", "host_looks.look", "job_many.ask",
-     "transfer.look", "downloads.new"}
+     "restores.new", "restores.check", "restores.summary", "hosts.keys", "hosts.examine", "host_looks.look",
+     "job_many.ask", "transfer.look", "downloads.new"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(

@@ -6,14 +6,14 @@ from flask import Blueprint, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 
 from core.access import restore_rights
-from core.errors import Conflict, Invalid, NotFound, Refused
-from core.hosts import host_restoring
+from core.errors import Conflict, Invalid, NotFound, Refused, Unreachable
 from core.points import points, tokens
-from core.restores import config_restores, database_restores, dump_folder, restores
+from core.restores import config_restores, database_restores, dump_folder, rehearsal, restores
 from jobs import tasks
 from webapp import answers, formats, forms
 from webapp.access import access
 from webapp.hosts import host_form, host_pages, host_rights
+from webapp.restores import restore_words
 
 blueprint = Blueprint("restores", __name__, url_prefix="/restores")
 
@@ -68,18 +68,31 @@ def create() -> ResponseReturnValue:
     return answers.see_other(url_for("jobs.show", job_id=job.id))
 
 
-@blueprint.post("/look")
-@access.allow("admin")
-def look() -> ResponseReturnValue:
-    """Look at the place on a host that a form names, without writing."""
-    form = forms.sent()
-    seen = None
+@blueprint.post("/check")
+@access.allow("operator")
+def check() -> ResponseReturnValue:
+    """Say what a restore would do, without writing."""
+    form, found = forms.sent(), None
     try:
-        given = _wanted(form)
-        seen = restores.look(given) if given.host_id else None
-    except Invalid as error:
-        form.refuse(error)
-    return _form_page(form, form.values("path"), 422 if form.errors else 200, seen=seen)
+        found = rehearsal.rehearse(_wanted(form), limited=not access.may("admin"))
+    except (Invalid, Conflict, Refused, Unreachable) as error:
+        form.refuse(error, "target_path")
+    status = 422 if form.errors else 200
+    if answers.is_fragment_request():
+        return answers.fragment("restores/_check.html", status, form=form, found=found, asked=True)
+    return _form_page(form, form.values("path"), status, found=found, asked=True)
+
+
+@blueprint.post("/summary")
+@access.allow("operator")
+def summary() -> ResponseReturnValue:
+    """Say in words what a form asks for as it stands."""
+    form = forms.sent()
+    point = points.get(_point_id(form.value("point_id")))
+    formats.use_zone_of(point.config)
+    chosen = _without_covered(form.values("path"))
+    words = restore_words.summary(form, point, chosen)
+    return answers.fragment("restores/_summary.html", point=point, chosen=chosen, summary=words)
 
 
 def _wanted(form: forms.Form) -> restores.RestoreInput:
@@ -130,7 +143,12 @@ def _database_page(form: forms.Form, status: int) -> ResponseReturnValue:
 
 
 def _form_page(
-    form: forms.Form, chosen: list[str], status: int, *, seen: host_restoring.Look | None = None
+    form: forms.Form,
+    chosen: list[str],
+    status: int,
+    *,
+    found: rehearsal.Rehearsal | None = None,
+    asked: bool = False,
 ) -> ResponseReturnValue:
     point = points.get(_point_id(form.value("point_id")))
     formats.use_zone_of(point.config)
@@ -144,7 +162,9 @@ def _form_page(
         choices=points.choices(point),
         machines=host_form.machines() if access.may("admin") else host_rights.machines(),
         allowed=[] if access.may("admin") else host_rights.places(),
-        seen=seen,
+        summary=restore_words.summary(form, point, chosen),
+        found=found,
+        asked=asked,
         origin=host_pages.host_of(point) if chosen and access.may("admin") else "",
     )
     return page, status

@@ -166,10 +166,10 @@ def test_a_point_is_restored_to_a_host(world: World, admin: Browser, sshd: Sshd,
         "point_id": world.point_id, "all": "yes", "host_id": host_id, "conflict": "keep",
         "target_path": str(tmp_path / "there"),
     }  # fmt: skip
-    looked = admin.post("/restores/look", data)
+    looked = admin.post("/restores/check", data)
     assert looked.status_code == 200
     assert problems_of(looked.text) == []
-    assert "are free" in looked.text
+    assert "It can go there" in looked.text
     assert not (tmp_path / "there").exists()
     wrong = admin.post("/restores", {**data, "target_path": f"{tmp_path}/not/there"})
     assert wrong.status_code == 422

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import os
 import re
 
@@ -89,6 +90,31 @@ def test_a_bad_place_comes_back_with_all_that_was_chosen(
     assert token(world, "letters") in response.text
     assert re.search(r'value="rename" checked', response.text)
     assert problems_of(response.text) == []
+
+
+def test_a_dry_run_tells_and_keeps_all_that_was_chosen(world: World, as_: As) -> None:
+    target = world.folder / "dry"
+    data = {"point_id": world.point_id, "path": token(world, "letters"), "conflict": "rename"}
+    page = as_("admin").post("/restores/check", {**data, "target_path": str(target)}).text
+    assert problems_of(page) == []
+    assert "It can go there" in page
+    assert token(world, "letters") in page
+    assert re.search(r'value="rename" checked', page)
+    assert f'value="{target}"' in page
+    assert not target.exists()
+    refused = as_("admin").post("/restores/check", {**data, "target_path": "dry"}, htmx=True)
+    assert "Give the whole path" in refused.text
+    assert "<!doctype" not in refused.text
+
+
+def test_the_words_beside_the_form_and_the_command_say_what_is_typed(world: World, as_: As) -> None:
+    data = {"point_id": world.point_id, "path": token(world, "empty"), "conflict": "replace"}
+    words = as_("admin").post("/restores/summary", {**data, "target_path": "/srv/back again"}, htmx=True).text
+    assert problems_of(words) == []
+    assert f"/srv/back again{world.tree}/empty" in words
+    command = html.unescape(words)
+    wanted = f"--to '/srv/back again' --include {world.tree}/empty --conflict replace"
+    assert f"backup restore {world.point_id} {wanted}" in command
 
 
 def test_a_point_that_is_none_is_not_found(world: World, as_: As) -> None:

@@ -13,6 +13,7 @@
       if (link.hash === "#" + part.id) link.setAttribute("aria-current", "step");
       else link.removeAttribute("aria-current");
     }
+    if (focus) part.dispatchEvent(new Event("step-shown"));
     if (!focus) return;
     const head = part.querySelector("h2");
     head.tabIndex = -1;
@@ -24,7 +25,8 @@
   }
 
   const refused = parts.find((part) => part.querySelector("[aria-invalid], .error"));
-  show(refused || named(location.hash) || parts[0], false);
+  const asked = document.getElementById(form.dataset.at || "");
+  show(asked || refused || named(location.hash) || parts[0], false);
   window.addEventListener("hashchange", () => show(named(location.hash) || parts[0], true));
 
   // A link to where one came from changes no address.
