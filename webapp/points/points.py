@@ -83,7 +83,7 @@ def show_folder(point_id: int) -> ResponseReturnValue:
 @access.allow("viewer")
 def card(point_id: int) -> ResponseReturnValue:
     """Return the facts of a point, to show below the time axis."""
-    return answers.fragment("points/_card.html", point=_get(point_id))
+    return answers.fragment("points/_card.html", point=_get(point_id), whole=True)
 
 
 @blueprint.get("/<int:point_id>/file")

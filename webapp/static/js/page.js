@@ -62,6 +62,14 @@
     if (button.dataset.addFolder) addFolder(button.dataset.addFolder);
   });
 
+  // Time axis: the point that is shown below is marked.
+  document.addEventListener("click", (event) => {
+    const picked = event.target.closest(".timeline a");
+    if (!picked) return;
+    for (const each of picked.closest(".timeline").querySelectorAll("a[aria-current]")) each.removeAttribute("aria-current");
+    picked.setAttribute("aria-current", "true");
+  });
+
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("form[data-theme-form]")) return;
     event.preventDefault();
