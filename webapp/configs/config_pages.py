@@ -176,16 +176,25 @@ def _plans(config: Config, found: Sequence[Point]) -> Plans:
 
 
 def _reasons(found: Sequence[Point], plans: Plans) -> dict[int, list[str]]:
-    """Return, by point, why retention keeps it, will remove it, or has; a line a storage."""
-    reasons: dict[int, list[str]] = {}
+    """Return, by point, why retention keeps it, will remove it, or has; a line a reason."""
+    places: dict[int, dict[str, list[str]]] = {}
     for destination, plan in plans:
-        where = f"{destination.repository.storage.name}: " if len(plans) > 1 else ""
         for decision in plan:
-            before = "" if decision.keep else "goes to the trash next: "
-            reasons.setdefault(decision.point.id, []).append(where + before + decision.reason)
+            text = decision.reason if decision.keep else f"goes to the trash next: {decision.reason}"
+            lines = places.setdefault(decision.point.id, {})
+            lines.setdefault(text, []).append(destination.repository.storage.name)
     for point in found:
         for copy in point.copies:
             if points.is_in_trash(copy):
-                where = f"{copy.repository.storage.name}: " if len(plans) > 1 else ""
-                reasons.setdefault(point.id, []).append(f"{where}in the trash: {copy.trash_reason}")
-    return reasons
+                lines = places.setdefault(point.id, {})
+                lines.setdefault(f"in the trash: {copy.trash_reason}", []).append(
+                    copy.repository.storage.name
+                )
+    return {key: _lines(each, len(plans)) for key, each in places.items()}
+
+
+def _lines(places: dict[str, list[str]], storages: int) -> list[str]:
+    """Return each reason once, after the storages it is true of; what is true of all names none."""
+    return [
+        text if len(names) >= storages else f"{' and '.join(names)}: {text}" for text, names in places.items()
+    ]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Flask
 
 from core.errors import NotFound
-from core.models import Job, Storage
+from core.models import Job, Point, Storage
+from core.points import points
 from core.storages import storages
 
 
@@ -29,6 +30,12 @@ def title(job: Job) -> str:
     return f"{job.kind.capitalize()}{whose}" + (f" to {filled.name}" if filled else "")
 
 
+def point_made(job: Job) -> Point | None:
+    """Return the good point that a backup made; None if it made none, or it is gone."""
+    return points.of_job(job.id) if job.kind == "backup" and job.ended else None
+
+
 def register(app: Flask) -> None:
-    """Give the templates the title as a filter."""
+    """Give the templates these as filters."""
     app.add_template_filter(title, "job_title")
+    app.add_template_filter(point_made)
