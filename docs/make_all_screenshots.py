@@ -37,7 +37,7 @@ def main() -> None:
             world = showcase.make(home / "full")
             client = browse_as(world.app, "admin", world.user_ids["admin"])
             pages = whole_pages(client, [*addresses(world), *(one.format(**vars(world)) for one in MORE)])
-            take_all(browser, world.app, world.user_ids["admin"], pages, folder / "full")
+            take_all(browser, world.app, world.user_ids["admin"], [*pages, "/nothing-here"], folder / "full")
             take_all(browser, showcase.empty(home / "empty"), 1, EMPTY, folder / "empty")
     finally:
         shutil.rmtree(home, ignore_errors=True)

@@ -133,6 +133,14 @@ def _write(tree: Path, dice: random.Random, files: int) -> None:
         (folder / name).write_bytes(os.urandom(dice.randrange(2_000, 40_000)))
 
 
+def _write_letters(tree: Path, back: int) -> None:
+    """Write what is there each day, so that there are versions, and something to compare."""
+    (tree / "letters").mkdir(exist_ok=True)
+    (tree / "letters" / "big.bin").write_bytes(os.urandom(30_000))
+    lines = [f"Day {day}: the tide was {'high' if day % 3 else 'low'}." for day in range(DAYS - back + 1)]
+    (tree / "letters" / "log.txt").write_text("\n".join(lines) + "\n")
+
+
 def _one_day(
     world: World, made: dict[str, Config], back: int, dice: random.Random, bad_days: Collection[int]
 ) -> None:
@@ -146,6 +154,7 @@ def _one_day(
             tree.rename(away)
         elif name != "Server settings":
             _write(tree, dice, dice.randrange(1, 12))
+            _write_letters(tree, back)
         job = back_up(config.id)
         if fails:
             away.rename(tree)
@@ -167,7 +176,8 @@ def _let_it_warn(job_id: int) -> None:
 def _make_the_rest(world: World, made: dict[str, Config]) -> None:
     wiki = made["Wiki"]
     world.config_id, world.destination_id = wiki.id, wiki.destinations[0].id
-    world.point_id = points.list_for(wiki.id)[0].id
+    world.newer_point_id, world.point_id = (each.id for each in points.list_for(wiki.id)[:2])
+    world.tree = world.tree / "wiki"
     world.job_id = jobs.list_jobs(config_id=wiki.id, kind="backup").items[0].id
     pins.pin(points.list_for(wiki.id)[6].id, "before the migration to version 5", "anna")
     target = {"point_id": world.point_id, "target_path": str(world.folder / "restored")}
