@@ -28,6 +28,7 @@ from core.models import (
     Storage,
     StorageSample,
 )
+from core.retention import standings
 from core.storages import recovery, storage_setup
 from core.storages.storage_inputs import LocalInput
 
@@ -75,6 +76,7 @@ def fill(folder: Path, config_count: int, job_count: int, file_count: int, passw
     failed = [(run.config_id, run.number) for run in runs if run.status == "failed"]
     busy_things.fill(admin_id, config_ids, failed, [run.number for run in there])
     busy_real.fill(folder)
+    standings.look(configs.list_all())
     return admin_id
 
 

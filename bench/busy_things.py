@@ -18,7 +18,7 @@ from core.reports import reports
 
 RUNNING = 200
 _HOSTS, _PEOPLE, _RESTORES, _REPORTS = 12, 10, 300, 90
-_DEEDS = 10_000
+_DEEDS = 5_000
 _ACTIONS = ("configs.update", "configs.back_up", "points.file", "sessions.enter", "backup restore")
 
 

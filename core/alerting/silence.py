@@ -19,7 +19,7 @@ from core.configs import configs, objectives
 from core.db import db, utc_now
 from core.jobs import nodes
 from core.models import Config, Job, Node, Point
-from core.retention import compliance
+from core.retention import standings
 from core.schedules import limits, pause
 
 NODE_SILENT_FOR = timedelta(minutes=5)
@@ -176,8 +176,10 @@ def _retention(now: datetime) -> Iterator[Silence]:
 
 def _unkept(now: datetime) -> Iterator[Silence]:
     """Look for points that retention should have removed and has not; the brake has an alert of its own."""
-    for config in configs.list_all():
-        for found in compliance.of(config, now):
+    every = configs.list_all()
+    looked = standings.look(every, now)
+    for config in every:
+        for found in looked[config.id]:
             row = found.destination
             if not (found.overdue or found.lasting) or _is_braked(config, row.repository_id):
                 continue

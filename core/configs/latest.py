@@ -74,6 +74,15 @@ def good_points(ids: Sequence[str], now: datetime) -> dict[str, Point]:
     return _newest(Point, ids, _points(now))
 
 
+def ended_well(ids: Sequence[str]) -> dict[str, Job]:
+    """Return the newest backup of each of these configs that ended well."""
+    job = aliased(Job)
+    query = select(job.id).where(
+        job.config_id == Config.id, job.kind == "backup", job.status.in_(GOOD), job.ended_at.is_not(None)
+    )
+    return _newest(Job, ids, query.order_by(job.ended_at.desc(), job.id.desc()))
+
+
 def _newest(row: type[Row], ids: Sequence[str], of_config: Select[int]) -> dict[str, Row]:
     """Return the rows that `of_config` picks for each config: a look into an index each, in one query.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
+from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import load_only
 
 from core.configs import timing
 from core.db import db, utc_now
@@ -22,6 +24,7 @@ RTO: Mapping[str, timedelta] = {
     "full": timedelta(hours=4),
 }
 _LOOKED_AT = 20
+_GOOD = ("completed", "warning")
 # A run takes its time: so much is added to what the schedule leads to.
 RPO_GRACE = timedelta(hours=1)
 _RUNS_LOOKED_AT = 9
@@ -74,21 +77,42 @@ def rpo_of(config: Config, now: datetime | None = None) -> timedelta | None:
 def rpo_now(config: Config, now: datetime | None = None) -> Age:
     """Return how old the newest good point is, beside how old it may be."""
     now = now or utc_now()
-    newest = points.latest(config.id, now)
+    return age_of(config, points.latest(config.id, now), now)
+
+
+def age_of(config: Config, newest: Point | None, now: datetime) -> Age:
+    """Return the same of a config whose newest good point is known."""
     age = None if newest is None else max(now - newest.taken_at, timedelta(0))
     return Age(age, rpo_of(config, now))
 
 
 def measured_by(restore: Restore) -> Measured | None:
     """Return what a restore measures: nothing if it was of parts, of another form, or did not succeed."""
-    job, config = restore.job, restore.point.config
-    if config is None or job.status not in ("completed", "warning") or restore.include.get("paths"):
+    if restore.point.config is None:
         return None
-    if (
-        (config.type == "database") != bool(restore.database)
-        or job.started_at is None
-        or job.ended_at is None
-    ):
+    return _measured(restore.point.config, restore.job, restore.include, restore.database)
+
+
+def latest_of(configs: Sequence[Config]) -> dict[str, Measured]:
+    """Return the newest measurement of each config that has one, by its id: one query for all."""
+    few = load_only(Job.id, Job.status, Job.started_at, Job.ended_at)
+    query = select(Point.config_id, Restore.include, Restore.database, Job).select_from(Restore).options(few)
+    query = query.join(Point, Restore.point_id == Point.id).join(Job, Restore.job_id == Job.id)
+    by_id, found = {config.id: config for config in configs}, dict[str, Measured]()
+    for config_id, include, database, job in db.session.execute(query.order_by(Restore.id.desc())):
+        config = by_id.get(str(config_id))
+        measured = None if config is None else _measured(config, job, include, database)
+        if measured is not None:
+            found.setdefault(str(config_id), measured)
+    return found
+
+
+def _measured(
+    config: Config, job: Job, include: Mapping[str, Any], database: Mapping[str, Any]
+) -> Measured | None:
+    if job.status not in _GOOD or include.get("paths") or (config.type == "database") != bool(database):
+        return None
+    if job.started_at is None or job.ended_at is None:
         return None
     return Measured(job.ended_at - job.started_at, rto_of(config), job.id)
 

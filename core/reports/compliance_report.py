@@ -7,24 +7,24 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.access import users
-from core.configs import configs, objectives, states
+from core.configs import config_short, configs, states
+from core.configs.config_short import Known
 from core.configs.objectives import Age, Measured
 from core.db import utc_now
-from core.models import Config, Destination, Point, User
-from core.points import points
-from core.retention import compliance, retention
-from core.retention.compliance import Compliance
+from core.models import Config, Destination, User
+from core.retention import retention, standings
+from core.retention.standings import Standing
 from core.storages import recovery
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One destination of a config."""
+    """One destination of a config. None: not looked at yet."""
 
     destination: Destination
     keeps: str
-    points: int
-    complies: bool
+    points: int | None
+    complies: bool | None
     why: str
 
 
@@ -73,26 +73,25 @@ class ComplianceReport:
 def make(now: datetime | None = None) -> ComplianceReport:
     """Return the report as things stand now."""
     now = now or utc_now()
-    parts = [_part(config, now) for config in configs.list_all()]
+    every = configs.list_all()
+    stand = standings.of_all(every, now)
+    known = config_short.of_all(every, states.look(every, now), now)
+    parts = [_part(each, stand.by_config[each.config.id]) for each in known]
     return ComplianceReport(now, parts, users.list_all(), recovery.confirmed())
 
 
-def _part(config: Config, now: datetime) -> ConfigPart:
-    facts, state = states.facts(config, now), states.state(config, now)
-    good = points.good_points(config.id)
-    places = [_place(found, good) for found in compliance.of(config, now)]
+def _part(known: Known, found: Sequence[Standing]) -> ConfigPart:
+    facts = known.facts
+    places = [_place(each) for each in found]
     last = facts.last_good.taken_at if facts.last_good else None
-    sites = len({_site(place.destination) for place in places if place.points})
-    rpo = objectives.rpo_now(config, now)
-    part = ConfigPart(config, state, places, sites, last, rpo, facts.restore_time, ())
+    sites = len({_site(place.destination) for place in places if place.points != 0})
+    part = ConfigPart(known.config, known.state, places, sites, last, known.rpo, facts.restore_time, ())
     return replace(part, open_points=_open_points(part))
 
 
-def _place(found: Compliance, good: Sequence[Point]) -> Place:
-    row = found.destination
-    there = sum(points.live_copy_on(point, row.repository_id) is not None for point in good)
-    rule = retention.words_of(retention.rule_of_destination(row))
-    return Place(row, rule, there, found.complies, found.text)
+def _place(found: Standing) -> Place:
+    rule = retention.words_of(retention.rule_of_destination(found.destination))
+    return Place(found.destination, rule, found.points, found.complies, found.text)
 
 
 def _site(destination: Destination) -> str:
@@ -107,7 +106,8 @@ def _open_points(part: ConfigPart) -> list[str]:
         "Its points are in one place only.": part.sites == 1,
         "No copy is offsite.": bool(part.sites) and not part.offsite,
         "Its newest point is older than it may be.": part.sites > 0 and not part.rpo.met,
-        **{f"Retention does not comply. {place.why}": not place.complies for place in part.places},
+        **{f"Retention does not comply. {place.why}": place.complies is False for place in part.places},
+        **{f"Retention: {place.why}": place.complies is None for place in part.places},
         f"{part.state.word}: {part.state.reason}": part.state.needs_person,
         "No whole restore was measured yet: that it can be restored in time is not proven.": not part.restore,
         "The last whole restore took longer than it may.": bool(part.restore and not part.restore.met),

@@ -9,13 +9,14 @@ from datetime import datetime
 from sqlalchemy import func, select
 
 from core.alerting import alerts
-from core.configs import configs, objectives, states, success
+from core.configs import config_short, configs, latest, objectives, states, success
+from core.configs.config_short import Known
 from core.db import db, utc_now
 from core.jobs import nodes
 from core.messaging import channels
 from core.models import Config, Job, Node
 from core.models.job import PENDING
-from core.retention import compliance
+from core.retention import standings
 from core.storages import storage_usage, storages
 
 PREFIX = "holdfast_"
@@ -48,10 +49,11 @@ def _of_configs(now: datetime) -> Iterator[Metric]:
     labels = ("config", "id", "type")
     state = Metric("config_state", "The state of a config: 1 for the one that holds", (*labels, "state"))
     rows = []
-    for config in every:
-        names = (config.name, config.id, config.type)
-        state.rows.append(((*names, states.state(config, now).word), 1))
-        rows.append((names, _config_values(config, now)))
+    took = _last_durations(every)
+    for known in config_short.of_all(every, states.look(every, now), now):
+        names = (known.config.name, known.config.id, known.config.type)
+        state.rows.append(((*names, known.state.word), 1))
+        rows.append((names, _config_values(known, took.get(known.config.id))))
     yield state
     yield from _gauges(_CONFIG_HELP, labels, rows)
 
@@ -72,8 +74,8 @@ _CONFIG_HELP = {
 }
 
 
-def _config_values(config: Config, now: datetime) -> _Values:
-    facts, rpo = states.facts(config, now), objectives.rpo_now(config, now)
+def _config_values(known: Known, took_s: float | None) -> _Values:
+    config, facts, rpo = known.config, known.facts, known.rpo
     newest, restore = facts.last_good, facts.restore_time
     return {
         "config_last_good_timestamp_seconds": newest.taken_at.timestamp() if newest else None,
@@ -82,7 +84,7 @@ def _config_values(config: Config, now: datetime) -> _Values:
         "config_rpo_met": float(rpo.met),
         "config_restore_seconds": restore.took.total_seconds() if restore else None,
         "config_rto_objective_seconds": objectives.rto_of(config).total_seconds(),
-        "config_last_duration_seconds": _last_duration(config),
+        "config_last_duration_seconds": took_s,
         "config_source_bytes": facts.source_bytes,
         "config_added_bytes": newest.bytes_added if newest else None,
         "config_stored_bytes": facts.stored_bytes,
@@ -91,14 +93,13 @@ def _config_values(config: Config, now: datetime) -> _Values:
     }
 
 
-def _last_duration(config: Config) -> float | None:
-    query = select(Job).where(
-        Job.config_id == config.id, Job.kind == "backup", Job.status.in_(("completed", "warning"))
-    )
-    job = db.session.scalar(query.order_by(Job.id.desc()).limit(1))
-    if job is None or job.started_at is None or job.ended_at is None:
-        return None
-    return max(0.0, (job.ended_at - job.started_at).total_seconds())
+def _last_durations(every: Sequence[Config]) -> dict[str, float]:
+    """Return how long the last backup of each config took that ended well, in seconds."""
+    return {
+        key: max(0.0, (job.ended_at - job.started_at).total_seconds())
+        for key, job in latest.ended_well([config.id for config in every]).items()
+        if job.started_at is not None and job.ended_at is not None
+    }
 
 
 def _of_runs(now: datetime) -> Iterator[Metric]:
@@ -175,10 +176,13 @@ def _of_alerts(now: datetime) -> Iterator[Metric]:
 
 def _of_retention(now: datetime) -> Iterator[Metric]:
     each = Metric("retention_compliant", "Whether a destination complies", ("config", "id", "storage"))
-    for config in configs.list_all():
-        for found in compliance.of(config, now):
+    every = configs.list_all()
+    stand = standings.of_all(every, now)
+    for config in every:
+        for found in stand.by_config[config.id]:
             names = (config.name, config.id, found.destination.repository.storage.name)
-            each.rows.append((names, float(found.complies)))
+            if found.complies is not None:
+                each.rows.append((names, float(found.complies)))
     ratio = Metric("retention_compliance_ratio", "Share of destinations that comply")
     if each.rows:
         ratio.rows = [((), sum(value for _, value in each.rows) / len(each.rows))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -11,10 +11,12 @@ from sqlalchemy import ColumnElement, func, select
 
 from core import instance
 from core.alerting import alerts
-from core.configs import configs, objectives, states, success
+from core.configs import config_short, configs, objectives, states, success
+from core.configs.config_short import Known
 from core.db import db
 from core.models import Alert, AuditHead, Config, Job, ScheduledRun, Storage
-from core.retention import compliance
+from core.retention import standings
+from core.retention.standings import Standing, Standings
 from core.storages import storage_usage, storages
 
 FORMAT = "holdfast-report/1"
@@ -25,7 +27,9 @@ _STATUSES = ("completed", "warning", "failed", "interrupted", "cancelled")
 
 def make(day: date, now: datetime) -> dict[str, Any]:
     """Return the report of a day, as JSON can hold it. It has no secret in it."""
-    verdict = states.verdict(now)
+    every = configs.list_all()
+    looked, stand = states.look(every, now), standings.of_all(every, now)
+    verdict = states.verdict_of(every, looked, now)
     since = datetime.combine(day, time(), UTC)
     until = since + timedelta(days=1)
     jobs = _jobs(since, until)
@@ -44,11 +48,12 @@ def make(day: date, now: datetime) -> dict[str, Any]:
             for each in success.rates(now)
         ],
         "runs": _runs(jobs, _missed(since, until)),
-        "configs": [_config(config, jobs, now) for config in configs.list_all()],
+        "configs": _configs(config_short.of_all(every, looked, now), stand, jobs),
         "storages": [_storage(storage) for storage in storages.list_all()],
         "alerts": _alerts(since, until),
         "retention": {
-            "compliance": compliance.share(configs.list_all(), now),
+            "compliance": stand.share,
+            "looked_at": stand.at.isoformat() if stand.at else None,
             "trashed": _sum(jobs, "retention", "trashed"),
             "removed": _sum(jobs, "retention", "removed"),
             "bytes_freed": _sum(jobs, "prune", "bytes_freed"),
@@ -81,9 +86,19 @@ def _runs(jobs: Sequence[Job], missed: Sequence[ScheduledRun]) -> dict[str, Any]
     }
 
 
-def _config(config: Config, jobs: Sequence[Job], now: datetime) -> dict[str, Any]:
-    state, facts, rpo = states.state(config, now), states.facts(config, now), objectives.rpo_now(config, now)
-    own = Counter(job.status for job in jobs if job.config_id == config.id and job.kind == "backup")
+def _configs(every: Iterable[Known], stand: Standings, jobs: Sequence[Job]) -> list[dict[str, Any]]:
+    runs: dict[str | None, Counter[str]] = {}
+    for job in jobs:
+        if job.kind == "backup":
+            runs.setdefault(job.config_id, Counter())[job.status] += 1
+    return [
+        _config(known, stand.by_config[known.config.id], runs.get(known.config.id, Counter()))
+        for known in every
+    ]
+
+
+def _config(known: Known, places: Sequence[Standing], own: Counter[str]) -> dict[str, Any]:
+    config, state, facts, rpo = known.config, known.state, known.facts, known.rpo
     restore = facts.restore_time
     return {
         "id": config.id,
@@ -110,7 +125,7 @@ def _config(config: Config, jobs: Sequence[Job], now: datetime) -> dict[str, Any
                 "complies": each.complies,
                 "why": each.text,
             }
-            for each in compliance.of(config, now)
+            for each in places
         ],
     }
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 from sqlalchemy import select
+from sqlalchemy.orm import joinedload
 
 from core.access import restore_rights
 from core.db import db, write
@@ -228,7 +229,8 @@ def half_done(job_id: int, *, killed: bool) -> str:
 
 def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int = 50) -> jobs.Page[Restore]:
     """Return the restores, newest first."""
-    query = select(Restore).order_by(Restore.id.desc())
+    of_point = joinedload(Restore.point).joinedload(Point.config)
+    query = select(Restore).options(joinedload(Restore.job), of_point).order_by(Restore.id.desc())
     if config_id:
         query = query.join(Point).where(Point.config_id == config_id)
     return jobs.paginate(query, page, per_page)

@@ -24,11 +24,13 @@ _RAN = ("completed", "warning")
 class Compliance:
     """How a destination stands.
 
-    `overdue`: points that a clean-up should have removed by now. `lasting`: copies in the trash for too long.
-    `lacking`: whether points are missing that should have been copied by now.
+    `points`: how many good ones it has. `overdue`: points that a clean-up should have removed by now.
+    `lasting`: copies in the trash for too long. `lacking`: whether points are missing that should have been
+    copied by now.
     """
 
     destination: Destination
+    points: int
     overdue: Sequence[Point]
     lasting: int
     lacking: bool
@@ -54,15 +56,16 @@ def of(config: Config, now: datetime | None = None) -> list[Compliance]:
     good = points.good_points(config.id)
     late = {gap.destination.id for gap in copying.gaps(config, now) if gap.late}
     return [
-        Compliance(row, _overdue(config, row, good, now), _lasting(config, row, now), row.id in late)
+        Compliance(
+            row, _count(row, good), _overdue(config, row, good, now), _lasting(config, row, now),
+            row.id in late,
+        )
         for row in config.destinations
-    ]
+    ]  # fmt: skip
 
 
-def share(configs: Sequence[Config], now: datetime | None = None) -> float | None:
-    """Return the share of destinations that comply; None if there are none."""
-    found = [each.complies for config in configs for each in of(config, now)]
-    return sum(found) / len(found) if found else None
+def _count(row: Destination, good: Sequence[Point]) -> int:
+    return sum(points.live_copy_on(point, row.repository_id) is not None for point in good)
 
 
 def _overdue(config: Config, row: Destination, good: Sequence[Point], now: datetime) -> list[Point]:

@@ -18,10 +18,13 @@ _NAMED = 3
 
 @dataclass(frozen=True, slots=True)
 class Uses:
-    """What depends on a storage. `only_copies`: points, newest first, whose only good copy is there."""
+    """What depends on a storage. `only_copies`: how many points have their only good copy there; `newest`
+    of these; `orphans`: whether no config looks after some of them."""
 
     configs: Sequence[Config]
-    only_copies: Sequence[Point]
+    only_copies: int
+    newest: Point | None
+    orphans: bool
     copies: int
 
 
@@ -36,7 +39,10 @@ def uses(storage_id: str) -> Uses:
     here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
     elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.live())
     only = select(Point).where(here, ~elsewhere, Point.config_id.is_not(None))
-    return Uses(configs, db.session.scalars(only.order_by(Point.taken_at.desc())).all(), number)
+    total = db.session.scalar(only.with_only_columns(func.count(Point.id))) or 0
+    newest = db.session.scalar(only.order_by(Point.taken_at.desc()).limit(1)) if total else None
+    orphan = db.session.scalar(only.where(points.has_no_config()).limit(1)) if total else None
+    return Uses(configs, total, newest, orphan is not None, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +59,12 @@ def alone_on(storage_id: str) -> Alone:
     ids = repository_ids(storages.get(storage_id))
     elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.there())
     here = Copy.repository_id.in_(ids) & points.there()
-    foreign = select(Point.id).where(Point.config_id.is_(None), Point.copies.any(here), ~elsewhere)
-    trashed = select(Point.id).where(
+    number = func.count(Point.id)
+    foreign = select(number).where(Point.config_id.is_(None), Point.copies.any(here), ~elsewhere)
+    trashed = select(number).where(
         Point.config_id.is_not(None), Point.copies.any(here & Copy.trashed_at.is_not(None)), ~elsewhere
     )
-    return Alone(*(len(db.session.scalars(query).all()) for query in (trashed, foreign)))
+    return Alone(*(db.session.scalar(query) or 0 for query in (trashed, foreign)))
 
 
 def in_short(storage_id: str) -> tuple[Sequence[Config], int]:
@@ -67,17 +74,19 @@ def in_short(storage_id: str) -> tuple[Sequence[Config], int]:
     return _using(ids), db.session.scalar(number) or 0
 
 
-def why_not_delete(storage_id: str) -> list[str]:
-    """Return what keeps a storage from being deleted, in sentences; empty if nothing does."""
-    found, reasons = uses(storage_id), []
+def why_not_delete(storage_id: str, found: Uses | None = None) -> list[str]:
+    """Return what keeps a storage from being deleted, in sentences; empty if nothing does.
+
+    `found`: what depends on it, if that is known already.
+    """
+    found, reasons = found or uses(storage_id), []
     if found.configs:
         names = [config.name for config in found.configs]
         more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
         reasons.append(f"It is a destination of {', '.join(names[:_NAMED])}{more}.")
-    if found.only_copies:
-        point = found.only_copies[0]
+    if (point := found.newest) is not None:
         name, zone = (point.config.name, point.config.timezone) if point.config else ("no config", "UTC")
-        number = words.count(len(found.only_copies), "point")
+        number = words.count(found.only_copies, "point")
         newest = f"the newest is {name}, {words.moment(point.taken_at, zone)}"
         reasons.append(f"It holds the only copy of {number}; {newest}.")
     elif away := _whole_only_away(storage_id):

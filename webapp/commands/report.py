@@ -75,7 +75,8 @@ def _print_compliance(report: ComplianceReport) -> None:
         click.echo(f"{part.config.name}: {part.state.word}; {sure}; in {words.count(part.sites, 'place')}")
         for place in part.places:
             name = place.destination.repository.storage.name
-            click.echo(f"  {name}: {words.count(place.points, 'point')}; keeps {place.keeps}")
+            number = "unknown" if place.points is None else words.count(place.points, "point")
+            click.echo(f"  {name}: {number}; keeps {place.keeps}")
     click.echo(f"{words.count(len(report.people), 'user')} known.")
     for text in report.open_points:
         click.echo(f"  - {text}")

@@ -11,7 +11,7 @@ from werkzeug.exceptions import NotFound
 from core.configs import configs, success
 from core.jobs import job_export
 from core.reports import compliance_report, reports
-from core.retention import compliance as compliance_of
+from core.retention import standings
 from core.storages import storages
 from webapp.access import access
 from webapp.jobs import jobs as job_pages
@@ -26,7 +26,7 @@ def index() -> ResponseReturnValue:
     return render_template(
         "reports/index.html",
         rates=success.rates(),
-        compliance=compliance_of.share(configs.list_all()),
+        stand=standings.of_all(configs.list_all()),
         reports=reports.list_recent(),
         storage_names={each.id: each.name for each in storages.list_all()},
     )

@@ -13,7 +13,7 @@ from core import words
 from core.configs import configs
 from core.errors import HoldfastError, Invalid, Unreachable
 from core.models import Config, Storage
-from core.retention import point_removal, pruning
+from core.retention import pruning
 from core.storages import providers, storage_setup, storage_usage, storage_uses, storages, usage_by_day
 from webapp import charts
 from webapp.forms import Form
@@ -90,11 +90,11 @@ def form_page(
 
 def delete_page(storage: Storage, status: int = 200) -> ResponseReturnValue:
     """Render what deleting a storage means, or why it cannot be."""
-    only_copies = storage_uses.uses(storage.id).only_copies
+    uses = storage_uses.uses(storage.id)
     page = render_template(
         "storages/delete.html",
-        reasons=storage_uses.why_not_delete(storage.id),
-        orphans=any(point_removal.is_of_no_config(point) for point in only_copies),
+        reasons=storage_uses.why_not_delete(storage.id, uses),
+        orphans=uses.orphans,
         alone=storage_uses.alone_on(storage.id),
         own_password=_has_own_password(storage),
         card=card_of(storage),

@@ -19,7 +19,7 @@ from core.jobs import jobs, nodes
 from core.models import Alert, Config, Copy, Job, JobLog, Node, Point, ScheduledRun
 from core.points import opened, points
 from core.reports import housekeeping
-from core.retention import compliance
+from core.retention import compliance, standings
 from core.schedules import pause
 from repository import locks
 from tests.core import making
@@ -157,7 +157,7 @@ def test_a_retention_that_removes_nothing_it_should_is_told(config_id: str) -> N
         job.status, job.started_at = "completed", utc_now() + timedelta(seconds=1)
         job.ended_at = job.started_at
     (found,) = compliance.of(configs.get(config_id))
-    assert (len(found.overdue), found.complies, compliance.share(configs.list_all())) == (1, False, 0.0)
+    assert (len(found.overdue), found.complies, standings.of_all(configs.list_all()).share) == (1, False, 0.0)
     assert watch(1, 0) == []
     assert watch(3, 2) == ["unkept"]
     assert "did not remove what it should have" in alerts.list_open()[0].what

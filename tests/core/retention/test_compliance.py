@@ -14,7 +14,7 @@ from core.jobs import jobs
 from core.models import Config, Point
 from core.points import points
 from core.points.adoption import add_copy
-from core.retention import compliance
+from core.retention import compliance, standings
 from core.storages import storages
 from repository import locks
 from tests.core import making
@@ -52,7 +52,7 @@ def overdue(config_id: str) -> int:
     """Return how many points should have left; the destination complies if there are none."""
     (found,) = compliance.of(configs.get(config_id), NOW)
     assert found.complies == (not found.overdue)
-    assert compliance.share([configs.get(config_id)], NOW) == (0.0 if found.overdue else 1.0)
+    assert standings.of_all([configs.get(config_id)], NOW).share == (0.0 if found.overdue else 1.0)
     return len(found.overdue)
 
 
@@ -111,3 +111,18 @@ def test_a_real_clean_up_puts_it_right(
     assert overdue(config_id) == 1
     assert making.run(jobs.create_retention("manual", config_id)).status == "completed"
     assert overdue(config_id) == 0
+
+
+def test_of_many_points_the_last_look_is_told_with_its_time(
+    config_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", 2)
+    every = configs.list_all()
+    found = standings.of_all(every, NOW)
+    assert (found.at, found.share) == (None, None)
+    assert found.by_config[config_id][0].complies is None
+    standings.look(every, NOW)
+    found = standings.of_all(every, NOW + timedelta(minutes=40))
+    assert (found.at, found.share) == (NOW, 0.0)
+    assert found.by_config[config_id][0].points == 5
+    assert "should have been removed" in found.by_config[config_id][0].text
