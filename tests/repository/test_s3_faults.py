@@ -11,6 +11,7 @@ import pytest
 
 from repository.check import check
 from repository.copy import copy
+from repository.errors import RepositoryError
 from repository.forget import forget
 from repository.locks import lock_repository
 from repository.prune import prune
@@ -242,6 +243,95 @@ def test_upkeep_that_is_cut_off_loses_nothing_and_can_be_repeated(
     run(repo)
     repo.close()
     place.require_sound(1 if work else 3, tree, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("fault", "words"), ENDS[1:], ids=lambda value: str(value)[:12])
+@pytest.mark.parametrize("work", [run_prune, None], ids=["prune", "copy"])
+def test_upkeep_that_the_server_refuses_says_so_and_can_be_repeated(
+    place: Place,
+    tree: Path,
+    tmp_path: Path,
+    work: Callable[[Repository], None] | None,
+    fault: Fault,
+    words: str,
+) -> None:
+    source = fill_local(tmp_path / "local", tree, 2)
+    if work is not None:
+        run_copy(source, sound := place.sound())
+        sound.close()
+    run = work or (lambda repo: run_copy(source, repo))
+    place.wire.restart_counting(always(fault, 12))
+    with pytest.raises(StorageError, match=words):
+        run(place.open())
+    place.wire.restart_counting()
+    place.remove_locks()
+    run(repo := place.open())
+    repo.close()
+    place.require_sound(1 if work else 2, tree, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("fault", "words"), ENDS[:2], ids=lambda value: str(value)[:12])
+def test_a_restore_that_is_cut_off_says_so_and_goes_on(
+    place: Place, tree: Path, tmp_path: Path, fault: Fault, words: str
+) -> None:
+    back_up(sound := place.sound(), tree)
+    sound.close()
+    repo = place.open()
+    snapshot = repo.list_snapshots()[0][1]
+    place.wire.restart_counting(always(fault, 3))
+    with pytest.raises(StorageError, match=words):
+        restore_to(repo, tmp_path / "out", snapshot)
+    place.wire.restart_counting()
+    repo.close()
+    result, problems = restore_to(place.open(), tmp_path / "out", snapshot)
+    assert (problems, result.failed) == ([], 0)
+    assert files(tmp_path / "out" / "tree") == files(tree)
+
+
+@pytest.mark.parametrize("fault", SPOILT_READS, ids=str)
+@pytest.mark.parametrize("work", ["backup", "copy", "prune"])
+def test_no_work_that_reads_wrong_bytes_loses_anything(
+    place: Place, tree: Path, tmp_path: Path, work: str, fault: Fault
+) -> None:
+    """What a backup compares with, what a copy carries and what a prune keeps comes over the same wire.
+
+    Blobs are read again. A listing with other names in it is believed by nobody either: at worst the work
+    ends with an error, and is begun again.
+    """
+    sound = place.sound()
+    for seed in range(2):
+        fill(tree, seed)
+        back_up(sound, tree)
+    before = [snapshot_id for snapshot_id, _ in sound.list_snapshots()]
+    sound.close()
+    fill(tree, seed=2 if work == "backup" else 1)
+    back = new_local_repo(tmp_path / "back")
+
+    def run(repo: Repository) -> None:
+        if work == "backup":
+            back_up(repo, tree)
+        elif work == "copy":
+            with lock_repository(repo) as source_lock, lock_repository(back) as lock:
+                copy(repo, back, before, (source_lock, lock))
+        else:
+            with lock_repository(repo, exclusive=True) as lock:
+                forget(repo, before[:-1], lock)
+                prune(repo, PruneOptions(max_unused=Unused(size_bytes=0)), lock)
+
+    place.wire.restart_counting(every(3, fault))
+    try:
+        run(place.open())
+    except (RepositoryError, StorageError):
+        place.wire.restart_counting()
+        place.remove_locks()
+        run(place.open())
+    else:
+        assert place.wire.faults
+    place.wire.restart_counting()
+    if work == "copy":
+        assert check(back, read_data=True).errors == []
+        assert len(back.list_snapshots()) == 2
+    place.require_sound({"backup": 3, "copy": 2, "prune": 1}[work], tree, tmp_path / "out")
 
 
 @pytest.mark.parametrize("fault", SPOILT_READS, ids=str)
