@@ -328,10 +328,15 @@ def test_no_work_that_reads_wrong_bytes_loses_anything(
     else:
         assert place.wire.faults
     place.wire.restart_counting()
+    if work == "prune":  # what a listing did not name was not forgotten
+        run(place.open())
     if work == "copy":
         assert check(back, read_data=True).errors == []
         assert len(back.list_snapshots()) == 2
-    place.require_sound({"backup": 3, "copy": 2, "prune": 1}[work], tree, tmp_path / "out")
+    there = len(place.sound().list_snapshots())
+    # A backup may have failed when its snapshot was there already, at the last look at its lock.
+    assert there in {"backup": (3, 4), "copy": (2,), "prune": (1,)}[work]
+    place.require_sound(there, tree, tmp_path / "out")
 
 
 @pytest.mark.parametrize("fault", SPOILT_READS, ids=str)
