@@ -21,7 +21,7 @@ from webapp.api import routes as api
 from webapp.commands import registry
 from webapp.components import components
 from webapp.configs import configs, pings
-from webapp.hosts import host_gates, host_looks, host_rights, host_words, hosts
+from webapp.hosts import here_map, host_gates, host_looks, host_rights, host_words, hosts
 from webapp.jobs import job_many, job_numbers, job_words
 from webapp.jobs import jobs as job_pages
 from webapp.points import built_downloads, compare, copy_words, diffs, pins, points, removals, search, trash
@@ -51,6 +51,7 @@ _PAGES = (
     trash,
     restores,
     storages,
+    here_map,
     host_gates,
     host_looks,
     hosts,

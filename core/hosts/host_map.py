@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
-
-from sqlalchemy import select
 
 from core.db import db, utc_now, write
 from core.errors import Invalid, NotFound, Unreachable
 from core.hosts import host_login, host_trouble, hosts
 from core.jobs.outcomes import sentence
 from core.models import Config, Host
-from core.restores import restore_targets
 from repository.entries import SourceUnavailable
-from sources.here import Here
 from sources.postgres.server import LOOPBACK
 from ssh.errors import SshError
 
@@ -28,7 +24,8 @@ Cover = Literal["none", "partly", "whole", "left out"]
 
 _SMALLEST_BYTES = 10 * 1000 * 1000  # of a folder that is nothing special
 _KINDS = {
-    "database": "data of a database, whose files alone are no backup while it runs: it is to be dumped",
+    "database": "data of a database, whose files change while they are copied: it is to be dumped",
+    "sqlite": "a database of SQLite, whose file may change while it is copied",
     "volumes": "disks of containers or virtual machines",
     "home": "home folder",
     "config": "configuration",
@@ -36,7 +33,9 @@ _KINDS = {
     "network": "on another machine",
     "folder": "folder",
 }
+POSTGRESQL = "PostgreSQL"
 _POSTGRESQL = ("/postgresql", "/pgsql")
+_OF_CONTAINERS = ("/var/lib/docker/", "/var/lib/containers/")
 _SHOWN_NAMES = 3
 
 
@@ -53,11 +52,22 @@ class Spot:
     cover: Cover
     covered_by: Sequence[str] = ()
     paused: Sequence[str] = ()
+    engine: str = ""
 
     @property
     def what(self) -> str:
         """The kind in words."""
-        return _KINDS.get(self.kind, self.kind)
+        if self.kind != "database" or not self.engine:
+            return _KINDS.get(self.kind, self.kind)
+        text = f"data of {self.engine}, a database whose files change while they are copied"
+        if self.is_dumped_here:
+            return f"{text}: a config of type database dumps it"
+        return f"{text}: let {self.engine} dump it into a folder, and back that up"
+
+    @property
+    def is_dumped_here(self) -> bool:
+        """Tell whether Holdfast dumps databases of this kind."""
+        return self.kind == "database" and self.engine in ("", POSTGRESQL)
 
 
 @dataclass(slots=True)
@@ -100,7 +110,7 @@ def look(host_id: str) -> Map:
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Unreachable(sentence(f"{name}: {error}"), advice) from error
-    spots = [asdict(each) for each in found if _is_storable(each.path)]
+    spots = [asdict(each) for each in found if is_storable(each.path)]
     with write() as session:
         row = session.get(Host, host_id)
         if row is None:
@@ -115,24 +125,10 @@ def last(host: Host) -> Map | None:
         return None
     uses = hosts.uses(host.id).configs
     left_out = set(host.blind_spots.get("left_out", ()))
-    return _map(host.blind_spots.get("spots", ()), uses, left_out)
+    return held_against(host.blind_spots.get("spots", ()), uses, left_out)
 
 
-def look_here() -> Map:
-    """Look at this machine in the same way; nothing is kept of it. Raises Unreachable."""
-    from sources.ssh.survey import survey
-
-    here = Config.deleted_at.is_(None) & Config.source["host_id"].as_string().is_(None)
-    uses = db.session.scalars(select(Config).where(here)).all()
-    ours = {root for root, _ in restore_targets.protected()}
-    try:
-        found = survey(Here())
-    except SourceUnavailable as error:
-        raise Unreachable(sentence(str(error)), "See that sh, du and xargs are installed.") from error
-    return _map([asdict(each) for each in found if each.path not in ours], uses, set())
-
-
-def _map(found: Sequence[dict[str, Any]], uses: Sequence[Config], left_out: set[str]) -> Map:
+def held_against(found: Sequence[dict[str, Any]], uses: Sequence[Config], left_out: set[str]) -> Map:
     mounts = {each["path"] for each in found if each.get("mount") or each["kind"] in ("disk", "network")}
     spots = (_spot(each, uses, left_out, mounts) for each in found)
     shown = [spot for spot in spots if _is_worth_telling(spot)]
@@ -140,24 +136,44 @@ def _map(found: Sequence[dict[str, Any]], uses: Sequence[Config], left_out: set[
 
 
 def to_protect(host_id: str, paths: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Return which of these places are files to back up, and which are data of databases. Raises NotFound."""
-    kinds = {each["path"]: each["kind"] for each in hosts.get(host_id).blind_spots.get("spots", ())}
-    dumped = [path for path in paths if kinds.get(path) == "database"]
-    return [path for path in paths if path in kinds and path not in dumped], dumped
+    """Return which of these places are files to back up, and which are data of databases. Raises NotFound,
+    Invalid."""
+    return chosen(hosts.get(host_id).blind_spots.get("spots", ()), paths)
+
+
+def chosen(found: Sequence[dict[str, Any]], paths: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Return which of these places are files to back up, and which are data of databases, to be dumped.
+
+    Raises Invalid if all are of databases that Holdfast does not dump.
+    """
+    known = {each["path"]: each for each in found if each["path"] in paths}
+    data = {path: each.get("engine", "") for path, each in known.items() if each["kind"] == "database"}
+    files = [path for path in paths if path in known and path not in data]
+    if data and not files and not any(engine in ("", POSTGRESQL) for engine in data.values()):
+        engine = next(iter(data.values()))
+        text = (
+            f"Holdfast dumps PostgreSQL by itself. Let {engine} dump its databases into a folder by a job of"
+        )
+        raise Invalid({"path": f"{text} its own, and back that folder up."})
+    return files, list(data)
 
 
 def leave_out(host_id: str, paths: Sequence[str], *, on_purpose: bool = True) -> None:
     """Remember that these places are in no backup on purpose, or no longer so. Raises NotFound, Invalid."""
-    host = hosts.get(host_id)
-    known = {each["path"] for each in host.blind_spots.get("spots", ())}
-    wanted = [path for path in paths if path in known]
-    if not wanted:
-        raise Invalid({"path": "Tick at least one of the places."})
+    after = left_out_after(hosts.get(host_id).blind_spots, paths, on_purpose=on_purpose)
     with write() as session:
         row = session.get_one(Host, host_id)
-        before = set(row.blind_spots.get("left_out", ()))
-        after = before | set(wanted) if on_purpose else before - set(wanted)
-        row.blind_spots = {**row.blind_spots, "left_out": sorted(after)}
+        row.blind_spots = {**row.blind_spots, "left_out": after}
+
+
+def left_out_after(kept: Mapping[str, Any], paths: Sequence[str], *, on_purpose: bool) -> list[str]:
+    """Return what is left out once that is said of these places. Raises Invalid if none is known."""
+    known = {each["path"] for each in kept.get("spots", ())}
+    wanted = {path for path in paths if path in known}
+    if not wanted:
+        raise Invalid({"path": "Tick at least one of the places."})
+    before = set(kept.get("left_out", ()))
+    return sorted(before | wanted if on_purpose else before - wanted)
 
 
 def _survey(settings: SshHostSettings) -> Sequence[Found]:
@@ -176,17 +192,18 @@ def _survey(settings: SshHostSettings) -> Sequence[Found]:
 
 def _spot(found: dict[str, Any], uses: Sequence[Config], left_out: set[str], mounts: set[str]) -> Spot:
     path, kind, size = found["path"], found["kind"], found["size_bytes"]
+    engine = found.get("engine", "")
     covers = [(config, _cover_by(config, path, kind, mounts)) for config in uses]
     whole = [config.name for config, cover in covers if config.enabled and cover == "whole"]
     if whole:
-        return Spot(path, kind, size, "whole", whole)
+        return Spot(path, kind, size, "whole", whole, engine=engine)
     if path in left_out:
-        return Spot(path, kind, size, "left out")
+        return Spot(path, kind, size, "left out", engine=engine)
     # A rule may also leave out a part of it: that is somebody's choice, and not looked into.
     parts = [config.name for config, cover in covers if config.enabled and cover == "partly"]
     paused = [config.name for config, cover in covers if not config.enabled and cover != "none"]
     cover: Cover = "partly" if parts else "none"
-    return Spot(path, kind, size, cover, parts[:_SHOWN_NAMES], paused[:_SHOWN_NAMES])
+    return Spot(path, kind, size, cover, parts[:_SHOWN_NAMES], paused[:_SHOWN_NAMES], engine)
 
 
 def _cover_by(config: Config, path: str, kind: str, mounts: set[str]) -> Cover:
@@ -199,7 +216,8 @@ def _cover_by(config: Config, path: str, kind: str, mounts: set[str]) -> Cover:
     if inside and not any(_is_in(path, rule) for rule in source.get("exclude", ())):
         entered = {_mount_of(top, mounts) for top in tops}
         if not source.get("one_file_system") or _mount_of(path, mounts) in entered:
-            return "whole"
+            # Files that were copied while they changed may be of no use.
+            return "partly" if kind == "database" else "whole"
     return "partly" if any(_is_in(top, path) for top in tops) else "none"
 
 
@@ -208,6 +226,8 @@ def _cover_by_dumps(source: dict[str, Any], path: str, kind: str) -> Cover:
     # Else it is the way to another machine's server.
     here = address in ("", *LOOPBACK) or address.startswith(("/", "@"))
     if not here or kind != "database" or not any(each in path for each in _POSTGRESQL):
+        return "none"
+    if path.startswith(_OF_CONTAINERS):  # which server it is of is not known
         return "none"
     return "partly" if source.get("which") == "chosen" or source.get("exclude") else "whole"
 
@@ -228,7 +248,7 @@ def _is_in(path: str, top: str) -> bool:
     return path == top or path.startswith(top + "/")
 
 
-def _is_storable(path: str) -> bool:
+def is_storable(path: str) -> bool:
     """Tell whether a form can carry a path and a row can keep it."""
     try:
         json.dumps(path).encode()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from repository.entries import SourceUnavailable
+from sources.ssh import survey_data
 
-PlaceKind = Literal["database", "volumes", "home", "config", "disk", "network", "folder"]
+PlaceKind = Literal["database", "sqlite", "volumes", "home", "config", "disk", "network", "folder"]
 
 MEASURE_S = 20
 _MOST_PLACES = 400
@@ -32,7 +33,7 @@ end=$(($(date +%s) + $1))
 xargs -0 sh -c 'end=$0 nice=
 command -v nice >/dev/null && nice="nice -n 19"
 for place; do
-    test -d "$place" && test ! -L "$place" || continue
+    { test -d "$place" || test -f "$place"; } && test ! -L "$place" || continue
     left=$((end - $(date +%s))) size=
     if test "$left" -gt 0 && command -v timeout >/dev/null; then
         size=$(timeout "$left" $nice du -xsk "$place" 2>/dev/null)
@@ -53,12 +54,8 @@ _LIB_LEFT = (
     "polkit-1", "private", "python", "rpm", "selinux", "snapd", "sudo", "systemd", "ucf", "udisks2",
     "update-manager", "update-notifier", "usbutils", "vim", "yum",
 )  # fmt: skip
-_DATABASES = (
-    "postgresql", "pgsql", "mysql", "mariadb", "mongodb", "mongo", "redis", "influxdb", "elasticsearch",
-    "opensearch", "couchdb", "cassandra", "clickhouse", "ldap", "neo4j", "etcd", "prometheus",
-)  # fmt: skip
 _VOLUMES = (
-    "/var/lib/docker/volumes", "/var/lib/containers/storage/volumes", "/var/lib/libvirt/images",
+    *survey_data.VOLUMES, "/var/lib/libvirt/images",
     "/var/lib/lxc", "/var/lib/machines",
 )  # fmt: skip
 _CONFIG = ("/etc", "/usr/local", "/var/spool/cron")
@@ -72,13 +69,14 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 class Found:
     """A place; `size_bytes` is at least what is in it, None if there was no time to tell.
 
-    `mount`: it is the top of a file system.
+    `mount`: it is the top of a file system. `engine`: which database's data it is, if it is that.
     """
 
     path: str
     kind: PlaceKind
     size_bytes: int | None
     mount: bool = False
+    engine: str = ""
 
 
 class Answer(Protocol):
@@ -107,7 +105,10 @@ def survey(host: Machine, seconds: int | None = None) -> list[Found]:
     if not mark:
         raise SourceUnavailable(f"{host.name} does not tell what is on it")
     mounts, users, *folders = text.split(b"\0")[:-1]
-    kinds = dict(_places(_text(mounts), _text(users), [os.fsdecode(folder) for folder in folders]))
+    engines = survey_data.find(host)
+    kinds: dict[str, PlaceKind] = {path: _kind_of(engine) for path, engine in engines.items()}
+    for path, kind in _places(_text(mounts), _text(users), [os.fsdecode(folder) for folder in folders]):
+        kinds.setdefault(path, kind)
     tops = {path for path, _ in _disks(_text(mounts))}
     paths = list(kinds)[:_MOST_PLACES]
     measured = host.run(
@@ -124,10 +125,18 @@ def survey(host: Machine, seconds: int | None = None) -> list[Found]:
     ).stdout
     sizes = dict(_sizes(measured))
     return [
-        Found(path, kinds[path], sizes.get(path), path in tops)
+        Found(path, kinds[path], sizes.get(path), path in tops, _engine_of(path, kinds[path], engines))
         for path in paths
         if path in sizes or kinds[path] == "network"
     ]
+
+
+def _kind_of(engine: str) -> PlaceKind:
+    return "sqlite" if engine == survey_data.SQLITE else "database"
+
+
+def _engine_of(path: str, kind: PlaceKind, engines: Mapping[str, str]) -> str:
+    return engines.get(path, "") or (survey_data.by_name(path) if kind == "database" else "")
 
 
 def _sizes(text: bytes) -> Iterator[tuple[str, int | None]]:
@@ -150,7 +159,7 @@ def _candidates(mounts: str, users: str, folders: Sequence[str]) -> Iterator[tup
     network = {path for path, kind in disks if kind == "network"}
     near = [path for path in folders if not _is_in(path, network)]
     for path in _below(near, "/var/lib"):
-        if os.path.basename(path).startswith(_DATABASES):
+        if survey_data.by_name(path):
             yield path, "database"
     yield from ((path, "config") for path in _CONFIG)
     yield from (

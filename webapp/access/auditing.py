@@ -35,7 +35,7 @@ READS = frozenset(
 LOOKS = frozenset(
     {"sessions.theme", "configs.summary", "configs.preview", "configs.destinations_form", "storages.look",
      "restores.new", "restores.check", "restores.summary", "hosts.keys", "hosts.examine", "host_looks.look",
-     "job_many.ask", "transfer.look", "downloads.new"}
+     "job_many.ask", "transfer.look", "downloads.new", "here_map.look", "host_gates.test"}
 )  # fmt: skip
 # Noted also if they were not taken: somebody may be guessing.
 GUESSED = frozenset(

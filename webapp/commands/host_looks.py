@@ -10,7 +10,7 @@ import click
 from flask.cli import with_appcontext
 
 from core import words
-from core.hosts import host_map, host_self_test, hosts
+from core.hosts import here_map, host_map, host_self_test, hosts
 from webapp.commands.output import table
 
 _MARKS = {"kept": "ok", "lost": "LOST", "untried": "not tried"}
@@ -43,7 +43,7 @@ def self_test(name: str, above: str, as_json: bool) -> None:
 @with_appcontext
 def blind_spots(name: str | None, show_all: bool, as_json: bool) -> None:
     """Look around on a host, or on this machine, for what no config backs up. Writes nothing there."""
-    found = host_map.look(hosts.find(name).id) if name else host_map.look_here()
+    found = host_map.look(hosts.find(name).id) if name else here_map.look()
     shown = found.spots if show_all else found.of("none", "partly")
     if as_json:
         click.echo(json.dumps({"spots": [asdict(spot) for spot in shown]}, indent=2))

@@ -83,6 +83,8 @@ def for_host(form: Form, host_id: str, paths: Sequence[str] = ()) -> Form:
     `paths`: what somebody has chosen there already.
     """
     kind = form.value("type")
+    if not host_id and paths and kind == "files":
+        return form.changed({"paths": "\n".join(paths)})
     if not host_id or kind not in _OF_A_HOST:
         return form
     what, usual = _OF_A_HOST[kind]

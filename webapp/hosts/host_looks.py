@@ -39,23 +39,13 @@ def blind_spots(host_id: str) -> ResponseReturnValue:
     """Begin a config of the places that were ticked, or remember that they are left out on purpose."""
     form = forms.sent()
     paths, action = form.values("path"), form.value("action")
-    if action == "protect" and paths:
-        return _begin_config(host_id, paths)
     try:
+        if action == "protect" and paths:
+            return host_pages.begin_config(host_id, *host_map.to_protect(host_id, paths))
         host_map.leave_out(host_id, paths, on_purpose=action != "take_back")
     except Invalid as error:
         return _shown(host_id, "map", error)
     return _shown(host_id, "map")
-
-
-def _begin_config(host_id: str, paths: list[str]) -> ResponseReturnValue:
-    """Go to the form of a new config of these places; databases have a type of their own."""
-    files, dumped = host_map.to_protect(host_id, paths)
-    if not files:
-        return answers.see_other(url_for("configs.new", type="database", host_id=host_id))
-    note = f"Not in this config: {', '.join(dumped)}. Make one of type database, which dumps it."
-    url = url_for("configs.new", host_id=host_id, path=files)
-    return answers.see_other(url, note if dumped else "", "warn")
 
 
 def _shown(host_id: str, part: str, trouble: HoldfastError | None = None) -> ResponseReturnValue:

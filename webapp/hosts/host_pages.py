@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask import render_template
+from flask import render_template, url_for
 from flask.typing import ResponseReturnValue
 
 from core.errors import HoldfastError
 from core.hosts import host_confirm, host_doctor, host_login, host_map, host_self_test, host_test, hosts
 from core.models import Host, Point
+from webapp import answers
 from webapp.forms import Form
 from webapp.hosts import host_form
 
@@ -104,3 +105,12 @@ def delete_page(host: Host, status: int = 200) -> ResponseReturnValue:
     """Render what deleting a host means, or why it cannot be."""
     reasons = hosts.why_not_delete(host.id)
     return render_template("hosts/delete.html", host=host, reasons=reasons), status
+
+
+def begin_config(host_id: str | None, files: list[str], dumped: list[str]) -> ResponseReturnValue:
+    """Go to the form of a new config of these places; databases have a type of their own."""
+    if not files:
+        return answers.see_other(url_for("configs.new", type="database", host_id=host_id))
+    note = f"Not in this config: {', '.join(dumped)}. Make one of type database, which dumps PostgreSQL."
+    url = url_for("configs.new", host_id=host_id, path=files)
+    return answers.see_other(url, note if dumped else "", "warn")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
+import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +14,10 @@ from flask import Flask
 from core.configs import configs
 from core.db import utc_now, write
 from core.errors import Invalid, Unreachable
-from core.hosts import host_login, host_map, hosts
+from core.hosts import here_map, host_login, host_map, hosts
 from core.models import Config, Host
-from sources.ssh import survey
+from sources.here import Here, Output
+from sources.ssh import survey, survey_data
 from sources.ssh.host import SshHost
 from tests.core.hosting import make_host
 from tests.core.making import make_storage
@@ -101,7 +105,7 @@ def test_a_config_of_one_file_system_stays_on_those_of_its_paths(host: Host) -> 
     protect(host, "/", one_file_system=True)
     assert covers(host)["/data/deep"] == "partly"
     protect(host, "/data/db", one_file_system=True)
-    assert covers(host)["/data/db"] == "whole"
+    assert covers(host)["/data/db"] == "partly", "its files change while they are copied"
 
 
 @pytest.mark.parametrize(
@@ -115,7 +119,7 @@ def test_a_config_of_one_file_system_stays_on_those_of_its_paths(host: Host) -> 
 def test_databases_that_were_chosen_are_a_part_of_all(chosen: dict[str, Any], cover: str) -> None:
     source = {"host_id": "1", "host": "", **chosen}
     config = Config(name="Shop", type="database", source=source, enabled=True)
-    found = host_map._map(FOUND, [config], set())
+    found = host_map.held_against(FOUND, [config], set())
     assert {spot.path: spot.cover for spot in found.spots}["/var/lib/postgresql"] == cover
 
 
@@ -154,6 +158,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
 
     monkeypatch.setattr(survey, "_places", places)
+    monkeypatch.setattr(survey.survey_data, "find", lambda machine: {})
 
 
 @pytest.mark.usefixtures("few")
@@ -189,10 +194,10 @@ def test_busybox_is_looked_at_too_and_what_took_too_long_is_not_measured(
 def test_this_machine_is_looked_at_in_the_same_way(context: Flask, tmp_path: Path, sshd: Sshd) -> None:
     make_storage(tmp_path)
     protect(make_host(sshd), "/etc")
-    found = host_map.look_here()
+    found = here_map.look()
     assert [(spot.path, spot.cover) for spot in found.spots] == [("/etc", "none")], "that one is of a host"
     configs.create(configs.ConfigInput(name="Here", source={"paths": ["/etc"]}))
-    assert [(spot.path, spot.cover) for spot in host_map.look_here().spots] == [("/etc", "whole")]
+    assert [(spot.path, spot.cover) for spot in here_map.look().spots] == [("/etc", "whole")]
 
 
 def test_disks_homes_and_databases_are_known() -> None:
@@ -228,3 +233,91 @@ def test_a_login_without_programs_cannot_look_around(context: Flask, sshd: Sshd)
     with pytest.raises(Unreachable, match="runs no programs"):
         host_map.look(host.id)
     assert hosts.get(host.id).mapped_at is None
+
+
+def make_data(folder: Path) -> tuple[Path, Path]:
+    """Make volumes of containers with databases, and a folder with a database of SQLite."""
+    for volume, file in (("shop", "PG_VERSION"), ("blog", "ibdata1"), ("other", "notes")):
+        (folder / "volumes" / volume / "_data").mkdir(parents=True)
+        (folder / "volumes" / volume / "_data" / file).write_text("15")
+    app = folder / "srv" / "an app\n"
+    (app / ".cache").mkdir(parents=True)
+    for place in (app / "app.db", app / ".cache" / "cached.db"):
+        with sqlite3.connect(place) as database:
+            database.execute(
+                "CREATE TABLE t AS WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n"
+                " LIMIT 3000) SELECT i, hex(randomblob(8)) FROM n"
+            )
+        database.close()
+    (app / "no.db").write_bytes(b"x" * 20_000)
+    return folder / "volumes", folder / "srv"
+
+
+@pytest.mark.parametrize("shell", ["sh", "busybox"])
+def test_data_of_databases_is_known_by_what_is_in_it(tmp_path: Path, shell: str) -> None:
+    volumes, top = make_data(tmp_path)
+    found = survey_data.find(_Machine(tmp_path, shell), [str(volumes), "/nowhere"], [str(top), "/nowhere"])
+    assert found == {
+        f"{volumes}/shop/_data": "PostgreSQL", f"{volumes}/blog/_data": "MySQL or MariaDB",
+        f"{top}/an app\n/app.db": "SQLite",
+    }  # fmt: skip
+
+
+class _Machine(Here):
+    """This machine, with its own tools or those of BusyBox."""
+
+    def __init__(self, folder: Path, shell: str) -> None:
+        self._tools = str(folder / "tools") if shell == "busybox" else "/usr/bin:/bin"
+        if shell == "busybox":
+            (folder / "tools").mkdir()
+            subprocess.run(["busybox", "--install", "-s", self._tools], check=True)
+
+    def run(self, command: Sequence[bytes], stdin: bytes = b"") -> Output:
+        return super().run([b"env", b"PATH=" + self._tools.encode(), *command], stdin)
+
+
+@pytest.mark.parametrize(
+    ("engine", "words", "dumped"),
+    [
+        ("MySQL or MariaDB", "change while they are copied: let MySQL or MariaDB dump it", False),
+        ("PostgreSQL", "a config of type database dumps it", True),
+    ],
+)
+def test_whose_data_it_is_and_what_helps_is_told(engine: str, words: str, dumped: bool) -> None:
+    spot = {"path": "/var/lib/x", "kind": "database", "size_bytes": 5 * MB, "engine": engine}
+    files = Config(name="Files", type="files", source={"paths": ["/var"]}, enabled=True)
+    (found,) = host_map.held_against([spot], [files], set()).spots
+    assert (found.cover, words in found.what, found.is_dumped_here) == ("partly", True, dumped)
+    if dumped:
+        assert host_map.chosen([spot], ["/var/lib/x"]) == ([], ["/var/lib/x"])
+        return
+    with pytest.raises(Invalid, match="Let MySQL or MariaDB dump"):
+        host_map.chosen([spot], ["/var/lib/x"])
+
+
+def test_a_server_here_is_not_taken_for_that_of_a_container() -> None:
+    path = "/var/lib/docker/volumes/x/_data/postgresql"
+    spot = {"path": path, "kind": "database", "size_bytes": 5 * MB, "engine": "PostgreSQL"}
+    dumps = Config(name="Dumps", type="database", source={"host": "localhost"}, enabled=True)
+    assert [each.cover for each in host_map.held_against([spot], [dumps], set()).spots] == ["none"]
+
+
+def test_the_map_of_this_machine_is_kept(context: Flask, tmp_path: Path, few: None) -> None:
+    make_storage(tmp_path)
+    assert here_map.last() is None
+    here_map.look()
+    assert covers_here() == {"/etc": "none"}
+    here_map.leave_out(["/etc"])
+    here_map.look()
+    assert covers_here() == {"/etc": "left out"}, "that is remembered"
+    configs.create(configs.ConfigInput(name="Here", source={"paths": ["/etc"]}))
+    assert covers_here() == {"/etc": "whole"}
+    with pytest.raises(Invalid):
+        here_map.leave_out(["/not/known"])
+    assert here_map.to_protect(["/etc", "/not/known"]) == (["/etc"], [])
+
+
+def covers_here() -> dict[str, str]:
+    found = here_map.last()
+    assert found is not None
+    return {spot.path: spot.cover for spot in found.map.spots}

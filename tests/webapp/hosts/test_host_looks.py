@@ -151,3 +151,28 @@ def test_the_commands_say_the_same(
     told = runner.invoke(args=["backup", "host", "map", name])
     assert told.exit_code == 0
     assert re.search(r"4.8 MiB +/srv +folder +partly: Web", told.output), told.output
+
+
+def test_this_machine_has_a_map_too(
+    world: World, admin: Browser, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sources.ssh import survey, survey_data
+
+    url = "/hosts/this-machine"
+    monkeypatch.setattr(survey, "_places", lambda *facts: [("/etc", "config"), ("/nowhere", "folder")])
+    monkeypatch.setattr(survey_data, "find", lambda machine: {})
+    assert f'href="{url}"' in admin.get("/hosts").text
+    page = admin.get(url).text
+    assert (problems_of(page), "Look for blind spots" in page) == ([], True)
+    assert admin.post(f"{url}/map").headers["Location"].endswith(f"{url}#map")
+    page = admin.get(url).text
+    assert (problems_of(page), 'value="/etc"' in page) == ([], True)
+    answer = admin.post(f"{url}/blind-spots", {"path": ["/etc"], "action": "protect"})
+    form = admin.get(answer.headers["Location"]).text
+    area = re.search(r'<textarea[^>]*name="paths"[^>]*>([^<]*)</textarea>', form)
+    assert (area[1].split() if area else None) == ["/etc"]
+    assert admin.post(f"{url}/blind-spots", {"path": ["/etc"], "action": "leave_out"}).status_code == 303
+    assert "Left out on purpose: 1 place" in admin.get(url).text
+    nothing = admin.post(f"{url}/blind-spots", {"action": "leave_out"})
+    assert (nothing.status_code, "Tick at least one" in nothing.text) == (422, True)
+    assert as_("operator").get(url).status_code == 403
