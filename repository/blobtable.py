@@ -105,6 +105,14 @@ class BlobTable(IdTable):
             places.append((pack, offset, length, plain))
         return places
 
+    def first_place_of(self, blob_id: bytes) -> tuple[int, int, int, int] | None:
+        """Return the first place of a blob, if it has one."""
+        row = self.find(blob_id)
+        if not row:
+            return None
+        pack, offset, length, plain, _ = _ROW.unpack_from(self._rows, row * _ROW.size)
+        return pack, offset, length, plain
+
     def rows(self) -> Iterator[tuple[bytes, Place]]:
         """Yield all rows; such as are added meanwhile may be left out."""
         # A row is there before its id.

@@ -73,9 +73,6 @@ class _Piece:
     def size(self) -> int:
         return self.end - self.start
 
-    def holds(self, part: Part, start: int, end: int) -> bool:
-        return self.part == part and self.start <= start and end <= self.end
-
 
 class DataPacks:
     """Give the sealed bytes of groups of blobs. One thread asks; any may take what was asked for.
@@ -89,6 +86,7 @@ class DataPacks:
         self._storage = repo.storage
         self._index = repo.index
         self._far = is_far(repo.storage)
+        self._places: dict[bytes, Location] = {}  # of blobs that were wanted and not located since
         self._demands: dict[Part, _Demand] = {}
         self._next: deque[Part] = deque()  # those to look at for fetching ahead
         self._wanted = 0  # bytes, so far
@@ -101,8 +99,13 @@ class DataPacks:
         """Tell of data blobs that will be asked for: the more are known, the fewer requests there are."""
         if self._far:
             for blob in blobs:
-                for location in self._index.lookup("data", blob)[:1]:
+                if (location := self._index.first_place("data", blob)) is not None:
+                    self._places[blob] = location
                     self._want(location)
+
+    def locate(self, blob: bytes) -> Location | None:
+        """Return the place to ask for a blob at; None if it is in no index."""
+        return self._places.pop(blob, None) or self._index.first_place("data", blob)
 
     def ask(self, group: Group) -> Take:
         """Return what gives the bytes from the first blob of a group to its last; call that once.
@@ -138,8 +141,11 @@ class DataPacks:
         self._demands[part].add(start, end, self._wanted)
 
     def _find(self, part: Part, start: int, end: int) -> _Piece | None:
-        known = (*self._pieces, *self._ahead)
-        return next((piece for piece in known if piece.holds(part, start, end)), None)
+        for pieces in (self._pieces, self._ahead):
+            for piece in pieces:
+                if piece.part == part and piece.start <= start and end <= piece.end:
+                    return piece
+        return None
 
     def _piece(self, part: Part, start: int, end: int) -> _Piece | None:
         """Return the piece that holds these bytes, if it is here or worth fetching."""

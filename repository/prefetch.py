@@ -137,10 +137,10 @@ class Prefetch(Generic[Mark]):
                 break
             items.append(item)
             if isinstance(item, bytes) and item not in wanted and item not in self._zeros:
-                locations = self._repo.index.lookup("data", item)
-                if locations:
-                    wanted[item] = locations[0]
-                    size += locations[0].plain_length
+                location = self._packs.locate(item)
+                if location:
+                    wanted[item] = location
+                    size += location.plain_length
         return self._start(items, wanted)
 
     def _next_item(self, may_advance: bool) -> _Marked[Mark] | bytes | None:

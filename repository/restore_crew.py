@@ -16,7 +16,6 @@ from repository.entries import entry_values
 from repository.errors import WorkerFailed
 from repository.index import Location
 from repository.prefetch import READERS, group_reads
-from repository.repository import Repository
 from repository.restore_plan import Action, LeaveDir, WriteFile
 from repository.restore_worker import Failed, Order, SealedBlob, Setup, Written
 
@@ -92,14 +91,12 @@ class RestoreCrew:
 
     def __init__(
         self,
-        repo: Repository,
         packs: DataPacks,
         setup: Setup,
         workers: int,
         on_written: Callable[[list[WriteFile], Written], None],
         on_leave: Callable[[LeaveDir], None],
     ) -> None:
-        self._repo = repo
         self._packs = packs
         self._setup = setup
         self._workers = workers
@@ -160,8 +157,8 @@ class RestoreCrew:
         wanted: dict[bytes, Location] = {}
         for file in files:
             for blob in file.content:
-                if blob not in wanted and (locations := self._repo.index.lookup("data", blob)):
-                    wanted[blob] = locations[0]
+                if blob not in wanted and (location := self._packs.locate(blob)):
+                    wanted[blob] = location
         return [
             _Read(_places(group), self._readers.submit(self._packs.ask(group)))
             for group in group_reads(wanted)

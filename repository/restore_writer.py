@@ -94,7 +94,7 @@ class RestoreWriter:
         if not workers or not getattr(self._target, "splittable", False):
             return None
         setup = Setup(self._target, self._repo.key, options.verify)
-        return RestoreCrew(self._repo, self._packs, setup, workers, self._settle, self._leave_dir)
+        return RestoreCrew(self._packs, setup, workers, self._settle, self._leave_dir)
 
     def _step(self, step: _Step, stream: Prefetch[_Step]) -> None:
         if isinstance(step, FileBatch):

@@ -33,6 +33,8 @@ def test_a_blob_is_found_by_type_and_id() -> None:
     assert index.lookup("data", BLOB) == [Location(PACK, 0, 100, 500)]
     assert index.lookup("data", MORE) == [Location(PACK, 100, 2**32 - 1, None)]
     assert index.lookup("tree", BLOB) == []
+    assert index.first_place("data", MORE) == Location(PACK, 100, 2**32 - 1, None)
+    assert index.first_place("tree", BLOB) is None
     assert not index.has("tree", BLOB)
     assert index.plain_length("data", BLOB) == 500
     assert index.plain_length("data", MORE) == 2**32 - 33
@@ -45,6 +47,7 @@ def test_several_places_are_kept_in_order_and_once() -> None:
     for pack in (PACK, OTHER, PACK):
         index.add_pack(pack, [PackedBlob("data", BLOB, 7, 100, None)])
     assert [place.pack for place in index.lookup("data", BLOB)] == [PACK, OTHER]
+    assert index.first_place("data", BLOB) == index.lookup("data", BLOB)[0]
     assert len(index) == 1
 
 
