@@ -137,6 +137,7 @@ def test_many_processes_may_start_at_once_on_a_fresh_folder(environ: dict[str, s
     assert len(found) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")  # of 3.12; the child only dies
 def test_a_lock_keeps_another_process_out_and_ends_with_its_holder(environ: dict[str, str]) -> None:
     app_state.prepare(load(environ))
     reading, writing = os.pipe()
