@@ -49,7 +49,8 @@ prepare:
 audit: ## Ask PyPI whether a dependency has a known hole (needs the internet, so `make test` does not)
 	@test -x $(VENV)-audit/bin/pip-audit || { $(PYTHON) -m venv $(VENV)-audit && \
 	  $(VENV)-audit/bin/pip install -qq --disable-pip-version-check pip-audit==2.9.0; }
-	$(VENV)-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt
+	@$(VENV)-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt || \
+	  { echo "Not sound, or not asked: what is not found on PyPI was not audited. Is https://pypi.org reached from here?" >&2; exit 1; }
 
 bench: $(VENV)/.installed-dev ## Compare with restic, borg and the plain limits; writes bench/RESULTS.md (half an hour)
 	$(BIN)/python -m bench --keep

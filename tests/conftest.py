@@ -18,6 +18,11 @@ pytest_plugins = ["tests.servers.postgres", "tests.servers.s3", "tests.servers.s
 ON_CI = os.environ.get("CI") == "true"
 PROJECT = Path(__file__).parent.parent
 FIXTURES = PROJECT.parent / "shared" / "fixtures"
+LONGEST = (
+    "tests/e2e/test_first_hour.py",
+    "tests/webapp/test_in_browser.py",
+    "tests/core/schedules/test_simulated_time.py",
+)
 PRODUCT_PREFIXES = ("HOLDFAST_", "BACKUP_", "RESTIC_", "AWS_", "HUEY_", "DATABASE_URL", "SUPABASE_", "FLASK_")
 
 # The examples are the same each time: whether all is well does not depend on luck. The long suites vary them.
@@ -64,6 +69,11 @@ def need_program(name: str) -> str:
     if path is None:
         pytest.skip(f"{name} is not installed (see tests/prepare.sh)")
     return path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let the longest files come first: begun late, one would be waited for by all other processes."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
 
 
 def pytest_collection_finish() -> None:

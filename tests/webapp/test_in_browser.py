@@ -20,7 +20,7 @@ from tests.webapp.test_setup import confirm, make_admin, make_storage, token_of
 from tests.webapp.world import Browser as Client
 from tests.webapp.world import World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 844}
 MORE = (

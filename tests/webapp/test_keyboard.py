@@ -13,7 +13,7 @@ from tests.e2e import walk
 from tests.webapp.served import open_as, served
 from tests.webapp.world import World
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 SLOW_MS = 30_000
 PAGES = ("/", "/jobs", "/configs/{config_id}", "/points/{point_id}", "/storages", "/configs/new")

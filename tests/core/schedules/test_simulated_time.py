@@ -138,7 +138,7 @@ class Install:
         self.disk.with_name("away").rename(self.disk)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 def test_thirty_days_with_outages_restarts_and_a_change_of_the_clock(
     tmp_path: Path, context: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -225,7 +225,7 @@ def test_a_locked_table_fails_after_the_time_allowed(postgres: Cluster, database
             back_up(postgres.tcp, [database], options=DumpOptions(lock_timeout_s=1))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(240)  # without the second cancel it waits for ever
 def test_a_cancel_that_comes_between_two_queries_is_repeated(
     postgres: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
