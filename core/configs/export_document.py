@@ -14,7 +14,7 @@ from core.storages import storage_inputs, storages
 
 VERSION = 1
 _NOT_OF_A_CONFIG = {"repository_id"}
-_HOST_FIELDS = ("name", "address", "port", "user", "sudo", "parallel_jobs")
+_HOST_FIELDS = ("name", "address", "port", "user", "sudo", "parallel_jobs", "compression")
 _CHANNEL_FIELDS = ("name", "kind", "severity", "repeat_hours", "tell_resolved", "enabled")
 
 

@@ -19,11 +19,13 @@ from pydantic import (
 from core.errors import Invalid
 from core.models import Host
 from core.retention.retention_rules import blank_is_none
+from sources.ssh import packing
 
 LONGEST_NAME = 100
 MOST_PARALLEL = 16
 PARALLEL = 2
 Login = Literal["keep", "made", "given", "password"]
+Compression = packing.Compression
 
 _ADDRESS = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:_-]*[A-Za-z0-9])?\Z")
 _USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@\\-]*\Z")
@@ -70,6 +72,7 @@ class HostInput(BaseModel):
     parallel_jobs: Annotated[int, BeforeValidator(lambda value: blank_is_none(value) or PARALLEL)] = Field(
         default=PARALLEL, ge=1, le=MOST_PARALLEL
     )
+    compression: Annotated[Compression, BeforeValidator(lambda value: value or "auto")] = "auto"
     login: Annotated[Login, BeforeValidator(lambda value: value or "made")] = "made"
     private_key: Annotated[str, AfterValidator(_pem), Field(repr=False)] = ""
     passphrase: Annotated[str, Field(repr=False)] = ""
@@ -110,7 +113,7 @@ def to_form(host: Host) -> dict[str, Any]:
     return {
         "name": host.name, "address": host.address, "port": host.port, "user": host.user,
         "sudo": "yes" if host.sudo else "", "jump_id": host.jump_id or "",
-        "parallel_jobs": host.parallel_jobs, "login": "keep",
+        "parallel_jobs": host.parallel_jobs, "compression": host.compression, "login": "keep",
     }  # fmt: skip
 
 
@@ -118,6 +121,7 @@ def fill(host: Host, data: HostInput) -> None:
     """Write what an input says to a row: all but what logs in, which core.hosts.host_login seals for it."""
     host.name, host.address, host.port, host.user = data.name, data.address, data.port, data.user
     host.sudo, host.jump_id, host.parallel_jobs = data.sudo, data.jump_id, data.parallel_jobs
+    host.compression = data.compression
 
 
 def _sentences(error: ValidationError) -> dict[str, str]:

@@ -7,7 +7,7 @@ import re
 import shlex
 import socket
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import select
 
@@ -21,6 +21,7 @@ from ssh.server import Server
 
 if TYPE_CHECKING:
     from sources.ssh.host import SshHostSettings
+    from sources.ssh.packing import Compression
     from ssh.connection import TimeLimits
 
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+\Z")
@@ -114,7 +115,8 @@ def settings_of(host: Host, *, quick: bool = False) -> SshHostSettings:
     """Return the same for sources and targets; `quick`: somebody waits for the answer. Raises Refused."""
     from sources.ssh.host import HOST_LIMITS, SshHostSettings  # slow to import: paramiko
 
-    return SshHostSettings(server_of(host), host.sudo, limits=quick_limits() if quick else HOST_LIMITS)
+    limits = quick_limits() if quick else HOST_LIMITS
+    return SshHostSettings(server_of(host), host.sudo, cast("Compression", host.compression), limits)
 
 
 def _databases_of(host: Host) -> list[tuple[str, int]]:

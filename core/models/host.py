@@ -14,7 +14,8 @@ class Host(Base):
 
     `host_keys` is `{"lines": ["type base64", …]}`: those that a person has confirmed; without any, nothing is
     ever sent to it. `public_key` belongs into `authorized_keys` there; what logs in is sealed, see
-    core.hosts.host_login. `parallel_jobs`: how many may work there at a time.
+    core.hosts.host_login. `parallel_jobs`: how many may work there at a time. `compression`: whether
+    what it sends is packed, see sources.ssh.packing.
 
     `test_result` is what core.hosts.host_test found last, `trouble` why it could not be used the last time
     somebody tried, a job or a person; empty once it answers again. `self_test` is what
@@ -31,6 +32,7 @@ class Host(Base):
     sudo: Mapped[bool] = mapped_column(default=False)
     jump_id: Mapped[str | None] = mapped_column(ForeignKey("hosts.id"))
     parallel_jobs: Mapped[int] = mapped_column(default=2)
+    compression: Mapped[Name] = mapped_column(default="auto")
     public_key: Mapped[LongText] = mapped_column(default="")
     credentials_sealed: Mapped[LongText] = mapped_column(default="")
     host_keys: Mapped[Document]

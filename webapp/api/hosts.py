@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 from flask import url_for
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.hosts import host_confirm, host_inputs, host_login, host_test, hosts
-from core.hosts.host_inputs import HostInput
+from core.hosts.host_inputs import Compression, HostInput
 from core.models import Host
 from webapp.access import access
 from webapp.api import answers, door, queries
@@ -37,6 +37,7 @@ class HostOut(Out):
     sudo: bool
     jump_id: str | None
     parallel_jobs: int
+    compression: Compression
     way_in: str
     state: hosts.State
     trouble: str
@@ -154,6 +155,7 @@ def shown(row: Host, *, full: bool) -> HostOut:
     return HostOut(
         id=row.id, name=row.name, address=row.address if full else "", port=row.port,
         user=row.user if full else "", sudo=row.sudo, jump_id=row.jump_id, parallel_jobs=row.parallel_jobs,
+        compression=cast("Compression", row.compression),
         way_in=host_login.way_in(row), state=hosts.state_of(row), trouble=row.trouble if full else "",
         fingerprints=[key.fingerprint for key in host_confirm.pinned(row)] if full else [],
         authorized_line=host_login.authorized_line(row) if full else "", tested_at=row.tested_at,

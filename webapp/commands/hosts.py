@@ -40,6 +40,13 @@ _STATES = {
 @click.option("--jump", metavar="HOST", help="Go through this host, which is known already.")
 @click.option("--parallel", default="", metavar="N", help="How many jobs may work there at a time.")
 @click.option(
+    "--compression",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Pack what it sends: where the link is slow, always or never.",
+)
+@click.option(
     "--key-file", type=click.File(), metavar="FILE", help="Log in with this private key; - is stdin."
 )
 @click.option("--passphrase-file", type=click.File(), metavar="FILE", help="Holds the key's passphrase.")
@@ -52,6 +59,7 @@ def add(
     sudo: bool,
     jump: str | None,
     parallel: str,
+    compression: str,
     key_file: TextIO | None,
     passphrase_file: TextIO | None,
     password_file: TextIO | None,
@@ -62,6 +70,7 @@ def add(
     given: dict[str, Any] = {
         "name": name, "address": address, "port": port, "user": user, "sudo": sudo,
         "jump_id": hosts.find(jump).id if jump else None, "parallel_jobs": parallel,
+        "compression": compression,
         "login": "given" if key_file else "password" if password_file else "made",
         "private_key": key_file.read() if key_file else "",
         "passphrase": _line_of(passphrase_file), "password": _line_of(password_file),
@@ -167,7 +176,8 @@ def _document(found: Host) -> dict[str, Any]:
     return {
         "id": found.id, "name": found.name, "address": found.address, "port": found.port,
         "user": found.user, "sudo": found.sudo, "jump": found.jump.name if found.jump else None,
-        "parallel_jobs": found.parallel_jobs, "state": hosts.state_of(found), "trouble": found.trouble,
+        "parallel_jobs": found.parallel_jobs, "compression": found.compression,
+        "state": hosts.state_of(found), "trouble": found.trouble,
         "fingerprints": [key.fingerprint for key in host_confirm.pinned(found)],
         "public_key": host_login.authorized_line(found),
     }  # fmt: skip

@@ -7,7 +7,7 @@ from core.models import Host
 from webapp.forms import Form
 
 _FIELDS = (
-    "name", "address", "port", "user", "sudo", "jump_id", "parallel_jobs", "login",
+    "name", "address", "port", "user", "sudo", "jump_id", "parallel_jobs", "compression", "login",
     "private_key", "passphrase", "password",
 )  # fmt: skip
 _HIDDEN = ("private_key", "passphrase", "password")
@@ -22,7 +22,7 @@ _KEEP = ("keep", "As it is now", "The key or password that is stored stays.")
 
 def empty() -> Form:
     """Return the form of a new host, filled with what is usual."""
-    return Form({"port": 22, "login": "made", "parallel_jobs": host_inputs.PARALLEL})
+    return Form({"port": 22, "login": "made", "parallel_jobs": host_inputs.PARALLEL, "compression": "auto"})
 
 
 def of(host: Host) -> Form:
@@ -42,6 +42,11 @@ def to_input(form: Form) -> host_inputs.HostInput:
 def logins(known: bool) -> list[tuple[str, str, str]]:
     """Return the ways to log in, to choose from; of a host that is known, also the one it has."""
     return [_KEEP, *LOGINS] if known else list(LOGINS)
+
+
+def compressions() -> list[tuple[str, str]]:
+    """Return when to pack what a host sends."""
+    return [("auto", "Where the link is slow"), ("always", "Always"), ("never", "Never")]
 
 
 def jumps(own: Host | None = None) -> list[tuple[str, str]]:

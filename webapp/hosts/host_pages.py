@@ -97,7 +97,11 @@ def show_page(
 def form_page(form: Form, host: Host | None = None, status: int = 200) -> ResponseReturnValue:
     """Render the form of a host, new or changed."""
     template = "hosts/edit.html" if host else "hosts/new.html"
-    choices = {"logins": host_form.logins(host is not None), "jumps": host_form.jumps(host)}
+    choices = {
+        "logins": host_form.logins(host is not None),
+        "jumps": host_form.jumps(host),
+        "compressions": host_form.compressions(),
+    }
     return render_template(template, form=form, host=host, **choices), status
 
 

@@ -74,6 +74,7 @@ def test_the_line_to_paste_takes_the_place_of_an_older_one_of_the_key(context: F
         ("user", {"user": "-l root"}),
         ("user", {"user": ""}),
         ("parallel_jobs", {"parallel_jobs": "0"}),
+        ("compression", {"compression": "sometimes"}),
         ("private_key", {"login": "given"}),
         ("private_key", {"login": "given", "private_key": SECRET}),
         ("password", {"login": "password"}),

@@ -33,8 +33,8 @@ def test_the_life_of_a_host(world: World, admin: Caller, caller: Call, sshd: Ssh
     assert tested["ok"], tested
     assert admin.get(where)["state"] == "ready"
     assert caller("viewer").get(where)["address"] == ""
-    changed = admin.send("PUT", where, {**admin.get(where), "parallelJobs": 3})
-    assert (changed["parallelJobs"], changed["state"]) == (3, "ready")
+    changed = admin.send("PUT", where, {**admin.get(where), "parallelJobs": 3, "compression": "never"})
+    assert (changed["parallelJobs"], changed["compression"], changed["state"]) == (3, "never", "ready")
 
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "a.txt").write_text("a\n")
