@@ -26,6 +26,7 @@ from repository.snapshot import Snapshot
 from repository.snapshots import Found, fits
 from repository.spare_workers import NO_SPARES, SpareWorkers
 from repository.tally import Tally
+from repository.telling import Teller, stopping
 from repository.tree_cache import NO_TREE_CACHE, TreeCache
 from repository.worker import Setup, affordable
 from repository.writer import BlobWriter, WriteOptions
@@ -109,21 +110,22 @@ def backup(
     # The cache knows which index files there were, not which packs: with some lost, every folder is listed.
     read_all = options.read_all or bool(result.lost_packs)
     cache.begin(repo, parent_id, options.zone, program=PROGRAM_VERSION, read_all=read_all)
+    teller = Teller(progress, repo.storage)
     writer = repo.start_writing(
-        WriteOptions(compression=repo.compression, self_check=options.self_check, guard=lock.check)
+        WriteOptions(
+            compression=repo.compression, self_check=options.self_check, guard=lock.check, wait=teller.again
+        )
     )
     crew = _crew(repo, source, options, writer, result, spares)
-    try:
-        reader = FileReader(repo, source, result, progress, options.expected, crew)
+    with teller.ending(), stopping(repo):
+        reader = FileReader(repo, source, result, teller, options.expected, crew)
         result.tree = _save_tree(repo, source, options, parent, result, reader, report, cache)
         result.parent = parent_id
-        progress(result.progress("saving", options.expected))
+        teller(result.progress("saving", options.expected))
         repo.flush()  # asks the storage whether it kept each pack, then each index file, whole
         snapshot = _snapshot(source, options, result, started_ns)
         result.snapshot_id = commit_snapshot(repo, snapshot, lock)
         cache.save(result.snapshot_id)
-    finally:
-        repo.stop_writing()
     result.duration_s = time.monotonic() - started
     return result
 

@@ -17,10 +17,10 @@ from repository.progress import Progress, ProgressCallback, ignore_progress
 from repository.repository import Repository
 from repository.snapshot import Snapshot
 from repository.snapshots import Found
+from repository.telling import Teller, stopping
 from repository.transfer import Transfer
 from repository.writer import INDEX_MAX_AGE_S, BlobWriter, WriteOptions
-from storage_adapters.base import is_far, stop_waiting
-from storage_adapters.errors import StorageError
+from storage_adapters.base import is_far
 
 # Far away that takes long: there the index is saved also in the middle of a batch, this often.
 _FAR_INDEX_AGE_S = 60.0
@@ -74,11 +74,12 @@ def copy(
     with _reading_source():
         source.load_index()
     destination.load_index()
-    run = _Run(source, destination, locks, progress)
+    teller = Teller(progress, source.storage, destination.storage)
+    run = _Run(source, destination, locks, teller)
     run.result.lost_packs = drop_lost_packs(destination)
     for pack in run.result.lost_packs:
         logger.warning("the destination lost data, which is not relied on: %s", pack)
-    try:
+    with teller.ending(), stopping(destination):
         for snapshot_id, snapshot, part in run.plan(wanted, known):
             if isinstance(part, SourceSpoilt):
                 raise part
@@ -94,12 +95,6 @@ def copy(
             known.add(new_id, copied)
             run.result.copied.append((snapshot_id, new_id))
             on_stored(snapshot_id, new_id, run.result.bytes_added - before)
-    except StorageError as error:
-        if run.ended is None:
-            raise
-        raise run.ended from error  # what was given up because of the end is not its cause
-    finally:
-        destination.stop_writing()
     return run.result
 
 
@@ -161,7 +156,6 @@ class _Run:
         self._phase = "scanning"
         self._carried = self._bytes_before = 0
         self._writer: BlobWriter | None = None
-        self.ended: BaseException | None = None  # what `progress` raised
         self.result = CopyResult()
 
     def plan(self, snapshots: Iterable[tuple[bytes, Snapshot]], known: _Known) -> list[_Planned]:
@@ -184,6 +178,7 @@ class _Run:
             WriteOptions(
                 compression=self._destination.compression,
                 guard=self._guard,
+                wait=self._tell,
                 index_max_age_s=_FAR_INDEX_AGE_S if far else INDEX_MAX_AGE_S,
             )
         )
@@ -221,10 +216,4 @@ class _Run:
         waiting = max(0, added - self._bytes_before - stored)
         total = self._plan.bytes_total if self._phase == "copying" else None
         done = max(0, self._carried - waiting)
-        try:
-            self._progress(Progress(self._phase, self._plan.trees, None, done, total, added))
-        except BaseException as error:
-            self.ended = self.ended or error
-            for repo in (self._source, self._destination):
-                stop_waiting(repo.storage)  # or who cancels waits for what a slow limit holds back
-            raise
+        self._progress(Progress(self._phase, self._plan.trees, None, done, total, added))

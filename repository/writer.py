@@ -42,12 +42,14 @@ class SavedBlob(NamedTuple):
 class WriteOptions:
     """How blobs are written. `guard` is called before each write and raises if the lock is lost.
 
+    `wait` is called now and then, by whoever waits for the storage, and may raise.
     `index_max_age_s`: packs wait no longer for an index that names them, if more packs come.
     """
 
     compression: Mode = "auto"
     self_check: bool = True
     guard: Callable[[], None] = lambda: None
+    wait: Callable[[], None] = lambda: None
     index_max_age_s: float = INDEX_MAX_AGE_S
 
 
@@ -117,7 +119,7 @@ class BlobWriter:
         `receive` is called once there is room for it: the storage may be slower than those who pack.
         """
         self._raise_error()
-        self._room.acquire()
+        self._wait_for_room()
         try:
             pack = receive()
         except BaseException:
@@ -140,7 +142,7 @@ class BlobWriter:
         uploads, self._uploads = self._uploads, []
         for upload in uploads:
             while not wait([upload], _TICK_S).done:
-                self._options.guard()  # a slow storage may take minutes, and the work be cancelled meanwhile
+                self._options.wait()  # a slow storage may take minutes, and the work be cancelled meanwhile
             upload.result()
         self._raise_error()
         with self._mutex:
@@ -170,8 +172,12 @@ class BlobWriter:
 
     def _submit(self, finish: Callable[[], FinishedPack]) -> None:
         """Hand a pack to the upload threads; waits while enough packs are on their way."""
-        self._room.acquire()
+        self._wait_for_room()
         self._start_upload(finish)
+
+    def _wait_for_room(self) -> None:
+        while not self._room.acquire(timeout=_TICK_S):
+            self._options.wait()
 
     def _start_upload(self, finish: Callable[[], FinishedPack]) -> None:
         """Hand a pack to the upload threads, which give its room back."""
