@@ -226,7 +226,8 @@ def _gate(user: str, line: str, from_us: str, leads: str) -> SetUp:
         "Read everything, and change nothing",
         f"This key{from_us} reads every file as root, over SFTP alone, through a gate that these lines "
         "install. Leave sudo off here: the gate is what sudo runs.",
-        f"Programs, every change on the host, so also restores to it, terminals{leads}, a password. Hard "
+        "Programs, every change on the host (restores to it have keys of their own, on the host’s page), "
+        f"terminals{leads}, a password. Hard "
         "links, ACLs and a few more things are not kept over SFTP, and configs of type config cannot ask "
         "for the environment; the points say so.",
         f"{host_gate.install_lines()}\n{set_up_lines.user(user, line)}\n{rule}",

@@ -74,9 +74,17 @@ def check(host_id: str, path: str) -> str:
     return clean
 
 
-def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int | None = None) -> Look:
+def look(
+    host_id: str,
+    path: str,
+    tree_paths: Sequence[str],
+    needed_bytes: int | None = None,
+    *,
+    limited: bool = False,
+) -> Look:
     """Look at a place on a host without writing; `tree_paths` are to be put below it.
 
+    A restore key is taken where the host's own does less; for who is `limited`, only if that writes nothing.
     Raises Invalid by field, with what to do.
     """
     host = hosts.get(host_id)
@@ -87,7 +95,9 @@ def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int |
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
-    if (key := gate_keys.for_restore(host_id, path)) is not None and not place.used:
+    root = known.uid == 0 or settings.sudo
+    wanted = not place.used and (place.read_only or not (root or limited))
+    if wanted and (key := gate_keys.for_restore(host_id, path)) is not None:
         return _look_through(key, path, name, needed_bytes)
     if place.read_only:
         raise Invalid({"host_id": _key_is_missing(host_id, path, name, used=place.used)})
@@ -98,7 +108,7 @@ def look(host_id: str, path: str, tree_paths: Sequence[str], needed_bytes: int |
             f"{name} has no GNU tar and find, and sudo cannot be had over SFTP: install them, or take it off."
         )
         raise Invalid({"host_id": text})
-    return Look(place.used, by_parts, known.uid == 0 or settings.sudo, place.free_bytes, user)
+    return Look(place.used, by_parts, root, place.free_bytes, user)
 
 
 def _look_through(key: GateKey, path: str, name: str, needed_bytes: int | None) -> Look:
@@ -148,16 +158,18 @@ def real_paths(host_id: str, paths: Sequence[str]) -> list[str]:
 
 
 @contextmanager
-def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool = False) -> Iterator[Target]:
+def opened(
+    host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool = False, gated: bool = False
+) -> Iterator[Target]:
     """Open a folder on a host for the block; `used`: something is in it already. `plain`: without setuid,
-    devices and the kernel's attributes, and only where the path has no links.
+    devices and the kernel's attributes, and only where the path has no links. `gated`: by a restore key.
 
     Raises NotFound, Refused; TargetError where nothing can be written there.
     """
     from sources.ssh.targets import open_gate, open_target  # slow to import: paramiko
 
-    if (key := None if used else gate_keys.for_restore(host_id, path)) is not None:
-        target = open_gate(gate_keys.settings_of(key), path)
+    if gated:
+        target = open_gate(gate_keys.settings_of(_key_for(host_id, path)), path)
     else:
         settings = host_login.settings_of(hosts.get(host_id))
         target = open_target(settings, path, in_place=used, rule=rule, pinned=plain)
@@ -171,6 +183,16 @@ def opened(host_id: str, path: str, *, used: bool, rule: Conflict, plain: bool =
             error.add_note(str(leftover))
         raise
     target.close()
+
+
+def _key_for(host_id: str, path: str) -> GateKey:
+    """Return the key to restore with. Raises TargetError if it was taken away meanwhile."""
+    key = gate_keys.for_restore(host_id, path)
+    if key is None:
+        raise TargetError(
+            f"the restore key for {posixpath.dirname(path)} was taken away; nothing was restored"
+        )
+    return key
 
 
 def _require_room(place: Place, path: str, name: str, needed_bytes: int | None) -> None:

@@ -68,6 +68,7 @@ class Task:
     conflict: Conflict
     limited: bool  # by somebody who is no admin
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
+    gated: bool = False  # by a key of the host that makes new folders, and does nothing else
 
 
 @dataclass(slots=True)

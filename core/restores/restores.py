@@ -136,7 +136,7 @@ def check_place(given: RestoreInput, *, limited: bool = False) -> Place:
     target, host_name = _target(given, point)
     if limited:
         _refuse_to_others(given, target)
-    seen = None if given.host_id is None else _look(given, point, target)
+    seen = None if given.host_id is None else _look(given, point, target, limited=limited)
     if limited and seen is not None:
         restore_rights.require_ordinary(seen)
     return Place(target, host_name, seen)
@@ -159,10 +159,10 @@ def _refuse_to_others(given: RestoreInput, target: str) -> None:
     restore_rights.check(target, given.host_id)
 
 
-def _look(given: RestoreInput, point: Point, target: str) -> host_restoring.Look:
+def _look(given: RestoreInput, point: Point, target: str, *, limited: bool) -> host_restoring.Look:
     below = tree_paths(point, target, given.include_paths, put_back=given.put_back)
     try:
-        return host_restoring.look(str(given.host_id), target, below, _needed_bytes(given))
+        return host_restoring.look(str(given.host_id), target, below, _needed_bytes(given), limited=limited)
     except Invalid as error:
         if given.put_back and "target_path" in error.fields:  # a field that nobody filled in
             raise Invalid({"put_back": error.fields["target_path"]}) from error

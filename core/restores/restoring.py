@@ -53,7 +53,7 @@ def _restore_from(attempt: Attempt, task: Task, found: Sources) -> Done:
     # An earlier attempt may have written a part, and waited for a lock or been killed then.
     run = _Run(attempt, task, found, begun=attempt.number > 1)
     done = run.read()
-    while done.missing.damaged and found.left and not _is_gated(attempt):
+    while done.missing.damaged and found.left and not task.gated:
         number = words.count(done.missing.damaged, "thing")
         attempt.log.add(
             "warning", f"{number} could not be read on {done.source.name}; trying another storage."
@@ -120,6 +120,7 @@ def _task(attempt: Attempt, row: Restore) -> Task:
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         _is_limited(attempt),
         None if include else (row.point.files, row.point.bytes),
+        _is_gated(attempt),
     )
 
 
@@ -137,7 +138,7 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if _is_limited(attempt):  # also again: a link may lead elsewhere by now, or the folder be allowed no more
         path = restore_rights.check(path, row.host_id)
         if row.host_id is not None:
-            restore_rights.require_ordinary(host_restoring.look(row.host_id, path, []))
+            restore_rights.require_ordinary(host_restoring.look(row.host_id, path, [], limited=True))
     return path
 
 
@@ -225,7 +226,12 @@ def _opened(task: Task) -> AbstractContextManager[Target]:
             )
         )
     return host_restoring.opened(
-        task.host_id, task.target_path, used=task.used, rule=task.conflict, plain=task.limited
+        task.host_id,
+        task.target_path,
+        used=task.used,
+        rule=task.conflict,
+        plain=task.limited,
+        gated=task.gated,
     )
 
 

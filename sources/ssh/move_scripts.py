@@ -49,7 +49,7 @@ put() {
 by_copy() {
     own=.holdfast-moving-$$
     was=$(stat -c %d:%i .) && mkdir -m 700 -- "$own" && cd -P -- "$own" || return 1
-    test "$(stat -c %u .) $(stat -c %d:%i ..)" = "$(id -u) $was" && test -z "$(ls -A .)" || {
+    test -O . && test "$(stat -c %d:%i ..)" = "$was" && test -z "$(ls -A .)" || {
         echo "$own is not what was made" >&2; return 1; }
     if find "$1" -mindepth 1 -maxdepth 1 -exec mv -f -t . -- {} +; then
         put . .. ; code=$?

@@ -27,8 +27,13 @@ cd / && test "$word" = keep || rm -rf -- "$2"
 # In the folder where it is to be; what its owner could put there instead is not ours, elsewhere, or full.
 MAKE = b"""
 replaced() { echo "somebody replaced $1, which was made for this restore" >&2; }
+given_away() {
+    echo "somebody replaced $1, which was made for this restore, or its disk is on a network and gives what" \
+        "root makes to another user (root_squash): then take sudo off, or restore to a disk of the host" >&2
+}
 above=$(stat -c %d:%i .) && mkdir -m 700 -- "./${2##*/}" && cd -P -- "./${2##*/}" || exit 5
-test -O . && test "$(stat -c %d:%i ..)" = "$above" && test -z "$(ls -A .)" || { replaced "$2"; exit 5; }
+test -O . || { given_away "$2"; exit 5; }
+test "$(stat -c %d:%i ..)" = "$above" && test -z "$(ls -A .)" || { replaced "$2"; exit 5; }
 case $(stat -c %A .) in ?????-??-*) ;; *) replaced "$2"; exit 5 ;; esac
 """
 

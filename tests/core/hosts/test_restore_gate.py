@@ -100,7 +100,8 @@ def test_a_restore_says_which_key_is_missing_and_goes_through_it_then(
     let_in(gated, key)
     gate_keys.test_all(host.id)
     assert gate_keys.get(host.id, key.id).trouble == ""
-    seen = restores.look(wanted(host, point, root / "back"))
+    seen = restores.check_place(wanted(host, point, root / "back")).seen
+    assert seen is not None
     assert (seen.gated, seen.by_parts, seen.used) == (True, False, False)
     job = run(restores.create(wanted(host, point, root / "back")))
     back = Path(f"{root}/back{tree}")
@@ -121,6 +122,15 @@ def test_a_restore_says_which_key_is_missing_and_goes_through_it_then(
 def logged(job: Job) -> str:
     found = db.session.scalars(select(JobLog).where(JobLog.job_id == job.id))
     return " ".join(line.message for line in found)
+
+
+def test_who_may_do_more_needs_no_key(context: Flask, gated: Gated, tmp_path: Path, root: Path) -> None:
+    """Nothing is lost on the way of a login that is root already."""
+    make_storage(tmp_path)
+    host = make_host(gated.sshd)
+    gate_keys.make_for_restores(host.id, str(root))
+    seen = host_restoring.look(host.id, str(root / "back"), [])
+    assert (seen.gated, seen.owners_kept) == (False, True)
 
 
 def test_what_cannot_be_a_root(host: Host) -> None:
@@ -150,7 +160,7 @@ def test_what_cannot_be_a_root(host: Host) -> None:
 def test_a_restore_that_is_cut_leaves_nothing(host: Host, gated: Gated, root: Path) -> None:
     key = gate_keys.make_for_restores(host.id, str(root))
     let_in(gated, key)
-    with host_restoring.opened(host.id, str(root / "back"), used=False, rule="keep") as target:
+    with host_restoring.opened(host.id, str(root / "back"), used=False, rule="keep", gated=True) as target:
         target.start_dir(b"/some")
         assert len(list(root.iterdir())) == 1
         target.flush()  # else the block's end would be one
@@ -161,7 +171,7 @@ def test_a_restore_that_is_cut_leaves_nothing(host: Host, gated: Gated, root: Pa
 
 
 def _break_off(host: Host, place: str) -> None:
-    with host_restoring.opened(host.id, place, used=False, rule="keep") as target:
+    with host_restoring.opened(host.id, place, used=False, rule="keep", gated=True) as target:
         target.start_dir(b"/some")
         raise KeyError
 

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from repository.entries import Entry, TargetError, TargetFull
 from repository.restore import restore
 from sources.local import LocalSource
+from sources.ssh import target_scripts as scripts
 from sources.ssh.host import SshHostSettings
 from sources.ssh.target import SshTarget
 from tests.repository.engine import latest, make_backup, new_repo
@@ -139,3 +140,24 @@ def test_a_cut_leaves_no_half_restore_under_its_name(sshd: Sshd, tmp_path: Path)
             there.write_file(b"/x", replace(FILE, size=8_000_000), [os.urandom(1_000_000)] * 8)
         there.close()
     assert list(tmp_path.iterdir()) == []
+
+
+@needs_root
+def test_a_disk_that_gives_away_what_root_makes_is_named(tmp_path: Path) -> None:
+    """As NFS with root_squash does it."""
+    tools, above = tmp_path / "tools", tmp_path / "above"
+    tools.mkdir()
+    above.mkdir()
+    squash = '#!/bin/sh\n/bin/mkdir "$@" && for last; do :; done; chown 65534 "$last"\n'
+    (tools / "mkdir").write_text(squash)
+    (tools / "mkdir").chmod(0o755)
+    places = [above / "new", above / ".holdfast-x", above]
+    done = subprocess.run(
+        ["sh", "-c", scripts.script(scripts.START_NEW), "holdfast", *places],
+        env={"PATH": f"{tools}:/usr/bin:/bin", "HOLDFAST_PINNED": "no"},
+        capture_output=True,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+    assert (done.returncode, b"root_squash" in done.stderr) == (5, True), done.stderr
+    assert not (above / "new").exists()
