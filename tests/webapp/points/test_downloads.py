@@ -9,12 +9,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Error as PlaywrightError
 
 from core.access import sessions, users
 from core.points.tokens import token_from_path
+from tests.conftest import need_program
+from tests.e2e import walk
 from tests.ports import free_port
 from tests.webapp.conftest import As
 from tests.webapp.world import World, environ
@@ -101,6 +105,36 @@ def test_an_archive_with_a_damaged_file_is_cut_not_short(form: str, damaged: Wor
     url = f"/points/{damaged.point_id}/archive?path={path_of(damaged, 'letters')}&form={form}"
     with pytest.raises(http.client.IncompleteRead):
         fetch(damaged, server, url)
+
+
+def admin_cookie(world: World) -> str:
+    with world.app.app_context():
+        return sessions.start(users.find("anna"), "127.0.0.1")
+
+
+@pytest.mark.parametrize("form", ["tar", "zip"])
+def test_curl_says_that_an_archive_was_cut(form: str, damaged: World, server: int, tmp_path: Path) -> None:
+    url = f"http://127.0.0.1:{server}/points/{damaged.point_id}/archive?form={form}"
+    cookie = f"{access.COOKIE}={admin_cookie(damaged)}"
+    command = [need_program("curl"), "-sS", "--fail", "-b", cookie, "-o", str(tmp_path / "got"), url]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode in (18, 56), done.stderr  # only a part of it; the connection broke
+
+
+@pytest.mark.browser
+@pytest.mark.timeout(600)
+def test_a_browser_says_that_an_archive_was_cut(damaged: World, server: int) -> None:
+    here = f"http://127.0.0.1:{server}"
+    with walk.chromium(need_program("chromium")) as browser:
+        context = browser.new_context()
+        context.add_cookies([{"name": access.COOKIE, "value": admin_cookie(damaged), "url": here}])
+        page, failed = context.new_page(), {}
+        for name in ("letters/old", "letters"):  # the damage is in a file beside the first
+            url = f"{here}/points/{damaged.point_id}/archive?path={path_of(damaged, name)}&form=zip"
+            with page.expect_download(timeout=walk.PATIENCE_MS) as begun, suppress(PlaywrightError):
+                page.goto(url)  # it leads to no page
+            failed[name] = begun.value.failure() is not None
+    assert failed == {"letters/old": False, "letters": True}
 
 
 def drain(client: socket.socket) -> None:

@@ -64,6 +64,8 @@ def test_what_is_not_catalogued_is_said(world: World, as_: As) -> None:
     try:
         page = as_("admin").get("/search?q=first.txt").text
         assert "Searched 0 of " in page
+        assert "Nothing is called" not in page
+        assert "No point holds" not in page
         assert "flask backup catalog fill" in page
         versions = as_("admin").get(f"/search/versions?config={world.config_id}&path={token(world, 'x')}")
         assert "Searched 0 of 2 points" in versions.text
