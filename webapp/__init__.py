@@ -13,7 +13,17 @@ from core import app_state, secrets
 from core.db import db
 from core.settings import PROJECT_DIR, Settings, SettingsError, load
 from jobs import tasks
-from webapp import compression, failures, formats, page_values, security, setup, shell_lines, wording
+from webapp import (
+    compression,
+    equivalents,
+    failures,
+    formats,
+    page_values,
+    security,
+    setup,
+    shell_lines,
+    wording,
+)
 from webapp.access import access, auditing, logins, second_factor, sessions, tokens
 from webapp.access import audit as audit_page
 from webapp.alerting import alert_words, alerts, channels
@@ -79,6 +89,7 @@ _PARTS = (
     alert_words,
     compression,
     copy_words,
+    equivalents,
     failures,
     formats,
     host_words,
