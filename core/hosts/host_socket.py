@@ -84,10 +84,10 @@ def way_to(connection: Connection, host: Host, server: Server) -> Way:
     if not _LOGIN_NAME.match(user):
         raise ServerUnavailable(f"{user!r} is no name of a user on {host.name}, who could open the socket")
     relay = [b"sh", b"-c", RELAY, b"sh", path_of(server).encode(), PYTHON, PERL]
-    if host.sudo:
-        return ByProgram(connection, [b"sudo", b"-n", b"-u", user.encode(), b"--", *relay])
+    # By way of root: what sudo was set up for may be root alone.
+    before = [b"sudo", b"-n", b"--"] if host.sudo else []
     line = b" ".join(map(quoted, relay))
-    return ByProgram(connection, [b"su", b"-s", b"/bin/sh", b"-c", line, user.encode()])
+    return ByProgram(connection, [*before, b"su", b"-s", b"/bin/sh", b"-c", line, user.encode()])
 
 
 def user_of(host: Host, server: Server) -> str:
@@ -110,7 +110,7 @@ def words_for(trouble: Exception, host: Host, server: Server) -> str:
             f"line of the key in its authorized_keys begins with {begins} (the host’s page has the whole "
             "line); and that its sshd_config does not say AllowStreamLocalForwarding no"
         )
-    how = "by sudo" if host.sudo else "by su"
+    how = "by sudo and su" if host.sudo else "by su"
     return (
         f"{host.name} does not open the socket {path} as {user}, {how} ({trouble}). See that PostgreSQL runs "
         f"there with its socket in this folder (unix_socket_directories), and that {host.user} may become "

@@ -52,9 +52,13 @@ def socket_source(postgres: Cluster, shop: str, host: Host, user: str, **more: o
 
 @pytest.mark.usefixtures("peers")
 def test_it_is_dumped_and_restored_as_another_user_of_the_host(
-    postgres: Cluster, shop: str, host: Host
+    postgres: Cluster, shop: str, host: Host, tmp_path: Path
 ) -> None:
-    source = socket_source(postgres, shop, host, "nobody")
+    """By several processes at a time, each with a connection of its own."""
+    work = tmp_path / "work"
+    work.mkdir()
+    parallel = {"parallel_jobs": 2, "work_folder": str(work)}
+    source = socket_source(postgres, shop, host, "nobody", **parallel)
     config = configs.create(configs.parse({"name": "Shop", "type": "database", "source": source}))
     job = back_up(config.id)
     assert job.status == "completed", job.summary + log_of(job)
