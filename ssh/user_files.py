@@ -27,11 +27,13 @@ def like_ssh(host: str, user: str | None, port: int | None) -> Server:
             raise SshError(f"~/.ssh/config demands {unsupported} for {host}, which is not supported here")
     name = str(config.get("hostname", host))
     port = port or int(config.get("port", 22))
+    alias = config.get("hostkeyalias")
     return Server(
         name,
         user or str(config.get("user", getpass.getuser())),
         port,
-        known_host_keys=known_host_keys(str(config.get("hostkeyalias", name)), port),
+        # An alias stands alone in the file, as ssh has it: without the port.
+        known_host_keys=known_host_keys(alias, 22) if alias else known_host_keys(name, port),
         agent=True,
         key_files=(*config.get("identityfile", ()), *_KEY_FILES),
     )

@@ -45,6 +45,15 @@ def test_the_config_names_the_server(home: Path) -> None:
     assert (given.port, given.user) == (22, "me")
 
 
+def test_a_host_key_alias_is_looked_up_as_ssh_does_without_the_port(sshd: Sshd, home: Path) -> None:
+    (home / "config").write_text("Host nas\n HostName 127.0.0.1\n HostKeyAlias the-nas\n")
+    (home / "known_hosts").write_text(f"the-nas {sshd.host_key_lines[0]}\n")
+    (home / "id_ed25519").write_bytes(sshd.key.read_bytes())
+    way = f"-o BatchMode=yes -o UserKnownHostsFile={home}/known_hosts -i {sshd.key} -p {sshd.port}".split()
+    subprocess.run(["ssh", "-F", home / "config", *way, "nas", "true"], check=True)
+    connect(like_ssh("nas", None, sshd.port)).close()
+
+
 def test_a_jump_host_in_the_config_is_said_to_be_unsupported(home: Path) -> None:
     (home / "config").write_text("Host nas\n ProxyJump other\n")
     with pytest.raises(SshError, match="proxyjump"):
