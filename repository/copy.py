@@ -216,4 +216,4 @@ class _Run:
         waiting = max(0, added - self._bytes_before - stored)
         total = self._plan.bytes_total if self._phase == "copying" else None
         done = max(0, self._carried - waiting)
-        self._progress(Progress(self._phase, self._plan.trees, None, done, total, added))
+        self._progress(Progress(self._phase, self._plan.trees, None, done, total, max(0, added - waiting)))

@@ -41,7 +41,7 @@ class CopyRun:
     def begin(self, point: Point) -> None:
         """Note which point is copied now."""
         zone = point.config.timezone if point.config is not None else "UTC"
-        self._point = f"the point of {words.moment(point.taken_at, zone)}, from {self.source}"
+        self._point = f"The point of {words.moment(point.taken_at, zone)}, from {self.source}"
 
     def begin_from(self, source: str) -> None:
         """Note from which storage the engine copies now; what it did before stays done."""

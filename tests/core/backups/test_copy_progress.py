@@ -55,7 +55,7 @@ def test_it_tells_bytes_points_and_which_point_once_it_knows_them(
     assert (done == sorted(done), done[-1]) == (True, total)
     assert {each.files_done for each in copying} == {0, 1}
     currents = {each.current for each in copying}
-    assert all(b"the point of" in each and b"from Local disk" in each for each in currents)
+    assert all(b"The point of" in each and b"from Local disk" in each for each in currents)
     query = select(func.sum(Copy.bytes_added)).where(Copy.repository_id == second)
     assert job.bytes_added == db.session.scalar(query) == total
     assert (job.files_done, job.bytes_done, job.bytes_total) == (2, total, total)
