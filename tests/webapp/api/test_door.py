@@ -202,7 +202,7 @@ def test_a_broken_call_says_nothing_of_the_inside(
     def explode() -> None:
         raise RuntimeError("secret inside")
 
-    monkeypatch.setattr("core.configs.states.verdict", lambda **more: explode())
+    monkeypatch.setattr("core.configs.states.look", lambda *given: explode())
     answer = admin.call("GET", "/stats")
     assert_problem(answer, 500)
     assert "secret inside" not in answer.text
