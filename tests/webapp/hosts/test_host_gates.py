@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 
-from core.hosts import gate_keys
+from core.hosts import gate_keys, hosts
 from tests.servers.sshd import Sshd
 from tests.webapp.conftest import As
 from tests.webapp.hosts.test_hosts import confirmed
@@ -68,3 +69,21 @@ def test_only_admins_make_them(world: World, as_: As, admin: Browser, url: str) 
         assert as_(role).post(f"{url}/gate-keys", {"mode": "restore", "place": "/srv/x"}).status_code == 403
     with world.app.app_context():
         assert gate_keys.of_host(url.rpartition("/")[2]) == []
+
+
+def test_the_commands_do_the_same(world: World, admin: Browser, url: str) -> None:
+    with world.app.app_context():
+        name = hosts.get(url.rpartition("/")[2]).name
+    run = world.app.test_cli_runner()
+    gate = ["backup", "host", "gate"]
+    made = run.invoke(args=[*gate, "add", name, "--restore", "/srv/restored"])
+    assert (made.exit_code, "ROOT=/srv/restored" in made.output) == (0, True), made.output
+    assert run.invoke(args=[*gate, "add", name]).exit_code == 2
+    listed = run.invoke(args=[*gate, "list", name, "--json"])
+    (key,) = json.loads(listed.output)["keys"]
+    assert (listed.exit_code, key["place"], key["tested"]) == (0, "/srv/restored", False)
+    tested = run.invoke(args=[*gate, "list", name, "--test"])
+    assert (tested.exit_code, "restores into /srv/restored" in tested.output) == (1, True)
+    removed = run.invoke(args=[*gate, "remove", name, key["id"]])
+    assert "rm -f /usr/local/sbin/holdfast-restore-" in removed.output
+    assert "There are none" in run.invoke(args=[*gate, "list", name]).output
