@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -110,3 +111,39 @@ def test_what_is_wrong_in_another_step_is_shown(page: Page) -> None:
     expect(page.get_by_label("Folders and files")).to_be_hidden()
     page.get_by_role("button", name="Save only").click()
     expect(page.get_by_label("Folders and files")).to_be_focused()
+
+
+def test_arrows_go_along_the_time_axis_and_fill_the_tree_below(page: Page, world: World) -> None:
+    page.goto(f"/configs/{world.config_id}")
+    dots = page.locator("#points .timeline a")
+    expect(dots.last).to_have_attribute("aria-current", "true")
+    dots.last.focus()
+    page.keyboard.press("ArrowLeft")
+    picked = page.locator(f"#dot-{world.point_id}")
+    expect(picked).to_be_focused()
+    expect(page.locator("#points .timeline a[aria-current]")).to_have_id(f"dot-{world.point_id}")
+    tree = page.locator("#picked-point #point-tree")
+    expect(tree).to_contain_text("letters", timeout=SLOW_MS)
+    expect(tree.locator("input[name=point_id]")).to_have_value(str(world.point_id))
+    page.get_by_role("link", name="1 year").press("Enter")
+    expect(page).to_have_url(re.compile("range=365"))
+    expect(page.get_by_role("link", name="1 year")).to_have_attribute("aria-current", "true")
+
+
+def test_a_restore_in_steps_loses_nothing_by_going_back(page: Page, world: World) -> None:
+    page.goto(f"/restores/new?point_id={world.point_id}")
+    words, target = page.locator("#restore-in-words"), world.folder / "by-keyboard"
+    expect(words).to_contain_text("name a folder")
+    page.get_by_role("link", name="Next: where to").press("Enter")
+    page.get_by_label("Folder there", exact=True).fill(str(target))
+    page.get_by_role("radio", name="Replace what is there", exact=True).check()
+    expect(words).to_contain_text(str(target), timeout=SLOW_MS)
+    page.get_by_role("link", name="Next: check").press("Enter")
+    found = page.locator("#restore-check")
+    expect(found).to_contain_text("It can go there", timeout=SLOW_MS)
+    page.go_back()
+    expect(page.get_by_label("Folder there", exact=True)).to_have_value(str(target))
+    page.get_by_label("Folder there", exact=True).fill("nowhere")
+    page.go_forward()
+    expect(found).to_contain_text("Give the whole path", timeout=SLOW_MS)
+    assert not target.exists()

@@ -18,6 +18,7 @@ from core.storages import recovery
 CARDS_AT_ONCE = 24
 # In this order where not all are shown.
 _URGENT = ("Failing", "Late", "Degraded", "New", "Running", "Paused", "Protected")
+_TROUBLE = ("Failing", "Late", "Degraded")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +110,15 @@ def by_state(found: Mapping[str, states.State]) -> dict[str, int]:
     return {word: counts[word] for word in _URGENT if counts[word]}
 
 
+def _rank_of_trouble(word: str) -> int:
+    """Return the place among what needs somebody; one behind all for what does not."""
+    return _TROUBLE.index(word) if word in _TROUBLE else len(_TROUBLE)
+
+
 def _first(every: Sequence[Config], found: Mapping[str, states.State]) -> Sequence[Config]:
-    """Return what fits on the Overview: all by name, or of too many those that need somebody most."""
-    if len(every) <= CARDS_AT_ONCE:
-        return every
+    """Return what fits on the Overview: trouble first, then by name; of too many what needs somebody most."""
+    if len(every) <= CARDS_AT_ONCE:  # what only runs keeps its place: nothing moves without reason
+        return sorted(every, key=lambda config: _rank_of_trouble(found[config.id].word))
     return sorted(every, key=lambda config: _URGENT.index(found[config.id].word))[:CARDS_AT_ONCE]
 
 
