@@ -105,6 +105,9 @@ def test_a_dry_run_tells_and_keeps_all_that_was_chosen(world: World, as_: As) ->
     refused = as_("admin").post("/restores/check", {**data, "target_path": "dry"}, htmx=True)
     assert "Give the whole path" in refused.text
     assert "<!doctype" not in refused.text
+    again = {"point_id": world.point_id, "all": "yes", "conflict": "keep"}
+    again["target_path"] = str(world.folder / "restored")  # has it all since the world was made
+    assert "All of it is there already" in as_("admin").post("/restores/check", again, htmx=True).text
 
 
 def test_the_words_beside_the_form_and_the_command_say_what_is_typed(world: World, as_: As) -> None:
