@@ -2,7 +2,7 @@
 at an install with a month behind it.
 
 Run by `make screenshots`; needs chromium. A new folder that is named after it holds that install, as its path
-is seen in the pictures. Those that are committed were given a palette of 128 colours, which makes them a third.
+is seen in the pictures. Those that are committed were given a palette of 128 colours: a third of the size.
 """
 
 from __future__ import annotations
