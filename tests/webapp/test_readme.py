@@ -21,6 +21,13 @@ def commands() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
+def test_every_picture_and_page_it_links_to_is_there() -> None:
+    linked = re.findall(r'(?:src|srcset)="([^"]+)"', README) + re.findall(r"\]\(([^)#]+)\)", README)
+    here = {each for each in linked if "://" not in each}
+    assert len(here) > 8
+    assert [each for each in sorted(here) if not (PROJECT / each).is_file()] == []
+
+
 def test_every_make_target_it_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     named = {line.split()[1] for line in commands() if line.startswith("make ")}
