@@ -196,7 +196,7 @@ def _ended_jobs() -> list[Job]:
             "No point was made; earlier points are whole.",
         ),
     )
-    return [_ended(5 + place, *words) for place, words in enumerate(said)]
+    return [_ended(6 + place, *words) for place, words in enumerate(said)]
 
 
 def _ended(number: int, status: str, summary: str, meaning: str) -> Job:
