@@ -97,7 +97,7 @@ class VersionsOut(ListOut[VersionOut]):
     coverage: CoverageOut
 
 
-@door.operation("GET", "/backup/search", "viewer", query=SearchQuery, answer=SearchOut, also=(503,))
+@door.operation("GET", "/backup/search", "viewer", query=SearchQuery, answer=SearchOut, also=(404, 503))
 def search_files(query: SearchQuery) -> Any:
     """Say in which points a file or folder is, by its name.
 
