@@ -30,7 +30,8 @@ def fill(
     _make_people(admin_id)
     _make_hosts(config_ids)
     with write() as session:
-        session.execute(insert(Alert), list(_alerts(failed)))
+        if rows := list(_alerts(failed)):
+            session.execute(insert(Alert), rows)
     _make_restores(points)
     _make_deeds(min(_DEEDS, 20 * len(config_ids)))
     _make_reports()

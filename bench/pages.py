@@ -23,11 +23,25 @@ from flask.testing import FlaskClient
 from sqlalchemy import Engine, event, func, select
 
 from bench import busy_install, busy_real, busy_things, page_list, report
-from core.access import sessions, users
+from core.access import metrics_access, sessions, users
 from core.db import db
 from core.messaging import channels
 from core.messaging.channel_inputs import ChannelInput, WebhookTarget
-from core.models import Alert, ApiToken, Channel, Config, Host, Job, Point, Report, Restore, Storage, User
+from core.models import (
+    Alert,
+    ApiToken,
+    BuiltDownload,
+    Channel,
+    Config,
+    Host,
+    Job,
+    Point,
+    Report,
+    Restore,
+    Storage,
+    User,
+)
+from core.points import built_downloads
 from core.settings import load
 from webapp import create_app
 from webapp.access import access
@@ -111,7 +125,9 @@ def find_ids() -> dict[str, object]:
     if _first(Channel.id) is None:
         target = WebhookTarget(url="http://127.0.0.1:1/hook")
         channels.create(ChannelInput(name="Team", kind="webhook", enabled=False), target)
+    metrics_access.set_networks("127.0.0.1")
     real = busy_real.find()
+    built = _first(BuiltDownload.id) or _order(real.new)
     return {
         "config": every[0], "running_config": _first(Job.config_id, Job.status == "running"),
         "job": ran.id if ran else 0, "running": _first(Job.id, Job.status == "running"), "real_job": newest,
@@ -119,8 +135,15 @@ def find_ids() -> dict[str, object]:
         "alert": _first(Alert.id), "channel": _first(Channel.id), "day": _first(Report.day),
         "user": _first(User.id), "restore": _first(Restore.id), "token": _first(ApiToken.id),
         "real_config": real.config_id, "old": real.old, "new": real.new, "folder": real.folder,
-        "file": real.file,
+        "file": real.file, "download": built,
+        "download_job": _first(BuiltDownload.job_id, BuiltDownload.id == built),
     }  # fmt: skip
+
+
+def _order(point_id: int) -> int:
+    """Order a download, which no worker builds here."""
+    given = built_downloads.validate({"point_id": point_id, "form": "tar"})
+    return built_downloads.create(given, "manual", _ADMIN).id
 
 
 def _first(column: Any, *where: Any) -> Any:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, or_, select
-from sqlalchemy.orm import selectinload
+from sqlalchemy.orm import joinedload, selectinload
 
 from core.db import db, utc_now
 from core.errors import NotFound
 from core.jobs.jobs import Page, paginate
-from core.models import Config, Copy, Point, Storage
+from core.models import Config, Copy, Point, RepositoryRecord, Storage
 from repository.errors import Damaged
 from repository.snapshot import Snapshot
 
@@ -41,7 +41,9 @@ def list_page(
         query = query.where(has_no_config())
     if config_id:
         query = query.where(Point.config_id == config_id)
-    query = query.options(selectinload(Point.copies)).order_by(Point.taken_at.desc(), Point.id.desc())
+    where = selectinload(Point.copies).joinedload(Copy.repository).joinedload(RepositoryRecord.storage)
+    query = query.options(where, joinedload(Point.config))
+    query = query.order_by(Point.taken_at.desc(), Point.id.desc())
     return paginate(query, page, per_page)
 
 

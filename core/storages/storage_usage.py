@@ -153,10 +153,10 @@ def by_config(storage: Storage) -> list[ConfigUsage]:
         .where(RepositoryRecord.storage_id == storage.id, Copy.forgotten_at.is_(None), Copy.lost_at.is_(None))
         .group_by(Point.config_id)
     )
-    found = [
-        ConfigUsage(db.session.get(Config, config_id) if config_id else None, int(added), copies)
-        for config_id, added, copies in db.session.execute(query)
-    ]
+    rows = db.session.execute(query).all()
+    ids = [row[0] for row in rows if row[0] is not None]
+    known = {each.id: each for each in db.session.scalars(select(Config).where(Config.id.in_(ids)))}
+    found = [ConfigUsage(known.get(row[0] or ""), int(row[1]), row[2]) for row in rows]
     return sorted(found, key=lambda each: -each.bytes_added)
 
 

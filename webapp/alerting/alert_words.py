@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from flask import Flask, g
@@ -48,11 +49,25 @@ class Told:
 
 def told(alert: Alert) -> Told:
     """Return whom channels have told of an alert."""
-    query = select(Channel.name, Delivery).join(Delivery).where(Delivery.alert_id == alert.id)
-    rows = db.session.execute(query.order_by(Delivery.id)).all()
+    known = g.get("deliveries")
+    rows = _deliveries([alert.id]).get(alert.id, []) if known is None else known.get(alert.id, [])
     sent = list(dict.fromkeys(name for name, each in rows if each.sent_at is not None))
     failed = {name: each.error for name, each in rows if each.sent_at is None and each.error}
     return Told(sent, list(failed), next(iter(failed.values()), ""), mutes.muted_by(alert, _active()))
+
+
+def ask_together(*lists: Sequence[Alert]) -> None:
+    """Look up once what channels have told of all alerts on a page."""
+    g.deliveries = _deliveries([alert.id for each in lists for alert in each])
+
+
+def _deliveries(ids: Sequence[int]) -> dict[int, list[tuple[str, Delivery]]]:
+    found: dict[int, list[tuple[str, Delivery]]] = {}
+    query = select(Channel.name, Delivery).join(Delivery).where(Delivery.alert_id.in_(ids))
+    for name, each in db.session.execute(query.order_by(Delivery.id)):
+        if each.alert_id is not None:
+            found.setdefault(each.alert_id, []).append((name, each))
+    return found
 
 
 def kind_words(kind: str) -> str:

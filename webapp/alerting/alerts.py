@@ -10,6 +10,7 @@ from core.configs import configs
 from core.errors import Invalid
 from webapp import answers, formats, forms
 from webapp.access import access
+from webapp.alerting import alert_words
 
 blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 
@@ -18,13 +19,14 @@ blueprint = Blueprint("alerts", __name__, url_prefix="/alerts")
 @access.allow("viewer")
 def index() -> ResponseReturnValue:
     """List the open alerts, and those resolved last."""
-    every = [*configs.list_all(), *configs.list_all(deleted=True)]
+    opened, recent = alerts.list_open(), alerts.list_recent()
+    alert_words.ask_together(opened, recent)
     return render_template(
         "alerts/index.html",
-        open_alerts=alerts.list_open(),
-        recent=alerts.list_recent(),
+        open_alerts=opened,
+        recent=recent,
         mutes=mutes.active(),
-        mute_names={config.id: config.name for config in every},
+        mute_names={config.id: config.name for config in configs.names()},
     )
 
 

@@ -60,3 +60,9 @@ def part(rows: Sequence[Any], make: Callable[[Any], Any], query: Paged) -> dict[
     number = min(query.page, last)
     shown = rows[(number - 1) * query.per_page : number * query.per_page]
     return page(Page(shown, number, query.per_page, len(rows)), make)
+
+
+def part_of(rows: Sequence[Any], make: Callable[[Sequence[Any]], list[Any]], query: Paged) -> dict[str, Any]:
+    """Return the same where all that is shown is made together."""
+    found = part(rows, lambda row: row, query)
+    return found | {"items": make(found["items"])}

@@ -6,6 +6,7 @@ the cron line, `encryption`, and true or false for `compression`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ from core.configs.config_facts import facts
 from core.configs.config_source import AnySource
 from core.configs.configs import ConfigInput
 from core.configs.destinations import DestinationInput
+from core.configs.states import Facts, State
 from core.models import Config
 from core.retention.retention_rules import RetentionRule
 from core.storages.storage_inputs import write_size
@@ -155,8 +157,19 @@ FACTS = frozenset({"state", "state_reason", "last_good_at", "next_run_at", "good
 
 def config(row: Config) -> dict[str, Any]:
     """Return a config as it is given: a ConfigOut."""
+    return config_of(row, states.state(row), facts(row))
+
+
+def many(rows: Sequence[Config]) -> list[dict[str, Any]]:
+    """Return configs as they are given, asked for together."""
+    looked = states.look(rows)
+    found = states.facts_of(rows, newest=looked.newest)
+    return [config_of(row, looked.states[row.id], found[row.id]) for row in rows]
+
+
+def config_of(row: Config, state: State, found: Facts) -> dict[str, Any]:
+    """Return a config whose state and numbers are known."""
     decided = configs.to_input(row).model_dump(mode="json", exclude=set(_NOT_SENT))
-    found, state = facts(row), states.state(row)
     known = {
         "id": row.id, "schedule": row.cron, "storage": _place(row), "metadata": row.extra or {},
         "encryption": {"enabled": all(each.repository.encrypted for each in row.destinations)},

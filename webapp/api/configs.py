@@ -14,7 +14,7 @@ from core.models import Config
 from jobs import tasks
 from webapp.api import answers, config_input, door, job_shape, queries
 from webapp.api.answers import ListOut
-from webapp.api.config_shape import ConfigOut, ConfigRequest, config
+from webapp.api.config_shape import ConfigOut, ConfigRequest, config, many
 from webapp.api.door import Body, Given
 from webapp.api.job_shape import JobOut
 
@@ -56,7 +56,7 @@ def list_configs(query: queries.ConfigQuery) -> Any:
         for row in configs.list_all(deleted=query.deleted)
         if query.type in (None, row.type) and query.enabled in (None, row.enabled)
     ]
-    return answers.part(found, config, query)
+    return answers.part_of(found, many, query)
 
 
 @door.operation("POST", "/backup/configs", "admin", body=_ANY, answer=ConfigOut, status=201, also=(409, 503))

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flask import g
+
 from core.configs import config_source, timing
 from core.configs.destinations import AFTER
 from core.configs.source_database import DatabaseSource
@@ -81,9 +83,9 @@ def _timing(form: Form) -> timing.TimingFields:
 def _what(form: Form) -> list[str]:
     if form.value("type") != "database":
         host_id = form.value("host_id")
-        before = f"{hosts.name_of(host_id)}:" if host_id else ""
+        before = f"{_host_name(host_id)}:" if host_id else ""
         return [before + path for path in form.lines("paths")]
-    through = f" by way of {hosts.name_of(form.value('host_id'))}" if form.value("host_id") else ""
+    through = f" by way of {_host_name(form.value('host_id'))}" if form.value("host_id") else ""
     where = f" on {form.value('host')}{through}" if form.value("host") else through
     chosen = form.value("which") == "chosen"
     return [name + where for name in form.lines("databases")] if chosen else [f"all databases{where}"]
@@ -94,10 +96,10 @@ def what_of(config: Config, most: int | None = None) -> str:
     source = config_source.as_stored(config)
     if most is not None and isinstance(source, TreeSource):
         host_id = config_source.host_of(source)
-        return formats.listing(source.paths, most) + (f" of {hosts.name_of(host_id)}" if host_id else "")
+        return formats.listing(source.paths, most) + (f" of {_host_name(host_id)}" if host_id else "")
     if most is not None and isinstance(source, DatabaseSource):
         names = formats.listing(source.databases, most) if source.which == "chosen" else "all databases"
-        through = f" by way of {hosts.name_of(source.host_id)}" if source.host_id else ""
+        through = f" by way of {_host_name(source.host_id)}" if source.host_id else ""
         return f"{names} on {source.host}{through}"
     return config_source.what(source)
 
@@ -166,3 +168,11 @@ def _removals(form: Form, config: Config) -> tuple[list[tuple[str, retention.Pre
             found = retention.preview(config, retention_rules.rule_from(after.retention), row)
             removals += [(name, found)] if found.removed else []
     return removals, left
+
+
+def _host_name(host_id: str) -> str:
+    """Return a host's name, all being looked up once a page."""
+    if "host_names" not in g:
+        g.host_names = {host.id: host.name for host in hosts.list_all()}
+    names: dict[str, str] = g.host_names
+    return names.get(host_id) or hosts.name_of(host_id)
