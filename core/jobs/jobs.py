@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, joinedload
 
 from core import words
 from core.db import UtcDateTime, db, utc_now, write
@@ -132,7 +132,8 @@ def list_jobs(
         conditions.append(Job.created_at >= since)
     if until:
         conditions.append(Job.created_at < until)
-    return paginate(select(Job).where(*conditions).order_by(Job.id.desc()), page, per_page)
+    query = select(Job).where(*conditions).options(joinedload(Job.config))
+    return paginate(query.order_by(Job.id.desc()), page, per_page)
 
 
 def pending_of(config_id: str) -> Job | None:

@@ -145,6 +145,12 @@ def of_job(job_id: int) -> Point | None:
     return db.session.scalar(select(Point).where(Point.job_id == job_id, Point.copies.any(live())).limit(1))
 
 
+def of_jobs(job_ids: Sequence[int]) -> dict[int, Point]:
+    """Return the good point that each of these jobs made, if it did."""
+    query = select(Point).where(Point.job_id.in_(job_ids), Point.copies.any(live()))
+    return {point.job_id: point for point in db.session.scalars(query) if point.job_id is not None}
+
+
 def why_gone(job_id: int) -> str:
     """Return what became of the point that a job made, to follow "the point"; "" if it counts."""
     made = db.session.scalars(select(Point).where(Point.job_id == job_id)).all()

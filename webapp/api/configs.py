@@ -137,7 +137,7 @@ def list_backups(config_id: str, query: queries.Paged) -> Any:
     """List the backups of a config, the newest first."""
     row = configs.get(config_id, deleted=True)
     found = jobs.list_jobs(kind="backup", config_id=row.id, page=query.page, per_page=query.per_page)
-    return answers.page(found, job_shape.job)
+    return answers.page(found, job_shape.of_many(found.items))
 
 
 @door.operation(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from core.models import Job, JobLog, Restore
+from core.models import Job, JobLog, Point, Restore
 from core.points import points
 from webapp.api.answers import Out
 
@@ -68,7 +69,16 @@ class RestoreOut(Out):
 
 def job(row: Job) -> JobOut:
     """Return a job as it is given."""
-    made = points.of_job(row.id) if row.kind == "backup" and row.ended else None
+    return _job(row, points.of_job(row.id) if row.kind == "backup" and row.ended else None)
+
+
+def of_many(rows: Sequence[Job]) -> Callable[[Job], JobOut]:
+    """Return what makes these jobs as they are given; their points are asked for together."""
+    made = points.of_jobs([row.id for row in rows if row.kind == "backup" and row.ended])
+    return lambda row: _job(row, made.get(row.id))
+
+
+def _job(row: Job, made: Point | None) -> JobOut:
     return JobOut.model_validate(
         {name: getattr(row, name) for name in JobOut.model_fields if hasattr(row, name)}
         | {

@@ -59,7 +59,7 @@ def list_jobs(query: queries.JobQuery) -> Any:
         host_id=query.host,
         since=query.since, until=query.until, page=query.page, per_page=query.per_page,
     )  # fmt: skip
-    return answers.page(found, job_shape.job)
+    return answers.page(found, job_shape.of_many(found.items))
 
 
 @door.operation("POST", "/backup/jobs", "operator", body=Body(Many), answer=ManyOut)
