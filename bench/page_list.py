@@ -67,6 +67,7 @@ PAGES: Mapping[str, tuple[str, ...]] = {
     "storages.confirm_replace": ("/storages/{storage}/replace",),
     "hosts.index": ("/hosts",),
     "hosts.new": ("/hosts/new",),
+    "here_map.show": ("/hosts/this-machine",),
     "hosts.show": ("/hosts/{host}",),
     "hosts.edit": ("/hosts/{host}/edit",),
     "hosts.confirm_delete": ("/hosts/{host}/delete",),
