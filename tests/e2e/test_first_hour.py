@@ -236,7 +236,7 @@ def test_a_host_is_added_backed_up_and_gets_a_file_back(
         walk_host.back_up_folder(page, own_tree)
         walk.watch_job(page)
         expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
-        page.get_by_role("link", name="Look inside").click()
+        page.get_by_role("link", name="Look inside").first.click()
         walk_host.restore_file(page, "hard link", home / "back on the host")
         walk.watch_job(page)
         expect(page.locator("[id$=-progress]").first).to_contain_text("Completed")
