@@ -7,7 +7,6 @@ need() { # program, Debian package
     command -v "$1" >/dev/null 2>&1 || missing="$missing $2"
 }
 
-<<<<<<< HEAD
 look() {
     missing=""
     need restic restic
@@ -16,31 +15,16 @@ look() {
     need setfacl acl
     need setfattr attr
     need strace strace
+    need curl curl
     need ssh openssh-client
     [ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
     need busybox busybox
+    need zstd zstd
     need sudo sudo
     need ip iproute2
     ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"  # with contrib and client
     [ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
 }
-=======
-need restic restic
-need rsync rsync
-need chromium chromium
-need setfacl acl
-need setfattr attr
-need strace strace
-need curl curl
-need ssh openssh-client
-[ -x /usr/sbin/sshd ] || missing="$missing openssh-server"
-need busybox busybox
-need zstd zstd
-need sudo sudo
-need ip iproute2
-ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || missing="$missing postgresql"  # with contrib and client
-[ -x /usr/sbin/pgbouncer ] || missing="$missing pgbouncer"
->>>>>>> df31439 (Say that nothing was found only of what was searched; hold curl and a browser to telling a cut archive)
 
 failed() {
     echo "The tests need these Debian packages, and apt-get could not install them (see above):$missing" >&2

@@ -59,3 +59,9 @@ def test_nothing_that_is_tracked_looks_like_a_secret() -> None:
 )
 def test_the_search_finds_what_it_should(content: bytes) -> None:
     assert found_in(content)
+
+
+def test_no_file_holds_the_marks_of_a_merge() -> None:
+    """Outside Python nothing else would notice: a script breaks where it is needed first."""
+    marks = re.compile(rb"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [name for name in tracked() if marks.search((PROJECT / name).read_bytes())] == []
