@@ -56,10 +56,13 @@ def watch(now: datetime | None = None, awake_s: float | None = None) -> None:
     now = now or utc_now()
     awake_s = time.monotonic() if awake_s is None else awake_s
     _tell(("worker", "queued"), [*_worker(now), *_queued(now)], awake_s)
-    if now.minute % LOOK_EVERY_MINUTES == 0 and pause.active(now) is None:
+    told = pause.active(now) is None
+    if now.minute % LOOK_EVERY_MINUTES == 0 and told:
         _tell(("late", "retention"), [*_late(now), *_retention(now)], awake_s)
-        if now.minute == 0:  # it reads every point
-            _tell(("unkept",), list(_unkept(now)), awake_s)
+    if standings.is_due(now):  # it reads every point; pages tell what it finds, also while all is paused
+        unkept = list(_unkept(now))
+        if told:
+            _tell(("unkept",), unkept, awake_s)
 
 
 def watch_tick(now: datetime | None = None) -> bool:

@@ -1,8 +1,8 @@
-"""Which configs have every good point on each of their destinations, by counting: two queries for all."""
+"""How many good points configs have where, and which have all everywhere: by counting, for all at once."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import func, select
 
@@ -17,7 +17,7 @@ def whole(configs: Iterable[Config]) -> set[str]:
     ids = [config.id for config in several]
     if not ids:
         return set()
-    totals, there = _totals(ids), _by_repository(ids)
+    totals, there = _totals(ids), by_repository(ids)
     return {config.id for config in several if _has_all(config, totals.get(config.id, 0), there)}
 
 
@@ -32,7 +32,8 @@ def _totals(ids: list[str]) -> dict[str, int]:
     return {str(key): number for key, number in db.session.execute(query.group_by(Point.config_id))}
 
 
-def _by_repository(ids: list[str]) -> dict[tuple[str, str], int]:
+def by_repository(ids: Collection[str]) -> dict[tuple[str, str], int]:
+    """Return how many good points each config has on each repository, by the ids of both; none: not named."""
     query = (
         select(Point.config_id, Copy.repository_id, func.count(Point.id.distinct()))
         .join(Copy, Copy.point_id == Point.id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from core.access import users
+from core.backups import copy_counts
 from core.configs import config_short, configs, states
 from core.configs.config_short import Known
 from core.configs.objectives import Age, Measured
@@ -19,11 +20,11 @@ from core.storages import recovery
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """One destination of a config. None: not looked at yet."""
+    """One destination of a config. `points`: good ones, now. `complies` None: not known, see `why`."""
 
     destination: Destination
     keeps: str
-    points: int | None
+    points: int
     complies: bool | None
     why: str
 
@@ -48,15 +49,17 @@ class ConfigPart:
 
     @property
     def offsite(self) -> bool:
-        """Tell whether one of its destinations is in another house."""
-        return any(place.destination.repository.storage.offsite for place in self.places)
+        """Tell whether one of those that have points is in another house."""
+        return any(place.destination.repository.storage.offsite for place in self.places if place.points)
 
 
 @dataclass(frozen=True, slots=True)
 class ComplianceReport:
-    """The report, as things stood at `made_at`."""
+    """The report, as things stood at `made_at`; whether retention complies: at `retention_at` (None: not
+    looked at yet)."""
 
     made_at: datetime
+    retention_at: datetime | None
     parts: Sequence[ConfigPart]
     people: Sequence[User]
     key_confirmed: bool
@@ -76,22 +79,23 @@ def make(now: datetime | None = None) -> ComplianceReport:
     every = configs.list_all()
     stand = standings.of_all(every, now)
     known = config_short.of_all(every, states.look(every, now), now)
-    parts = [_part(each, stand.by_config[each.config.id]) for each in known]
-    return ComplianceReport(now, parts, users.list_all(), recovery.confirmed())
+    there = copy_counts.by_repository([config.id for config in every])
+    parts = [_part(each, stand.by_config[each.config.id], there) for each in known]
+    return ComplianceReport(now, stand.at, parts, users.list_all(), recovery.confirmed())
 
 
-def _part(known: Known, found: Sequence[Standing]) -> ConfigPart:
+def _part(known: Known, found: Sequence[Standing], there: Mapping[tuple[str, str], int]) -> ConfigPart:
     facts = known.facts
-    places = [_place(each) for each in found]
+    places = [_place(each, there.get((known.config.id, each.destination.repository_id), 0)) for each in found]
     last = facts.last_good.taken_at if facts.last_good else None
-    sites = len({_site(place.destination) for place in places if place.points != 0})
+    sites = len({_site(place.destination) for place in places if place.points})
     part = ConfigPart(known.config, known.state, places, sites, last, known.rpo, facts.restore_time, ())
     return replace(part, open_points=_open_points(part))
 
 
-def _place(found: Standing) -> Place:
+def _place(found: Standing, points: int) -> Place:
     rule = retention.words_of(retention.rule_of_destination(found.destination))
-    return Place(found.destination, rule, found.points, found.complies, found.text)
+    return Place(found.destination, rule, points, found.complies, found.text)
 
 
 def _site(destination: Destination) -> str:

@@ -186,7 +186,9 @@ def _of_retention(now: datetime) -> Iterator[Metric]:
     ratio = Metric("retention_compliance_ratio", "Share of destinations that comply")
     if each.rows:
         ratio.rows = [((), sum(value for _, value in each.rows) / len(each.rows))]
-    yield from (each, ratio)
+    age = Metric("retention_looked_age_seconds", "How long ago it was looked whether destinations comply")
+    age.rows = [((), (now - stand.at).total_seconds())] if stand.at else []
+    yield from (each, ratio, age)
 
 
 def _of_processes(now: datetime) -> Iterator[Metric]:

@@ -70,13 +70,20 @@ def _print(document: Mapping[str, Any]) -> None:
 
 def _print_compliance(report: ComplianceReport) -> None:
     click.echo(f"Compliance, as things stand at {report.made_at:%Y-%m-%d %H:%M} UTC")
+    at = report.retention_at
+    click.echo(
+        f"Whether retention complies: {f'as of {at:%Y-%m-%d %H:%M} UTC' if at else 'not looked at yet'}"
+    )
     for part in report.parts:
         sure = "encrypted" if part.encrypted else "NOT encrypted everywhere"
         click.echo(f"{part.config.name}: {part.state.word}; {sure}; in {words.count(part.sites, 'place')}")
         for place in part.places:
             name = place.destination.repository.storage.name
-            number = "unknown" if place.points is None else words.count(place.points, "point")
-            click.echo(f"  {name}: {number}; keeps {place.keeps}")
+            complies = {True: "complies", False: "does NOT comply", None: "not known whether it complies"}
+            click.echo(
+                f"  {name}: {words.count(place.points, 'point')}; keeps {place.keeps or 'everything'};"
+                f" {complies[place.complies]}"
+            )
     click.echo(f"{words.count(len(report.people), 'user')} known.")
     for text in report.open_points:
         click.echo(f"  - {text}")

@@ -131,6 +131,16 @@ def test_a_pause_is_no_silence(config_id: str) -> None:
     assert watch(70, 0) == watch(72, 5) == []
 
 
+def test_how_retention_stands_is_looked_at_while_all_is_paused(
+    config_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", 0)
+    pause.begin(None, "anna")
+    moment = a_full_look(70)
+    silence.watch(moment, 0)
+    assert standings.of_all(configs.list_all()).at == moment
+
+
 def test_one_that_runs_only_by_hand_is_never_late(config_id: str) -> None:
     with write() as session:
         session.get_one(Config, config_id).cron = ""

@@ -47,6 +47,7 @@ def test_they_say_what_the_pages_say(context: Flask, tmp_path: Path) -> None:
     assert (found["config_rpo_objective_seconds"][names], found["config_rpo_met"][names]) == (25 * 3600, 1)
     assert found["retention_compliant"][("Wiki", config_id, labels[0])] == 1
     assert found["retention_compliance_ratio"] == {(): 1}
+    assert found["retention_looked_age_seconds"] == {(): 0}
     assert found["config_stored_bytes"][names] == facts.stored_bytes > 0
     assert found["backup_success_ratio"][("7",)] == 0.5
     assert found["jobs"][("backup", "failed")] == 1

@@ -18,8 +18,10 @@ from core.alerting import alerts
 from core.db import db, write
 from core.errors import NotFound
 from core.jobs import job_export, jobs
-from core.models import Job, Report, ScheduledRun, Storage
+from core.models import Destination, Job, Report, ScheduledRun, Storage
 from core.reports import compliance_report, reports
+from core.retention import standings
+from core.storages import recovery, storage_setup
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
 
 NOW = datetime(2026, 3, 10, 9, 0, tzinfo=UTC)
@@ -167,6 +169,24 @@ def test_the_compliance_report_names_what_is_open(storage: Path, tmp_path: Path)
     assert "Nobody has confirmed to have the recovery key." in found.open_points
     (part,) = found.parts
     assert (part.encrypted, part.sites, part.places[0].points) == (True, 1, 1)
+
+
+def test_a_place_that_has_no_point_is_no_second_one_though_nobody_looked_yet(
+    storage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", 0)
+    config = make_config(make_tree(tmp_path / "tree"), "Wiki")
+    back_up(config.id)
+    disk = storage_setup.create_local("second", str(tmp_path / "second"), recovery.stored() or "")
+    with write() as session:
+        session.get_one(Storage, disk.id).offsite = True
+        session.add(Destination(config_id=config.id, repository_id=disk.repositories[0].id, position=1))
+    report = compliance_report.make()
+    (part,) = report.parts
+    assert (report.retention_at, [place.complies for place in part.places]) == (None, [None, None])
+    assert ([place.points for place in part.places], part.sites, part.offsite) == ([1, 0], 1, False)
+    assert "Wiki: Its points are in one place only." in report.open_points
+    assert "Wiki: No copy is offsite." in report.open_points
 
 
 def test_today_is_told_so_far(storage: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from core import instance
 from core.configs import configs
 from core.db import utc_now, write
 from core.jobs import jobs
@@ -15,7 +16,7 @@ from core.models import Config, Point
 from core.points import points
 from core.points.adoption import add_copy
 from core.retention import compliance, standings
-from core.storages import storages
+from core.storages import recovery, storage_setup, storages
 from repository import locks
 from tests.core import making
 from tests.core.making import make_config, make_storage, make_tree
@@ -124,5 +125,49 @@ def test_of_many_points_the_last_look_is_told_with_its_time(
     standings.look(every, NOW)
     found = standings.of_all(every, NOW + timedelta(minutes=40))
     assert (found.at, found.share) == (NOW, 0.0)
-    assert found.by_config[config_id][0].points == 5
     assert "should have been removed" in found.by_config[config_id][0].text
+
+
+def test_a_look_from_before_a_change_of_the_rule_says_nothing_of_the_new_one(
+    config_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", 2)
+    standings.look(configs.list_all(), NOW)
+    with write() as session:
+        session.get_one(Config, config_id).updated_at = NOW + timedelta(minutes=5)
+    found = standings.of_all(configs.list_all(), NOW + timedelta(minutes=40))
+    assert (found.at, found.share) == (NOW, None)
+    assert "since the config was changed" in found.by_config[config_id][0].text
+    standings.look(configs.list_all(), NOW + timedelta(hours=1))
+    assert standings.of_all(configs.list_all()).by_config[config_id][0].complies is not None
+
+
+def test_a_new_destination_is_not_told_by_what_was_found_of_a_removed_one(
+    config_id: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though it has its id: SQLite gives the id of a row that is gone to the next."""
+    monkeypatch.setattr(standings, "FEW", 2)
+    standings.look(configs.list_all(), NOW)
+    disk = storage_setup.create_local("second", str(tmp_path / "second"), recovery.stored() or "")
+    with write() as session:
+        session.get_one(Config, config_id).destinations[0].repository_id = disk.repositories[0].id
+    assert standings.of_all(configs.list_all(), NOW).by_config[config_id][0].complies is None
+
+
+def test_what_an_older_version_kept_counts_as_not_looked_at(
+    config_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(standings, "FEW", 2)
+    old = {"destination_id": 1, "complies": True, "text": "All is well.", "points": 5}
+    instance.put("retention_standings", {"at": NOW.isoformat(), "configs": {config_id: [old]}})
+    found = standings.of_all(configs.list_all(), NOW)
+    assert (found.share, found.by_config[config_id][0].complies) == (None, None)
+
+
+def test_a_look_is_due_each_full_hour_and_after_one_that_was_missed(context: Flask) -> None:
+    hour = NOW.replace(minute=0)
+    assert standings.is_due(hour + timedelta(minutes=7))  # never yet
+    standings.look([], hour + timedelta(minutes=7))
+    assert not standings.is_due(hour + timedelta(minutes=8))
+    assert standings.is_due(hour + timedelta(hours=1))
+    assert standings.is_due(hour + timedelta(hours=3, minutes=20))

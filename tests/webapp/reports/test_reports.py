@@ -95,6 +95,7 @@ def test_the_command_prints_reports(world: World, day: str) -> None:
     assert json.loads(stored.output)["format"] == "holdfast-report/1"
     compliance = runner.invoke(args=["backup", "report", "--compliance"])
     assert "No copy is offsite." in compliance.output
+    assert "Whether retention complies: as of 20" in compliance.output
     assert runner.invoke(args=["backup", "report", "--day", "soon"]).exit_code == 2
     missing = runner.invoke(args=["backup", "report", "--day", "1999-01-01"])
     assert (missing.exit_code, "There is no report of 1999-01-01" in missing.output) == (1, True)
