@@ -28,7 +28,7 @@ def make_config(page: Page, url: str, name: str, server: Server, database: str) 
 
 def restore_newest(page: Page, to: str) -> None:
     """From a config's page: restore its newest point into a new database."""
-    page.get_by_role("link", name="Look inside").click()
+    page.get_by_role("link", name="Look inside").first.click()
     page.get_by_role("link", name="Restore all of it").click()
     page.get_by_label("Name of the new database").fill(to)
     page.get_by_role("button", name="Restore the database").click()

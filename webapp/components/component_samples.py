@@ -177,7 +177,7 @@ def _reading() -> Job:
 
 
 def _copying() -> Job:
-    job = _job(10, "running", "copy")
+    job = _job(5, "running", "copy")
     job.phase, job.files_done, job.files_total = "copying", 3, 14
     job.bytes_done, job.bytes_total, job.bytes_added = 5 * GIB, 16 * GIB, 5 * GIB
     job.bytes_rate, job.current_path = 11_400_000, "The point of 22 Nov 2026, 03:00, from Local disk"
