@@ -252,6 +252,7 @@ def test_first_start_without_key_and_terminal_is_refused(flask_process: Run) -> 
     assert not setup.has_repository()
 
 
+@pytest.mark.slow
 def test_first_start_on_a_terminal_shows_the_recovery_key_once(install: Flask, tmp_path: Path) -> None:
     make_tree(tmp_path / "tree")
     first = on_terminal(

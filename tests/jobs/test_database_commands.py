@@ -59,6 +59,7 @@ def test_without_a_config_of_the_type_a_sentence_and_1(flask: Run, install: Flas
     assert "no enabled config of type database" in done.stderr
 
 
+@pytest.mark.slow
 def test_in_place_the_safety_dump_comes_first(flask: Run, postgres: Cluster, shop: str) -> None:
     assert flask("backup", "database", "--wait").returncode == 0
     postgres.run("DELETE FROM t WHERE id > 3", database=shop)

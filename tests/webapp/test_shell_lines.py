@@ -45,7 +45,9 @@ def test_every_command_shown_is_one_that_exists(world: World, as_: As) -> None:
                     if "command" in (pre.get("class") or "").split()
                 ]
                 # Calls of the API are held against the API by test_equivalents.
-                shown |= {line for text in found for line in text.splitlines() if not line.startswith("curl ")}
+                shown |= {
+                    line for text in found for line in text.splitlines() if not line.startswith("curl ")
+                }
     assert len(shown) > 5
     assert any(line.endswith("flask backup points") for line in shown)
     for line in shown:
