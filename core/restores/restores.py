@@ -133,6 +133,8 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
 def check_place(given: RestoreInput, *, limited: bool = False) -> Place:
     """Return the place a restore would go to, with all refused that may not be. Raises as create."""
     point = points.get(given.point_id)
+    if limited and given.host_id is None:
+        _refuse_to_others(given, given.target_path)  # before anything is tried out there
     target, host_name = _target(given, point)
     if limited:
         _refuse_to_others(given, target)

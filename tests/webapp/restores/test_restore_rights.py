@@ -63,6 +63,20 @@ def test_the_page_takes_only_what_is_allowed(world: World, as_: As, tmp_path: Pa
     assert as_("operator").post("/restores/database", {"point_id": world.point_id}).status_code == 403
 
 
+@pytest.mark.parametrize("below", ["letters/big.bin/x", "letters/x", "not there/x"])
+def test_what_lies_elsewhere_is_not_tried_out_for_operators(
+    world: World, as_: As, tmp_path: Path, below: str
+) -> None:
+    """Whatever is there, they are told the same, and nothing is looked at."""
+    allow(as_, tmp_path / "allowed")
+    form = {"point_id": world.point_id, "all": "yes", "conflict": "keep"}
+    for url in ("/restores", "/restores/check"):
+        answer = as_("operator").post(url, {**form, "target_path": str(world.tree / below)})
+        assert answer.status_code == 422
+        assert "Operators restore below" in answer.text
+        assert "is not a folder" not in answer.text
+
+
 def test_the_api_takes_no_more(world: World, as_: As, tmp_path: Path) -> None:
     allow(as_, tmp_path / "allowed")
     operator = Caller(world.app, make_token(world.app, "operator"))
