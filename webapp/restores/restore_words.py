@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from dataclasses import dataclass
 
@@ -62,13 +63,15 @@ def _example(point: Point, chosen: list[str], target: str) -> tuple[str, str] | 
 def _command(
     form: Form, point: Point, chosen: list[str], target: str, machine: str, *, put_back: bool
 ) -> str:
-    paths = [tokens.path_from_token(token) for token in chosen]
-    if len(paths) > _MOST_NAMED or any(not path.decode(errors="replace").isprintable() for path in paths):
+    """Return the command that asks for the same; "" where it cannot: it names no copy, and only paths that
+    can be typed."""
+    paths = [os.fsdecode(tokens.path_from_token(token)) for token in chosen]
+    if form.value("copy_id") or len(paths) > _MOST_NAMED or not all(path.isprintable() for path in paths):
         return ""
     words = ["flask backup restore", str(point.id)]
     words += ["--in-place"] if put_back else ["--to", shlex.quote(target or "/srv/restored")]
     words += ["--to-host", shlex.quote(machine)] if machine else []
-    words += [f"--include {shlex.quote(path.decode(errors='replace'))}" for path in paths]
+    words += [f"--include {shlex.quote(path)}" for path in paths]
     rule = form.value("conflict")
     return " ".join(
         [*words, *(["--conflict", rule] if rule in restores.CONFLICTS and rule != "keep" else [])]
