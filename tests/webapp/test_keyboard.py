@@ -147,3 +147,27 @@ def test_a_restore_in_steps_loses_nothing_by_going_back(page: Page, world: World
     page.go_forward()
     expect(found).to_contain_text("Give the whole path", timeout=SLOW_MS)
     assert not target.exists()
+
+
+def test_a_dry_run_is_shown_only_of_what_is_asked_for_now(page: Page, world: World) -> None:
+    page.goto(f"/restores/new?point_id={world.point_id}#step-where")
+    found, folder = page.locator("#restore-check"), page.get_by_label("Folder there", exact=True)
+    first, second = str(world.folder / "first"), str(world.folder / "second")
+    page.route("**/restores/check", lambda route: None)  # an answer that does not come
+    folder.fill(first)
+    page.get_by_role("link", name="Next: check").press("Enter")
+    expect(found).to_contain_text("Looking at what stands there now", timeout=SLOW_MS)
+    page.get_by_role("link", name="Back", exact=True).press("Enter")
+    folder.fill(second)
+    page.unroute("**/restores/check")
+    page.get_by_role("link", name="Next: check").press("Enter")
+    expect(found.locator("[data-found]")).to_contain_text(second, timeout=SLOW_MS)
+    page.get_by_role("link", name="Back", exact=True).press("Enter")
+    page.get_by_role("radio", name="Replace what is there", exact=True).check()
+    expect(found.locator("[data-found]")).to_have_count(0)
+    page.get_by_role("link", name="Next: check").press("Enter")
+    expect(found.locator("[data-found]")).to_contain_text("Replace what is there", timeout=SLOW_MS)
+    page.route("**/restores/check", lambda route: route.fulfill(status=500))
+    page.get_by_role("button", name="Check again").press("Enter")
+    expect(found).to_contain_text("A dry run tells", timeout=SLOW_MS)
+    expect(found.locator("[data-found]")).to_have_count(0)

@@ -7,10 +7,11 @@ from flask.typing import ResponseReturnValue
 
 from core.access import restore_rights
 from core.errors import Conflict, Invalid, NotFound, Refused, Unreachable
+from core.jobs import outcomes
 from core.points import points, tokens
 from core.restores import config_restores, database_restores, dump_folder, rehearsal, restores
 from jobs import tasks
-from webapp import answers, formats, forms
+from webapp import answers, failures, formats, forms
 from webapp.access import access
 from webapp.hosts import host_form, host_pages, host_rights
 from webapp.restores import restore_words
@@ -72,15 +73,23 @@ def create() -> ResponseReturnValue:
 @access.allow("operator")
 def check() -> ResponseReturnValue:
     """Say what a restore would do, without writing."""
-    form, found = forms.sent(), None
-    try:
-        found = rehearsal.rehearse(_wanted(form), limited=not access.may("admin"))
-    except (Invalid, Conflict, Refused, Unreachable) as error:
-        form.refuse(error, "target_path")
+    form = forms.sent()
+    found = _rehearsal(form)
     status = 422 if form.errors else 200
     if answers.is_fragment_request():
         return answers.fragment("restores/_check.html", status, form=form, found=found, asked=True)
     return _form_page(form, form.values("path"), status, found=found, asked=True)
+
+
+def _rehearsal(form: forms.Form) -> rehearsal.Rehearsal | None:
+    """Return what the restore would do; None where that cannot be told: the form then says why."""
+    try:
+        return rehearsal.rehearse(_wanted(form), limited=not access.may("admin"))
+    except (Invalid, Conflict, Refused, Unreachable) as error:
+        form.refuse(error, "target_path")
+    except outcomes.EXPECTED as error:  # the point is gone, or its storage or its repository fails
+        form.refuse(failures.said_of(error), "check")
+    return None
 
 
 @blueprint.post("/summary")

@@ -10,7 +10,8 @@ import pytest
 
 from core.jobs import jobs
 from core.points.tokens import token_from_path
-from core.restores import restores
+from core.restores import rehearsal, restores
+from repository.errors import Damaged
 from tests.core.making import run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
@@ -102,12 +103,60 @@ def test_a_dry_run_tells_and_keeps_all_that_was_chosen(world: World, as_: As) ->
     assert re.search(r'value="rename" checked', page)
     assert f'value="{target}"' in page
     assert not target.exists()
+    assert f'<span class="path">{target}</span>' in page[page.index('id="restore-found"') :]
+    assert "and restore beside it" in page[page.index('id="restore-found"') :]
     refused = as_("admin").post("/restores/check", {**data, "target_path": "dry"}, htmx=True)
     assert "Give the whole path" in refused.text
     assert "<!doctype" not in refused.text
     again = {"point_id": world.point_id, "all": "yes", "conflict": "keep"}
     again["target_path"] = str(world.folder / "restored")  # has it all since the world was made
     assert "All of it is there already" in as_("admin").post("/restores/check", again, htmx=True).text
+
+
+def test_what_fails_while_it_is_looked_at_stands_in_place_of_what_was_found_before(
+    world: World, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data: dict[str, object] = {"all": "yes", "conflict": "keep", "target_path": str(world.folder / "dry")}
+    gone = as_("admin").post("/restores/check", {**data, "point_id": 99999}, htmx=True)
+    assert (gone.status_code, problems_of(gone.text)) == (422, [])
+    assert "There is no point 99999" in gone.text[gone.text.index('id="restore-check"') :]
+
+    def fail(*_: object, **__: object) -> None:
+        raise Damaged("index 12ab cannot be read")
+
+    monkeypatch.setattr(rehearsal, "rehearse", fail)
+    for htmx in (True, False):
+        page = as_("admin").post("/restores/check", {**data, "point_id": world.point_id}, htmx=htmx)
+        assert (page.status_code, problems_of(page.text)) == (422, [])
+        assert "12ab" in page.text[page.text.index('id="restore-check"') :]
+
+
+@pytest.mark.parametrize(("free", "words"), [(1, "It may not fit"), (10**6, "It can go there")])
+def test_where_nothing_was_compared_each_number_is_a_most(
+    world: World, as_: As, monkeypatch: pytest.MonkeyPatch, free: int, words: str
+) -> None:
+    found = rehearsal.Rehearsal("/srv/there", new=7, bytes=2000, compared=False, free_bytes=free)
+    monkeypatch.setattr(rehearsal, "rehearse", lambda given, limited: found)
+    data = {"point_id": world.point_id, "all": "yes", "conflict": "keep", "target_path": "/srv/there"}
+    page = as_("admin").post("/restores/check", data, htmx=True).text
+    assert problems_of(page) == []
+    assert words in page
+    assert "tone-bad" not in page
+    said = re.findall(r"<dt>(.*?)</dt><dd>(.*?)</dd>", page)
+    assert dict(said)["Written anew or replaced"] == "at most 7 files"
+    assert dict(said)["To be written"] == "at most 2.0 KiB"
+
+
+def test_no_command_is_shown_that_would_do_something_else(world: World, as_: As) -> None:
+    data: dict[str, object] = {"point_id": world.point_id, "target_path": "/srv/x", "conflict": "keep"}
+    plain = {**data, "path": token(world, "empty")}
+    for wanted, shown in (
+        (plain, True),
+        ({**plain, "copy_id": "1"}, False),
+        ({**data, "path": token_from_path(b"/caf\xe9")}, False),
+    ):
+        words = as_("admin").post("/restores/summary", wanted, htmx=True).text
+        assert ("backup restore" in words) == shown, wanted
 
 
 def test_the_words_beside_the_form_and_the_command_say_what_is_typed(world: World, as_: As) -> None:
