@@ -76,7 +76,8 @@ def _adopt_one(
     if is_known(session, record_id, snapshot_id.hex()):
         return None
     if config_id is None:
-        return add_point(session, record_id, snapshot_id, snapshot, config_id=None, job_id=None)
+        nobodys = add_point(session, record_id, snapshot_id, snapshot, config_id=None, job_id=None)
+        return _keep_pinned(session, nobodys, snapshot)
     if _runs_now(session, config_id, own_job):
         return None  # its job is about to make the row itself
     if (point := _same_point(session, config_id, snapshot)) is not None:
@@ -85,9 +86,23 @@ def _adopt_one(
     job = _job_at(session, config_id, taken_at(snapshot))
     # At least one: what the log of the killed job did not come to say is not known.
     warnings = max(1, _warnings_of(session, job))
-    return add_point(
+    made = add_point(
         session, record_id, snapshot_id, snapshot, config_id=config_id, job_id=job, warnings=warnings
     )
+    return _keep_pinned(session, made, snapshot)
+
+
+def _keep_pinned(session: Session, point: Point, snapshot: Snapshot) -> Point:
+    """Pin what another program left of a pinned point as that was: no rule may remove what a person kept."""
+    if snapshot.original is None:
+        return point
+    # On whatever repository: a copy names what it was first, there or elsewhere.
+    query = select(Point).join(Copy).where(Copy.snapshot_id == snapshot.original.hex())
+    query = query.where(Point.config_id == point.config_id, Point.pinned_at.is_not(None))
+    pinned = session.scalar(query.order_by(Point.id).limit(1))
+    if pinned is not None:
+        point.pinned_at, point.pinned_by, point.pin_note = pinned.pinned_at, pinned.pinned_by, pinned.pin_note
+    return point
 
 
 def _same_point(session: Session, config_id: str, snapshot: Snapshot) -> Point | None:

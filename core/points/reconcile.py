@@ -65,7 +65,9 @@ def _undo_moves(record_id: str, stored: Mapping[bytes, Snapshot]) -> dict[str, s
     what was changed to what.
     """
     query = select(Copy.id, Copy.snapshot_id, Point.tree).join(Point)
-    rows = db.session.execute(query.where(Copy.repository_id == record_id, points.there())).all()
+    # What is in the trash is to go, as what stands there is: given back, that would count again.
+    counted = points.there() & Copy.trashed_at.is_(None)
+    rows = db.session.execute(query.where(Copy.repository_id == record_id, counted)).all()
     wrong: dict[int, tuple[str, str]] = {}
     for copy_id, name, tree in rows:
         snapshot = stored.get(bytes.fromhex(name))

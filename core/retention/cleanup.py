@@ -35,6 +35,7 @@ class _Done:
     removed: int = 0
     lost: int = 0
     braked: list[str] = field(default_factory=list)
+    found: set[int] = field(default_factory=set)  # points that this run took over: each stays until the next
     full: list[str] = field(default_factory=list)  # storages whose trash should have been emptied long ago
     away: dict[str, Unreachable] = field(default_factory=dict)  # by storage
 
@@ -125,7 +126,9 @@ def _clean_repository(
     repo = storages.open_repository(record)
     try:
         attempt.report(Progress("looking"))
-        done.lost += len(reconcile(repo, storages.get_repository(repository_id), attempt.job_id).lost)
+        findings = reconcile(repo, storages.get_repository(repository_id), attempt.job_id)
+        done.lost += len(findings.lost)
+        done.found.update(findings.adopted)
         for config_id in config_ids:
             trash.rescue(config_id)
             _apply(attempt, config_id, repository_id, confirmed, done)
@@ -147,7 +150,7 @@ def _apply(attempt: Attempt, config_id: str, repository_id: str, confirmed: int,
         return
     decisions = retention.plan(config, destination=destination)
     place = f" on {destination.repository.storage.name}" if len(config.destinations) > 1 else ""
-    leaving = [decision for decision in decisions if not decision.keep]
+    leaving = [each for each in decisions if not each.keep and each.point.id not in done.found]
     _tell_future(config, [each.point for each in decisions if points.is_from_future(each.point)])
     subject = f"brake:{config_id}:{repository_id}" if destination.position else f"brake:{config_id}"
     if len(leaving) > confirmed and retention.is_braked(len(leaving), len(decisions)):

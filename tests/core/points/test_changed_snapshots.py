@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import select
 
 from core.alerting import alerts
-from core.db import db, write
+from core.db import db, utc_now, write
 from core.jobs import jobs
-from core.models import Config, Copy
+from core.models import Config, Copy, Destination
 from core.points import browse, opened, points
 from core.points.downloads import Download
 from core.restores import restores
+from core.retention import pins
 from core.storages import storages
 from repository.errors import Damaged
 from repository.lookup import load_tree
@@ -36,10 +37,9 @@ def config(tmp_path: Path) -> Iterator[Config]:
     opened.forget_all()
 
 
-def store_anew(config: Config, *, other_files: bool) -> str:
-    """Store the snapshot of the newest point anew and forget the old one; return the new id."""
-    point = points.latest(config.id)
-    assert point is not None
+def store_anew(config: Config, *, other_files: bool, place: int = 0) -> str:
+    """Store the snapshot of a point anew and forget the old one; return the new id. `place`: 0 the newest."""
+    point = points.list_for(config.id)[place]
     old = bytes.fromhex(point.copies[0].snapshot_id)
     with closing(storages.open_repository(storages.list_repositories()[0])) as repo:
         repo.load_index()
@@ -60,6 +60,7 @@ def test_a_snapshot_of_other_files_is_another_point_and_the_first_is_lost(config
     assert (gone.lost_at is not None, gone.snapshot_id != new_id) == (True, True)
     (adopted,) = points.list_for(config.id)
     assert (adopted.id != first.id, adopted.copies[0].snapshot_id) == (True, new_id)
+    assert adopted.pinned_at is None
     assert [alert.subject for alert in alerts.list_open()] == [f"lost:{config.id}"]
 
 
@@ -70,6 +71,52 @@ def test_a_snapshot_of_the_same_files_is_the_same_point(config: Config) -> None:
     run(jobs.create_retention("manual", config.id))
     (same,) = points.list_for(config.id)
     assert (same.id, same.copies[0].snapshot_id, same.copies[0].lost_at) == (first.id, new_id, None)
+    assert not alerts.list_open()
+
+
+def keep_only_the_newest(config: Config) -> None:
+    with write() as session:
+        session.scalars(select(Destination)).one().retention = {"days": None, "max_backups": 1}
+
+
+def test_what_is_left_of_a_pinned_point_stays_pinned_and_no_rule_removes_it(config: Config) -> None:
+    first = points.latest(config.id)
+    assert first is not None
+    pinned_at = pins.pin(first.id, "before the move", "Ada").pinned_at
+    keep_only_the_newest(config)
+    store_anew(config, other_files=True)
+    run(jobs.create_retention("manual", config.id))
+    (left,) = points.list_for(config.id)
+    assert (left.id != first.id, left.pinned_at) == (True, pinned_at)
+    assert (left.pinned_by, left.pin_note) == ("Ada", "before the move")
+    back_up(config.id)
+    run(jobs.create_retention("manual", config.id))
+    assert len(points.good_points(config.id)) == 2
+
+
+def test_what_is_taken_over_is_not_trashed_by_the_very_run_that_found_it(config: Config) -> None:
+    back_up(config.id)
+    back_up(config.id)
+    keep_only_the_newest(config)
+    for place in (1, 2):
+        store_anew(config, other_files=True, place=place)
+    assert run(jobs.create_retention("manual", config.id)).counts["trashed"] == 0
+    assert len(points.good_points(config.id)) == 3
+    assert run(jobs.create_retention("manual", config.id)).counts["trashed"] == 1
+
+
+def test_what_lies_in_the_trash_is_not_given_back_and_does_not_count_again(config: Config) -> None:
+    first = points.latest(config.id)
+    assert first is not None
+    new_id = store_anew(config, other_files=True)
+    with write() as session:  # as earlier versions did, and then thrown away
+        row = session.scalars(select(Copy)).one()
+        row.snapshot_id, row.trashed_at = new_id, utc_now()
+    back_up(config.id)
+    run(jobs.create_retention("manual", config.id))
+    (trashed,) = db.session.scalars(select(Copy).where(Copy.point_id == first.id))
+    assert (trashed.snapshot_id, points.is_in_trash(trashed)) == (new_id, True)
+    assert len(points.list_for(config.id)) == 2
     assert not alerts.list_open()
 
 
