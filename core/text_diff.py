@@ -18,6 +18,7 @@ _AROUND = 3
 _MOST_COMPARED = 2_000 * 2_000
 
 NO_TEXT = "It is no text, so it cannot be shown line by line."
+BEYOND = f"It differs only after line {MOST_LINES:,}, which is not shown."
 # What no text of any encoding holds: control characters but tab, line feed, form feed, return and escape.
 _CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0e-\x1a\x1c-\x1f]")
 

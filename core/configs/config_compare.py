@@ -14,7 +14,7 @@ from core.errors import Refused
 from core.models import Point
 from core.points import browse
 from core.points.tokens import printable, token_from_path
-from core.text_diff import LARGEST_TEXT, Line, diff_lines, why_no_text
+from core.text_diff import BEYOND, LARGEST_TEXT, Line, diff_lines, why_no_text
 from repository import browse as engine
 from repository.repository import Repository
 from repository.restore_compare import has_content
@@ -118,7 +118,8 @@ def diff(point: Point, path: bytes, copy_id: int | None = None, *, reveal: bool 
     if note:
         return FileDiff(path, name, token, note, [], False, False)
     lines, more, hidden = diff_lines(os.fsdecode(path), now.decode(), before.decode(), reveal=reveal)
-    return FileDiff(path, name, token, "" if lines else "The content is the same.", lines, more, hidden)
+    note = "" if lines else "The content is the same." if now == before else BEYOND
+    return FileDiff(path, name, token, note, lines, more, hidden)
 
 
 def _compare(repo: Repository, found: Iterator[tuple[bytes, Node]], folder: bytes) -> Comparison:

@@ -10,10 +10,11 @@ from core.errors import NotFound
 from core.models import Point
 from core.points import browse
 from core.points.tokens import printable, token_from_path
-from core.text_diff import LARGEST_TEXT, NO_TEXT, Line, as_text, diff_lines
+from core.text_diff import BEYOND, LARGEST_TEXT, NO_TEXT, Line, as_text, diff_lines
 
 SAME = "The content is the same."
 SAME_TEXT = "The text is the same; only how it is written to the file differs."
+EMPTY = "It is empty."
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +58,15 @@ def diff(old: Point, new: Point, path: bytes, *, reveal: bool = False) -> FileDi
         )
     left = b"" if before is None else _read(old, path)
     right = b"" if after is None else _read(new, path)
-    if left == right and None not in sizes:
-        return FileDiff(name, token, SAME, *sizes, [])
+    if left == right:
+        note = _with_sizes(EMPTY, *sizes) if None in sizes else SAME
+        return FileDiff(name, token, note, *sizes, [])
     texts = as_text(left), as_text(right)
     if texts[0] is None or texts[1] is None:
         return FileDiff(name, token, _with_sizes(NO_TEXT, *sizes), *sizes, [])
     lines, more, hidden = diff_lines(os.fsdecode(path), texts[0], texts[1], reveal=reveal)
-    return FileDiff(name, token, "" if lines else SAME_TEXT, *sizes, lines, more, hidden)
+    note = "" if lines else SAME_TEXT if texts[0] == texts[1] else BEYOND
+    return FileDiff(name, token, note, *sizes, lines, more, hidden)
 
 
 def _with_sizes(why: str, before: int | None, after: int | None) -> str:

@@ -14,6 +14,7 @@ from core.configs.config_compare import Comparison, Difference
 from core.models import Point
 from core.points import points
 from core.points.tokens import printable
+from core.text_diff import BEYOND
 
 _DIFFERS = 3
 _WORDS = {
@@ -78,7 +79,7 @@ def _diff(found: Point, path: bytes, *, reveal: bool, as_json: bool) -> None:
             click.echo("There is more than is shown here.", err=True)
         if diff.hidden:
             click.echo("What looks like a secret is masked: --reveal shows it.", err=True)
-    sys.exit(_DIFFERS if diff.lines else 0)
+    sys.exit(_DIFFERS if diff.lines or diff.note == BEYOND else 0)
 
 
 def _list(result: Comparison) -> None:

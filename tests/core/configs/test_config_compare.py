@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core import app_state
+from core import app_state, text_diff
 from core.configs import config_compare, configs
 from core.errors import Conflict, Invalid, NotFound, Refused
 from core.jobs import jobs
@@ -107,6 +107,16 @@ def test_the_lines_lead_from_now_to_the_point_and_hide_secrets(point: Point, etc
     masked = config_compare.diff(point, path(etc, ".env"))
     assert (masked.hidden, "first" in repr(masked), "second" in repr(masked)) == (True, False, False)
     assert "TOKEN=first" in repr(config_compare.diff(point, path(etc, ".env"), reveal=True).lines)
+
+
+def test_what_differs_only_beyond_the_lines_that_are_compared_is_not_called_the_same(
+    point: Point, etc: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_diff, "MOST_LINES", 1)
+    assert config_compare.diff(point, path(etc, "app.conf")).note == "The content is the same."
+    (etc / "app.conf").write_text("port = 80\nname = other\n")
+    found = config_compare.diff(point, path(etc, "app.conf"))
+    assert (found.note, found.lines) == (text_diff.BEYOND, [])
 
 
 def test_what_is_no_text_is_not_shown_as_such(point: Point, etc: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from core import app_state
+from core import app_state, text_diff
 from core.db import db
 from core.errors import NotFound
 from core.models import Point
@@ -67,6 +67,7 @@ def _make_pair(tmp_path: Path) -> Pair:
     (tree / "link").unlink()
     (tree / "link").symlink_to("there")
     (tree / "sub" / "new.txt").write_text("new\n")
+    (tree / "sub" / "empty").touch()
     (tree / "old-folder" / "deep" / "file").unlink()
     (tree / "old-folder" / "deep").rmdir()
     (tree / "old-folder").rmdir()
@@ -97,19 +98,20 @@ def test_what_changed_is_told_once_each(pair: Pair, tmp_path: Path) -> None:
         ("old-folder", "removed"): "",
         ("old-folder/deep", "removed"): "",
         ("old-folder/deep/file", "removed"): "",
+        ("sub/empty", "added"): "",
         ("sub/new.txt", "added"): "",
         ("touched", "attributes"): "only the time of its last change",
     }
     assert found.complete
     sums = found.sums
-    assert (sums.added, sums.changed, sums.removed, sums.attributes) == (2, 3, 5, 2)
+    assert (sums.added, sums.changed, sums.removed, sums.attributes) == (3, 3, 5, 2)
     assert found.more == 0
 
 
 def test_sums_are_told_by_folder(pair: Pair, tmp_path: Path) -> None:
     found = point_diff.compare(*pair, under(tmp_path))
     folders = {each.name: (each.verdict, each.sums.total) for each in found.folders.values()}
-    assert folders == {"becomes-folder": ("added", 1), "old-folder": ("removed", 3), "sub": (None, 1)}
+    assert folders == {"becomes-folder": ("added", 1), "old-folder": ("removed", 3), "sub": (None, 2)}
     assert found.folders[b"old-folder"].sums.bytes_removed == 100
     above = point_diff.compare(*pair)
     assert above.sums == found.sums
@@ -142,7 +144,7 @@ def test_what_takes_too_long_says_so(pair: Pair, monkeypatch: pytest.MonkeyPatch
 def test_more_than_is_listed_is_counted(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(point_diff, "MOST_LISTED", 3)
     found = point_diff.compare(*pair)
-    assert (len(found.listed), found.more) == (3, 9)
+    assert (len(found.listed), found.more) == (3, 10)
 
 
 def test_a_text_is_shown_line_by_line_its_secrets_masked(pair: Pair, tmp_path: Path) -> None:
@@ -170,6 +172,19 @@ def test_what_is_no_text_or_the_same_or_too_large(
     monkeypatch.setattr(file_diff, "LARGEST_TEXT", 3)
     assert "too large" in file_diff.diff(*pair, under(tmp_path, "grows")).note
     assert LARGEST_TEXT > 3
+
+
+def test_an_empty_file_of_one_point_only_is_told_empty(pair: Pair, tmp_path: Path) -> None:
+    found = file_diff.diff(*pair, under(tmp_path, "sub/empty"))
+    assert (found.note, found.lines) == ("It is empty. not there → 0 B.", [])
+
+
+def test_what_differs_only_beyond_the_lines_that_are_compared_is_not_called_the_same(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(text_diff, "MOST_LINES", 1)
+    found = file_diff.diff(*pair, under(tmp_path, "grows"))
+    assert (found.note, found.lines) == ("It differs only after line 20,000, which is not shown.", [])
 
 
 def test_no_lock_stays_behind(pair: Pair, tmp_path: Path) -> None:
