@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from sqlalchemy import ColumnElement, select
@@ -97,18 +97,33 @@ def fill_all(go_on: GoOn = lambda: True, told: Told = lambda done, total: None) 
         except (HoldfastError, RepositoryError, StorageError) as error:
             result.unreadable |= {point_id: str(error) for point_id, _ in todo}
             continue
-        try:
-            repo.load_index()
-            found = fill(repo, todo, go_on, lambda done, _: told(before + done, total))  # noqa: B023
-        finally:
-            repo.close()
+        found = _fill_from(repo, todo, go_on, lambda done, _: told(before + done, total))  # noqa: B023
         result.points += found.points
         result.unreadable |= found.unreadable
     lacks = {point_id for point_id, _ in lacking()}
     result.unreadable = {number: why for number, why in result.unreadable.items() if number in lacks}
     result.left = len(lacks) - len(result.unreadable)
-    note_trouble("")
+    note_trouble(_first(result.unreadable))
     return result
+
+
+def _fill_from(repo: Repository, todo: list[tuple[int, bytes]], go_on: GoOn, told: Told) -> Filled:
+    """Fill from one repository and close it. What breaks off there stands in the result: it is the trouble of
+    that one alone."""
+    try:
+        repo.load_index()
+        return fill(repo, todo, go_on, told)
+    except (RepositoryError, StorageError) as error:
+        lacks = {point_id for point_id, _ in lacking()}
+        broken = {point_id: str(error) for point_id, _ in todo if point_id in lacks}
+        return Filled(len(todo) - len(broken), unreadable=broken)
+    finally:
+        repo.close()
+
+
+def _first(unreadable: Mapping[int, str]) -> str:
+    """Return why the first of these points could not be read; "" if there is none."""
+    return next((f"Point {number}: {words.ended(why)}" for number, why in unreadable.items()), "")
 
 
 def fill(

@@ -9,11 +9,14 @@ import pytest
 from flask import Flask
 from sqlalchemy import update
 
+from core.configs import configs
 from core.db import db, utc_now, write
 from core.jobs import attempts, jobs
 from core.models import Copy, Job
 from core.points import catalog, catalog_file, catalog_job, file_search, points
+from core.storages import storages
 from repository.errors import Cancelled
+from tests.core.backups.test_copying import add_disk
 from tests.core.making import back_up, make_config, make_storage, make_tree, run
 
 
@@ -93,6 +96,25 @@ def test_a_point_that_cannot_be_read_is_told(tree: Path, tmp_path: Path) -> None
     assert [line.level for line in jobs.log_lines(job.id, problems_only=True).items] == ["warning"]
     assert ticked(hours=3) == []  # not each hour in vain
     assert len(ticked(hours=25)) == 1
+
+
+def test_a_damaged_repository_keeps_none_of_the_others_from_search(tree: Path, tmp_path: Path) -> None:
+    disk = add_disk(tmp_path, "second")
+    other = make_tree(tmp_path / "other")
+    (other / "only-here.txt").write_text("x")
+    source, places = {"paths": [str(other)]}, [{"repository_id": disk}]
+    config = configs.create(configs.parse({"name": "Other", "source": source, "destinations": places}))
+    back_up(config.id)
+    assert storages.list_repositories()[0].id != disk  # the damaged one comes first
+    (tmp_path / "backups" / "repository" / "index" / ("0" * 64)).write_bytes(b"no index")
+    job = run(catalog_job.create("manual", rebuild=True))
+    assert (job.status, job.problems) == ("warning", 2), job.summary
+    assert job.summary.startswith("1 point added: search knows 1 of 3 points.")
+    assert len(file_search.search("only-here").found) == 1
+    assert catalog.coverage().trouble.startswith("Point ")
+    (tmp_path / "backups" / "repository" / "index" / ("0" * 64)).unlink()
+    assert run(catalog_job.create("manual")).status == "completed"
+    assert (catalog.coverage().lacking, catalog.coverage().trouble) == (0, "")
 
 
 def test_who_cancels_it_keeps_what_was_read(tree: Path) -> None:
