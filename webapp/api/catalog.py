@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from core.points import catalog, catalog_file, catalog_job
 from jobs import tasks
-from webapp.api import door, job_shape
+from webapp.api import door, job_shape, search
 from webapp.api.answers import Out
 from webapp.api.door import Given
 from webapp.api.job_shape import JobOut
 
 
 class CatalogOut(Out):
-    """Of how many points search knows what is in them, and the size of what it knows."""
+    """Of how many points search knows what is in them, and the size of what it knows. `trouble`: what kept
+    it from knowing all, for operators and admins; others get an empty text."""
 
     points: int
     catalogued: int
@@ -24,7 +25,7 @@ def get_catalog() -> CatalogOut:
     """Say of how many points search knows what is in them."""
     found = catalog.coverage()
     return CatalogOut(
-        points=found.points, catalogued=found.catalogued, trouble=found.trouble,
+        points=found.points, catalogued=found.catalogued, trouble=search.trouble(found),
         bytes=catalog_file.size_bytes(),
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from core.points.catalog import Coverage
 from core.points.catalog_climb import Held
 from core.points.file_search import Found
 from core.points.file_versions import Version
+from webapp.access import access
 from webapp.api import answers, door, paths
 from webapp.api.answers import ListOut, Out
 from webapp.api.queries import Paged
@@ -36,7 +37,8 @@ class VersionsQuery(Paged):
 
 
 class CoverageOut(Out):
-    """Of how many points search knows what is in them. `trouble`: what kept it from knowing all."""
+    """Of how many points search knows what is in them. `trouble`: what kept it from knowing all, for
+    operators and admins; others get an empty text."""
 
     points: int
     catalogued: int
@@ -127,7 +129,12 @@ def list_versions(query: VersionsQuery) -> Any:
 
 def coverage(found: Coverage) -> CoverageOut:
     """Return how much search knows as it is given."""
-    return CoverageOut(points=found.points, catalogued=found.catalogued, trouble=found.trouble)
+    return CoverageOut(points=found.points, catalogued=found.catalogued, trouble=trouble(found))
+
+
+def trouble(found: Coverage) -> str:
+    """Return what kept search from knowing all, for who asks: errors of storages name places and servers."""
+    return found.trouble if access.may("operator") else ""
 
 
 def _config(config_id: str | None) -> str | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 
+from core.access.roles import Role
 from core.jobs import jobs
+from core.points import catalog_fill
 from tests.core.making import run
 from tests.webapp.api.conftest import Call, Caller
 from tests.webapp.world import World
@@ -60,3 +64,18 @@ def test_the_catalog_is_filled_by_a_job(
         assert (ended.status, "search knows" in ended.summary) == ("completed", True), ended.summary
     found = admin.get("/catalog")
     assert found["points"] == found["catalogued"] > 0
+
+
+def test_only_operators_read_why_search_does_not_know_all(world: World, caller: Call) -> None:
+    with world.app.app_context():
+        catalog_fill.note_trouble("sftp://backup@server.example/secret-place is away")
+    told, roles = {}, get_args(Role)
+    try:
+        for who in roles:
+            asked = caller(who)
+            answers = [asked.get("/catalog"), asked.get("/search?q=txt")["coverage"]]
+            told[who] = [bool(each["trouble"]) for each in answers]
+    finally:
+        with world.app.app_context():
+            catalog_fill.note_trouble("")
+    assert told == {"viewer": [False, False], "operator": [True, True], "admin": [True, True]}
