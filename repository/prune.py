@@ -189,6 +189,7 @@ class _Run:
             WriteOptions(
                 compression=self._repo.compression if self._options.repack_uncompressed else "off",
                 guard=self._guard,
+                wait=self._guard,
             ),
         )
         transfer = Transfer(self._repo, writer, self._repo.config.version, self._count)

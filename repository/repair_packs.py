@@ -41,7 +41,7 @@ def repair_packs(
     if unknown := [pack.hex() for pack, blobs in listed.items() if not blobs]:
         raise RepositoryError(f"the index lists no pack {', '.join(unknown)}; check names the damaged ones")
     repo.index = _without(repo.index, listed.keys())
-    repo.start_writing(WriteOptions(compression=repo.compression, guard=lock.check))
+    repo.start_writing(WriteOptions(compression=repo.compression, guard=lock.check, wait=lock.check))
     result = PackRepair()
     try:
         for done, (pack, blobs) in enumerate(listed.items(), 1):

@@ -54,7 +54,7 @@ def repair_snapshots(
         raise RepositoryError("repairing snapshots needs an exclusive lock, and this one is shared")
     snapshots = [(each, repo.load_snapshot(each)) for each in snapshot_ids]
     repo.load_index()
-    repo.start_writing(WriteOptions(compression=repo.compression, guard=lock.check))
+    repo.start_writing(WriteOptions(compression=repo.compression, guard=lock.check, wait=lock.check))
     result = RepairResult()
     trees = _Trees(repo, report, writes=not dry_run)
     try:
