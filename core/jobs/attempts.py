@@ -198,7 +198,7 @@ def wait_for(attempt: Attempt, reason: str, at_most: timedelta | None = WAIT_AT_
         parameters = {**job.parameters, **limited}
         _update(
             session, attempt, status="queued", phase="waiting", waiting_reason=reason, enqueued_at=None,
-            not_before=now + RETRY_AFTER, parameters=parameters,
+            not_before=now + RETRY_AFTER, parameters=parameters, bytes_rate=None,
         )  # fmt: skip
         attempt.log.write(session, attempt.job_id)
     attempt.lost.set()  # it is the queue's now

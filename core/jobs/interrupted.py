@@ -43,6 +43,7 @@ def interrupt(job_id: int, attempt: int, why: str, detail: str = "") -> bool:
         if job is None or job.attempt != attempt or job.status != "running":
             return False
         job.status, job.ended_at, job.phase, job.current_path = "interrupted", utc_now(), "", ""
+        job.bytes_rate = None
         job.summary = words.ended(job_alerts.interruption(why))
         job.meaning = outcomes.half_done(job.kind)
         if job.kind == "restore":

@@ -168,6 +168,22 @@ def test_a_process_elsewhere_is_gone_by_its_heartbeat(attempt: Attempt) -> None:
     assert "not been heard of" in jobs.get(attempt.job_id).summary
 
 
+def test_a_job_that_does_not_run_any_more_has_no_rate(attempt: Attempt) -> None:
+    def set_rate() -> None:
+        with write() as session:
+            session.get_one(Job, attempt.job_id).bytes_rate = 7
+
+    set_rate()
+    assert attempts.wait_for(attempt, "somebody holds a lock")
+    assert jobs.get(attempt.job_id).bytes_rate is None
+    jobs.hasten(attempt.job_id)
+    second = attempts.claim(attempt.job_id)
+    assert second is not None
+    set_rate()
+    assert interrupted.interrupt(attempt.job_id, second.number, "it is gone")
+    assert jobs.get(attempt.job_id).bytes_rate is None
+
+
 def test_a_job_from_before_a_restart_of_the_machine_is_interrupted_at_once(attempt: Attempt) -> None:
     with write() as session:
         session.get_one(Job, attempt.job_id).boot_id = "an earlier boot"
