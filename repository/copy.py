@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -36,6 +36,8 @@ _Planned = tuple[bytes, Snapshot, "Part | SourceSpoilt | None"]
 class CopyResult:
     """What a copy did, as (id in the source, id in the destination); `skipped` were there before.
 
+    Of those that were `copied`, one that was there before and lacked something has kept its id.
+
     `lost_packs` are those that the destination had lost before; what these snapshots need of them is stored
     anew.
     """
@@ -54,13 +56,17 @@ def copy(
     locks: tuple[Lock, Lock],
     progress: ProgressCallback = ignore_progress,
     on_stored: OnStored = lambda snapshot_id, new_id, bytes_added: None,
+    *,
+    doubted: Collection[bytes] = (),
 ) -> CopyResult:
     """Copy these snapshots, in this order, under a lock on each repository that the caller holds (shared).
 
     A snapshot that the destination has already is skipped, and so is every blob, unless the storage has lost
-    its pack: the packs are listed first. All trees are looked at before anything is sent, so that progress
-    knows how much there is to carry, as the source holds it; it is done once it is stored. `on_stored` is
-    called after each snapshot, with its id in the source and in the destination and the bytes it added.
+    its pack: the packs are listed first. If some are lost, and for those of the destination's snapshots that
+    are `doubted`, what such a snapshot lacks there is stored, and it stays. All trees are looked at before
+    anything is sent, so that progress knows how much there is to carry, as the source holds it; it is done
+    once it is stored. `on_stored` is called after each snapshot, with its id in the source and in the
+    destination and the bytes it added.
     Raises SnapshotNotFound and SourceSpoilt, which are about the source; Damaged, BlobNotFound, which are
     about the destination; LockLost, StorageError, and Cancelled from `progress` (called from several threads,
     also before each write): snapshots copied before are there then, and the next run goes on from what was
@@ -77,22 +83,25 @@ def copy(
     teller = Teller(progress, source.storage, destination.storage)
     run = _Run(source, destination, locks, teller)
     run.result.lost_packs = drop_lost_packs(destination)
+    known.doubted = None if run.result.lost_packs else doubted
     for pack in run.result.lost_packs:
         logger.warning("the destination lost data, which is not relied on: %s", pack)
     with teller.ending(), stopping(destination):
         for snapshot_id, snapshot, part in run.plan(wanted, known):
             if isinstance(part, SourceSpoilt):
                 raise part
-            twin = known.find(snapshot_id, snapshot)
-            if twin is not None:
-                run.result.skipped.append((snapshot_id, twin))
-                on_stored(snapshot_id, twin, 0)
+            new_id = known.find(snapshot_id, snapshot)
+            if new_id is not None and (part is None or not (part.data or part.tree)):
+                run.result.skipped.append((snapshot_id, new_id))
+                on_stored(snapshot_id, new_id, 0)
                 continue
             assert part is not None, "only what was there before is not planned"
             before = run.result.bytes_added
-            copied = replace(snapshot, parent=None, original=snapshot.original or snapshot_id)
-            new_id = run.copy_snapshot(copied, part)
-            known.add(new_id, copied)
+            run.carry(part)
+            if new_id is None:
+                copied = replace(snapshot, parent=None, original=snapshot.original or snapshot_id)
+                new_id = run.commit(copied)
+                known.add(new_id, copied)
             run.result.copied.append((snapshot_id, new_id))
             on_stored(snapshot_id, new_id, run.result.bytes_added - before)
     return run.result
@@ -114,7 +123,12 @@ class _Transfer(Transfer):
 
 
 class _Known:
-    """The snapshots of the destination by the id that their first version had."""
+    """The snapshots of the destination by the id that their first version had.
+
+    `doubted`: those of which something may be lost there; None: any.
+    """
+
+    doubted: Collection[bytes] | None = ()
 
     def __init__(self, found: Sequence[Found]) -> None:
         self._by_original: dict[bytes, list[Found]] = {}
@@ -128,6 +142,11 @@ class _Known:
         """Return the id of a copy of this snapshot."""
         candidates = self._by_original.get(snapshot.original or snapshot_id, ())
         return next((known_id for known_id, known in candidates if _is_copy(known, snapshot)), None)
+
+    def has_whole(self, snapshot_id: bytes, snapshot: Snapshot) -> bool:
+        """Tell whether there is a copy of this snapshot, and no reason to doubt it."""
+        twin = self.find(snapshot_id, snapshot)
+        return twin is not None and self.doubted is not None and twin not in self.doubted
 
 
 def _is_copy(one: Snapshot, other: Snapshot) -> bool:
@@ -163,7 +182,7 @@ class _Run:
         planned: list[_Planned] = []
         for snapshot_id, snapshot in snapshots:
             part: Part | SourceSpoilt | None = None
-            if known.find(snapshot_id, snapshot) is None:
+            if not known.has_whole(snapshot_id, snapshot):
                 part = self._try_to_plan(snapshot)
             planned.append((snapshot_id, snapshot, part))
             if isinstance(part, SourceSpoilt):
@@ -171,8 +190,8 @@ class _Run:
         self._phase = "copying"
         return planned
 
-    def copy_snapshot(self, snapshot: Snapshot, part: Part) -> bytes:
-        """Copy what a snapshot needs, then store it; return its new id."""
+    def carry(self, part: Part) -> None:
+        """Copy what a snapshot needs."""
         far = is_far(self._destination.storage)
         self._writer = writer = self._destination.start_writing(
             WriteOptions(
@@ -188,6 +207,9 @@ class _Run:
             transfer.run(batch)
             self.result.blobs_added += sum(len(places) for _, places in batch)
             writer.flush()
+
+    def commit(self, snapshot: Snapshot) -> bytes:
+        """Store a snapshot of which all is there; return its new id."""
         self._tell()  # the last moment to be cancelled
         return commit_snapshot(self._destination, snapshot, *self._locks)
 

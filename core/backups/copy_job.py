@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from sqlalchemy import delete, select, update
@@ -9,9 +10,10 @@ from sqlalchemy.orm import Session
 
 from core import words
 from core.alerting.lost_packs import tell_lost_packs
+from core.backups import copy_wanted
 from core.backups.copy_run import CopyRun, outcome_of
-from core.backups.readback import Limits, read_back, reject
-from core.db import db, utc_now, write
+from core.backups.readback import Limits, accept_in, read_back, reject, rejected
+from core.db import db, utc_now
 from core.errors import HoldfastError, Unreachable
 from core.jobs import attempts
 from core.jobs.attempts import Attempt
@@ -22,7 +24,7 @@ from core.models import Copy, Destination, Point, Restore
 from core.points import points
 from core.points.adoption import add_copy
 from core.points.reconcile import reconcile
-from core.retention import quota, retention
+from core.retention import quota
 from core.storages import storages
 from repository.copy import copy
 from repository.errors import BlobNotFound, Damaged, RepositoryError, SnapshotNotFound, SourceSpoilt
@@ -33,7 +35,14 @@ from storage_adapters.errors import ObjectNotFound, StorageError
 
 # Read back of each snapshot that was copied; the engine has checked every piece against its id on the way.
 _SAMPLE = Limits(trees=100, blobs=10, seconds=2.0)
+# Of one that did not read back before, and was not mended since: all, or it is not believed.
+_ALL = Limits(trees=sys.maxsize, blobs=sys.maxsize, seconds=60.0)
 _SPOILT = (SourceSpoilt, SnapshotNotFound)
+_BAD = (Damaged, BlobNotFound, SnapshotNotFound)
+
+
+class _NotMended(Damaged):
+    """A snapshot that was copied before did not read back then, and is no better now."""
 
 
 def perform_copy(attempt: Attempt) -> Outcome:
@@ -49,7 +58,7 @@ def perform_copy(attempt: Attempt) -> Outcome:
         remove_dead_locks(repo)
         with lock_repository(repo, on_lock_id=attempt.hold_lock) as lock:
             reconcile(repo, storages.get_repository(run.record_id), attempt.job_id)
-            _plan(run)
+            copy_wanted.plan(run)
             try:
                 _copy_all(run, repo, lock)
                 _verify(run, repo)
@@ -78,36 +87,13 @@ def _run_of(attempt: Attempt) -> CopyRun | None:
     )
 
 
-def _plan(run: CopyRun) -> None:
-    """Find what is missing; what only lies in the trash there is taken out of it instead."""
-    destination = db.session.get_one(Destination, run.destination_id)
-    missing = retention.missing(destination, points.good_points(destination.config_id))
-    back = [copy.id for point in missing if (copy := _in_trash(point, run.record_id))]
-    kept = {point.id for point in missing if _in_trash(point, run.record_id)}
-    run.todo = [point.id for point in missing if point.id not in kept]
-    run.taken_out = len(back)
-    run.total = len(run.todo)
-    if back:
-        with write() as session:
-            for copy_id in back:
-                copied = session.get_one(Copy, copy_id)
-                copied.trashed_at, copied.trash_reason = None, ""
-        run.attempt.log.add("info", f"Took {words.count(len(back), 'point')} out of the trash there.")
-    db.session.rollback()
-
-
-def _in_trash(point: Point, record_id: str) -> Copy | None:
-    there = (copy for copy in point.copies if copy.repository_id == record_id and points.is_in_trash(copy))
-    return next(there, None)
-
-
 def _copy_all(run: CopyRun, repo: Repository, lock: Lock) -> None:
     """Try each place that has something of what is missing, the nearest first."""
-    for source_id in _source_ids(run):
+    for source_id in copy_wanted.source_ids(run):
         if not run.todo:
             return
         run.attempt.check()
-        wanted = _snapshots_on(run, source_id)
+        wanted = copy_wanted.snapshots_on(run, source_id)
         if not wanted:
             continue
         try:
@@ -119,29 +105,6 @@ def _copy_all(run: CopyRun, repo: Repository, lock: Lock) -> None:
             _copy_from(run, source, source_id, repo, lock, wanted)
         finally:
             source.close()
-
-
-def _source_ids(run: CopyRun) -> list[str]:
-    """Return the repositories to read from, in order of the copies that restores would prefer."""
-    found: dict[str, None] = {}
-    for point_id in run.todo:
-        found |= dict.fromkeys(copy.repository_id for copy in _readable(points.get(point_id), run.record_id))
-    return list(found)
-
-
-def _readable(point: Point, but: str) -> list[Copy]:
-    return [copy for copy in points.in_order(point) if points.is_live(copy) and copy.repository_id != but]
-
-
-def _snapshots_on(run: CopyRun, source_id: str) -> dict[bytes, int]:
-    """Return what can be read there of what is missing, by snapshot, the newest first."""
-    found: dict[bytes, int] = {}
-    for point_id in run.todo:
-        for copy_there in points.get(point_id).copies:
-            if copy_there.repository_id == source_id and points.is_live(copy_there):
-                found[bytes.fromhex(copy_there.snapshot_id)] = point_id
-    db.session.rollback()
-    return found
 
 
 def _copy_from(
@@ -180,7 +143,7 @@ def _copy_some(
     wanted: Mapping[bytes, int],
     left: Sequence[bytes],
 ) -> list[bytes]:
-    """Copy until all is done or one cannot be read; return what is left after that one."""
+    """Copy until all is done or one cannot be read, here or there; return what is left after that one."""
     waiting = list(left)
     run.begin_from(run.source)
     _begin(run, wanted[left[0]])
@@ -191,10 +154,15 @@ def _copy_some(
         if waiting:
             _begin(run, wanted[waiting[0]])
 
+    doubted = {bytes.fromhex(name) for name in rejected(run.record_id)}
+    db.session.rollback()
     try:
-        lost = copy(source, repo, left, locks, run.report, stored).lost_packs
+        lost = copy(source, repo, left, locks, run.report, stored, doubted=doubted).lost_packs
         tell_lost_packs(run.attempt.log, run.record_id, lost)
         db.session.rollback()
+    except _NotMended as error:
+        del waiting[0]
+        _note_not_mended(run, error)
     except _SPOILT as error:
         if not waiting:
             raise
@@ -228,16 +196,28 @@ def _note_spoilt(run: CopyRun, snapshot_id: bytes, error: Exception) -> None:
     run.troubles.append(SourceSpoilt(f"on {run.source}, from where it was to be copied: {error}"))
 
 
+def _note_not_mended(run: CopyRun, error: _NotMended) -> None:
+    db.session.rollback()
+    run.attempt.log.add("error", f"On {run.name}: {error}.")
+    run.troubles.append(Damaged(f"on {run.name}, where it was copied to: {error}"))
+
+
 def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes_added: int) -> None:
     """Read a new snapshot back; only then, and if it is that of the point, does it count as a copy."""
+    before = new_id.hex() in rejected(run.record_id)
     try:
-        snapshot, _ = read_back(repo, new_id, _SAMPLE)
-        points.require_same(points.get(point_id), snapshot)
-    except RepositoryError:
+        _require_readable(run, repo, point_id, new_id, whole=before and not bytes_added)
+    except _BAD as error:
         reject(run.record_id, new_id)
-        raise
+        if not before:
+            raise
+        raise _NotMended(
+            f"snapshot {new_id.hex()[:8]}, which was copied earlier, does not read back: {error}. Run "
+            "`restic check --read-data` there and repair it, or remove this snapshot: then it is copied anew"
+        ) from error
 
     def add(session: Session) -> None:
+        accept_in(session, run.record_id, new_id)
         add_copy(session, session.get_one(Point, point_id), run.record_id, new_id, bytes_added)
 
     attempts.write_also(run.attempt, add)
@@ -246,6 +226,17 @@ def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes
     run.done.append(point_id)
     run.bytes_added += bytes_added
     run.made.append(new_id)
+
+
+def _require_readable(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, *, whole: bool) -> None:
+    """Read a snapshot back, and see that it is that of its point. `whole`: a sample will not do."""
+    if whole:
+        snapshot, sample = read_back(repo, new_id, _ALL, run.attempt.check)
+    else:
+        snapshot, sample = read_back(repo, new_id, _SAMPLE)
+    points.require_same(points.get(point_id), snapshot)
+    if whole and not sample.all:
+        raise Damaged("it did not then, and it is too large to read all of it now")
 
 
 def _verify(run: CopyRun, repo: Repository) -> None:

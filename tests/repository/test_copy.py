@@ -14,9 +14,11 @@ import pytest
 from repository.check import check
 from repository.copy import CopyResult, copy
 from repository.errors import Cancelled, LockLost, SnapshotNotFound, SourceSpoilt
+from repository.files import pack_key
 from repository.indexfile import encode_index
 from repository.locks import lock_repository
 from repository.progress import Progress
+from repository.rebuild import rebuild_index
 from repository.repository import Repository
 from storage_adapters.errors import StorageError
 from storage_adapters.memory import MemoryAdapter
@@ -96,6 +98,50 @@ def test_a_second_copy_sends_nothing(folder: Path) -> None:
     first = run_copy(source, destination)
     again = run_copy(source, destination)
     assert (again.copied, again.skipped, again.bytes_added) == ([], first.copied, 0)
+
+
+def lose_data(storage: MemoryAdapter, repo: Repository) -> None:
+    """Delete the packs with the content of files."""
+    repo.load_index()
+    for each in repo.index.pack_totals():
+        if each.data_blobs:
+            storage.delete(pack_key(each.id))
+
+
+def test_what_a_copied_snapshot_lost_since_is_sent_again_and_it_stays(folder: Path) -> None:
+    source, storage = new_repo(), MemoryAdapter()
+    back_up(source, folder)
+    destination = new_repo(storage)
+    first = run_copy(source, destination)
+    lose_data(storage, destination)
+    told = list[tuple[bytes, int]]()
+    fresh = Repository.open(storage, PASSWORD)
+    with lock_repository(source) as one, lock_repository(fresh) as other:
+        wanted = [snapshot_id for snapshot_id, _ in source.list_snapshots()]
+        again = copy(source, fresh, wanted, (one, other), on_stored=lambda *given: told.append(given[1:]))
+    assert (again.copied, again.skipped) == (first.copied, [])
+    assert told == [(first.copied[0][1], again.bytes_added)]
+    assert len(again.lost_packs) == 1
+    ((_, snapshot),) = fresh.list_snapshots()
+    assert contents(Repository.open(storage, PASSWORD), snapshot) == contents(source, snapshot)
+    assert run_copy(source, Repository.open(storage, PASSWORD)).skipped == first.copied
+
+
+def test_what_a_doubted_snapshot_lacks_is_sent_also_where_the_index_was_repaired(folder: Path) -> None:
+    source, storage = new_repo(), MemoryAdapter()
+    back_up(source, folder)
+    destination = new_repo(storage)
+    ((old, new),) = run_copy(source, destination).copied
+    lose_data(storage, destination)
+    with lock_repository(destination, exclusive=True) as lock:
+        rebuild_index(destination, lock)
+    assert run_copy(source, destination).skipped == [(old, new)]  # nobody knows of it
+    with lock_repository(source) as one, lock_repository(destination) as other:
+        result = copy(source, destination, [old], (one, other), doubted={new})
+        assert (result.copied, result.skipped, result.blobs_added > 0) == ([(old, new)], [], True)
+        whole = copy(source, destination, [old], (one, other), doubted={new})
+    assert (whole.copied, whole.skipped, whole.bytes_added) == ([], [(old, new)], 0)
+    assert check(Repository.open(storage, PASSWORD), read_data=True).errors == []
 
 
 def test_a_snapshot_that_was_tagged_anew_is_copied_anew(folder: Path) -> None:
