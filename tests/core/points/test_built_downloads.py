@@ -10,6 +10,7 @@ import sys
 import tarfile
 import zipfile
 from collections import namedtuple
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,16 @@ import pytest
 from flask import Flask
 
 from core import app_state
-from core.db import db, utc_now
+from core.db import db, utc_now, write
 from core.errors import Conflict, NotFound
 from core.jobs import attempts, interrupted, jobs
 from core.models import BuiltDownload, Job, Point
 from core.points import building, built_downloads, built_files, built_rules, opened, points, selection_size
 from core.points.built_files import CannotBeBuilt
 from core.points.tokens import token_from_path
+from core.retention import trash
 from core.settings import PROJECT_DIR
+from repository import browse as engine
 from tests.core.making import back_up, make_config, make_storage, run
 
 
@@ -166,6 +169,37 @@ def test_damage_ends_it_and_nothing_can_be_downloaded(tree: Path, point: Point, 
     row = built(row)
     assert (row.job.status, files()) == ("failed", [])
     assert "damaged" in row.job.summary
+
+
+def test_a_point_that_goes_to_the_trash_while_it_is_built_is_built_whole(
+    tree: Path, point: Point, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, point_id = engine.stream_zip, point.id
+
+    def stream(*given: Any, **more: Any) -> Iterator[bytes]:
+        pieces = real(*given, **more)
+        yield next(pieces)
+        with write() as session:
+            for copy in session.get_one(Point, point_id).copies:
+                copy.trashed_at, copy.trash_reason = utc_now(), trash.by_hand("anna")
+        yield from pieces
+
+    monkeypatch.setattr(engine, "stream_zip", stream)
+    row = built(asked(point, tree / "large"))
+    assert (row.job.status, built_downloads.state(row)) == ("completed", "ready"), row.job.summary
+    with zipfile.ZipFile(built_downloads.file_of(row.id)[1]) as archive:
+        (name,) = [each for each in archive.namelist() if each.endswith("large")]
+        assert archive.read(name) == (tree / "large").read_bytes()
+
+
+def test_a_point_that_is_gone_before_it_is_built_fails_with_a_sentence(tree: Path, point: Point) -> None:
+    row = asked(point, tree / "large")
+    with write() as session:
+        for copy in session.get_one(Point, point.id).copies:
+            copy.trashed_at = copy.forgotten_at = utc_now()
+    row = built(row)
+    assert (row.job.status, files()) == ("failed", [])
+    assert f"The data of point {row.point_id} is gone" in row.job.summary
 
 
 def test_a_cancelled_build_leaves_nothing(tree: Path, point: Point) -> None:
