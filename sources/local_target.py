@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, suppress
+from functools import partial
 from typing import BinaryIO
 
 from repository.entries import HALF_MADE, Conflict, Entry, Problem, TargetError
@@ -33,6 +34,7 @@ class LocalTarget:
 
     Without `owner`, or where an owner cannot be set, setuid, setgid and capabilities are left off: they would
     give another user's rights away. `setuid`, `devices` and `xattrs` leave these out for all.
+    `unlock`: a folder that stands there and that its owner may not write to gets that right.
     `rule` holds to the end: only `replace` replaces what has come, or became newer, since a file was planned.
     """
 
@@ -48,10 +50,12 @@ class LocalTarget:
         fsync: bool = False,
         pinned: bool = False,
         rule: Conflict = "replace",
+        unlock: bool = True,
     ) -> None:
         self._root = os.path.abspath(os.fsencode(root))
         self._pinned = pinned
         self._rule: Conflict = rule
+        self._unlock = unlock
         self._dirs = TargetDirs(self._root, pinned=pinned)
         self._writer = MetadataWriter(owner, setuid, xattrs)
         self._temps = TempNames()
@@ -62,8 +66,12 @@ class LocalTarget:
 
     def __reduce__(self) -> tuple[object, ...]:
         writer = self._writer
-        flags = (writer.owner, writer.setuid, self._devices, writer.xattrs, self._sparse, self._fsync)
-        return _rebuild, (self._root, *flags, self._pinned, self._rule)
+        made = partial(
+            LocalTarget, self._root, owner=writer.owner, setuid=writer.setuid, devices=self._devices,
+            xattrs=writer.xattrs, sparse=self._sparse, fsync=self._fsync, pinned=self._pinned,
+            rule=self._rule, unlock=self._unlock,
+        )  # fmt: skip
+        return made, ()
 
     @property
     def splittable(self) -> bool:
@@ -127,7 +135,8 @@ class LocalTarget:
                 try:
                     os.mkdir(name, HALF_MADE, dir_fd=dir_fd)
                 except FileExistsError:
-                    _make_enterable(dir_fd, name)
+                    if self._unlock:
+                        _make_enterable(dir_fd, name)
                 else:
                     return
             fd = self._dirs.open(path)
@@ -266,30 +275,6 @@ class LocalTarget:
             return describe_node(dir_fd, temp, entry, path, self._writer, tidy=self._dirs.hands_down())
         except OSError as err:
             raise error_at(path, err) from err
-
-
-def _rebuild(
-    root: bytes,
-    owner: bool,
-    setuid: bool,
-    devices: bool,
-    xattrs: bool,
-    sparse: bool,
-    fsync: bool,
-    pinned: bool,
-    rule: Conflict,
-) -> LocalTarget:
-    return LocalTarget(
-        root,
-        owner=owner,
-        setuid=setuid,
-        devices=devices,
-        xattrs=xattrs,
-        sparse=sparse,
-        fsync=fsync,
-        pinned=pinned,
-        rule=rule,
-    )
 
 
 def _close(fd: int, path: bytes) -> None:

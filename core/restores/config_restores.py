@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -13,11 +12,11 @@ from core.configs.config_compare import require_comparable
 from core.db import write
 from core.errors import Invalid, NotFound, Refused
 from core.jobs import jobs
-from core.jobs.attempts import Attempt, WaitingForJob
+from core.jobs.attempts import Attempt
 from core.models import Job, Point, Restore
 from core.points import browse, points
 from core.points.tokens import path_from_token, printable
-from core.restores import restores
+from core.restores import put_back
 from core.restores.restore_targets import refuse_in_place
 from core.retention.retention_rules import blank_is_none
 from repository.browse import find_node
@@ -61,7 +60,7 @@ def validate(values: Mapping[str, Any]) -> PutBackInput:
 
 
 def create(given: PutBackInput, trigger: str = "manual") -> Job:
-    """Make a queued restore; the caller enqueues it, after the backup `restores.safety_job_of` it.
+    """Make a queued restore; the caller enqueues it, after the backup that `restores.safety_job_of` names.
 
     Raises NotFound, Refused, Invalid (`include`); Conflict if the config is being backed up.
     """
@@ -99,21 +98,10 @@ def is_offered(point: Point) -> bool:
 
 def require_safety(attempt: Attempt, point: Point, paths: Sequence[bytes]) -> int:
     """Return the safety point once it holds all that `point` is to replace. Raises WaitingForJob, Refused."""
-    safety = jobs.get(restores.safety_job_of(jobs.get(attempt.job_id)) or 0)
-    if not safety.ended:
-        raise WaitingForJob(
-            f"its safety backup, job {safety.id}, is {safety.status}; nothing is touched before that is done"
-        )
-    safety_backup.refuse_old(safety)
-    made = points.of_job(safety.id)
-    if made is None:
-        raise Refused(
-            f"The safety backup was not made: job {safety.id} is {safety.status}.",
-            "Nothing was touched. Mend what that job names, or restore into a folder.",
-        )
+    made = put_back.safety_point(attempt)
     refuse_in_place(paths)
     for path in paths:
-        there = _standing(path)
+        there = put_back.stamp_here(path)
         if there is not None:
             safety_backup.require_held(made, path, there, _stamp_in(made, path), _stamp_in(point, path))
     attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
@@ -129,14 +117,6 @@ def _named(paths: Sequence[bytes]) -> str:
     """Name files and where they go, as the target of a restore."""
     more = f" and {len(paths) - 1} more" if paths[1:] else ""
     return f"{printable(paths[0])}{more}, in {place_of(paths)}"
-
-
-def _standing(path: bytes) -> safety_backup.Stamp | None:
-    try:
-        found = os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return safety_backup.stamp_of(found.st_mode, found.st_size, found.st_mtime_ns // 10**9)
 
 
 def _stamp_in(point: Point, path: bytes) -> safety_backup.Stamp | None:

@@ -75,7 +75,7 @@ def rehearse(given: RestoreInput, *, limited: bool = False, most_s: float = MOST
     if place.seen is not None:
         return _on_host(given, place.target, place.seen, most_s)
     try:
-        with closing(LocalTarget(os.path.realpath(place.target), rule=given.conflict)) as target:
+        with closing(LocalTarget(os.path.realpath(place.root), rule=given.conflict)) as target:
             found = _walk(given, place.target, target.existing, most_s)
     except TargetError as error:
         raise Invalid({"target_path": f"{place.target} cannot be looked at: {error}"}) from error

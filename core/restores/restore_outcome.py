@@ -69,6 +69,7 @@ class Task:
     limited: bool  # by somebody who is no admin
     totals: tuple[int, int] | None  # files and bytes, where everything is restored
     gated: bool = False  # by a key of the host that makes new folders, and does nothing else
+    put_back: bool = False  # to where it was, after a safety backup
 
 
 @dataclass(slots=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from core import app_state
-from core.errors import Invalid
+from core.errors import Invalid, Refused
 from core.storages import storages
 
 
@@ -50,6 +50,65 @@ def refuse_in_place(paths: Sequence[bytes]) -> None:
         real = os.path.join(os.path.realpath(folder), os.path.basename(path))
         if any(real == root for root, _ in protected()):
             raise Invalid({"include": f"{path} cannot be put back: Holdfast keeps its own data there."})
+
+
+def refuse_put_back(paths: Sequence[bytes]) -> None:
+    """Refuse files and folders to be put back where they were, as things stand now. Writes nothing.
+
+    Raises Invalid (`put_back`): a link is in the way, it is Holdfast's, or nothing can be written there.
+    """
+    for path in map(os.fsdecode, paths):
+        link = next((above for above in _ancestors(os.path.dirname(path)) if os.path.islink(above)), None)
+        if link is not None:
+            raise _not_put_back(_says_link(link))
+        for root, what in protected():
+            if _is_below(path, root) or _overlap(path, root):
+                raise _not_put_back(
+                    f"{path} is not put back: {what} ({root}) lies there. Choose files and folders beside it."
+                )
+        is_folder = os.path.isdir(path) and not os.path.islink(path)
+        _require_open(path if is_folder else os.path.dirname(path))
+
+
+def refuse_folders(folders: Iterable[bytes]) -> None:
+    """Refuse to put anything into these folders where a link, or something of Holdfast's, is by now.
+
+    Raises Refused. Also a bind mount of Holdfast's own is seen, by its inode.
+    """
+    ours = {_inode(root): what for root, what in protected()}
+    for folder in sorted({above for each in folders for above in _ancestors(os.fsdecode(each))}):
+        if os.path.islink(folder):
+            raise Refused(_says_link(folder), "Nothing was touched.")
+        if (inode := _inode(folder)) is not None and inode in ours:
+            raise Refused(f"{folder} leads to {ours[inode]}: nothing is put back there.", "Choose others.")
+
+
+def _says_link(link: str) -> str:
+    return (
+        f"{link} is a link to {os.path.realpath(link)} now, so what was below it is not put back through it. "
+        "Restore into a folder instead."
+    )
+
+
+def _require_open(folder: str) -> None:
+    """Refuse a folder that is none, or may not be written to; of a missing one, the next above it."""
+    there = next((above for above in _ancestors(folder) if os.path.lexists(above)), "/")
+    if not os.path.isdir(there):
+        raise _not_put_back(f"{there} is not a folder now. Move it away, or restore into a folder instead.")
+    if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
+        raise _not_put_back(f"Holdfast may not write to {there}. Restore into a folder instead.")
+
+
+def _inode(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None  # not there, or not mounted: nobody gets to it by this path
+    return found.st_dev, found.st_ino
+
+
+def _not_put_back(message: str) -> Invalid:
+    return Invalid({"put_back": message})
 
 
 def protected() -> Iterator[tuple[str, str]]:

@@ -14,11 +14,12 @@ from sqlalchemy.orm import joinedload
 from core.access import restore_rights
 from core.db import db, write
 from core.errors import Invalid, NotFound
-from core.hosts import host_put_back, host_restoring, hosts
+from core.hosts import host_restoring, hosts
 from core.jobs import jobs, outcomes
 from core.models import Copy, Job, Point, Restore
 from core.points import points
 from core.points.tokens import path_from_token
+from core.restores import put_back
 from core.restores.restore_targets import refuse_target
 from core.retention.retention_rules import blank_is_none
 
@@ -34,7 +35,7 @@ CONFLICTS: Mapping[Conflict, str] = {
 
 class RestoreInput(BaseModel):
     """What is restored to where. `include`: path tokens as browsing shows them; none for all. `host_id`: to
-    this host; None: to this machine. `put_back`: to where it was on that host; `target_path` follows from it.
+    this host; None: to this machine. `put_back`: to where it was there; `target_path` follows from it.
 
     `copy_id`: read this copy, and no other; None: the best one that answers.
     """
@@ -73,9 +74,11 @@ class RestoreInput(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a restore goes. `seen`: what was found there, of a host; None: on this machine."""
+    """Where a restore goes, with the whole paths of the point below `root`. `seen`: what was found there, of
+    a host; None: on this machine."""
 
     target: str
+    root: str
     host_name: str
     seen: host_restoring.Look | None
 
@@ -84,7 +87,7 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
     given = dict(values)
     if given.get("put_back"):
-        given["target_path"] = host_put_back.folder_of([path_from_token(each) for each in given["include"]])
+        given["target_path"] = put_back.folder_of([path_from_token(each) for each in given["include"]])
     try:
         return RestoreInput.model_validate(given)
     except ValidationError as error:
@@ -132,33 +135,29 @@ def create(given: RestoreInput, trigger: str = "manual", *, limited: bool = Fals
 
 def check_place(given: RestoreInput, *, limited: bool = False) -> Place:
     """Return the place a restore would go to, with all refused that may not be. Raises as create."""
+    if limited and given.put_back:
+        raise Invalid({"put_back": "Only admins put files back where they were."})
     point = points.get(given.point_id)
     if limited and given.host_id is None:
         _refuse_to_others(given, given.target_path)  # before anything is tried out there
     target, host_name = _target(given, point)
     if limited:
-        _refuse_to_others(given, target)
+        restore_rights.check(target, given.host_id)
     seen = None if given.host_id is None else _look(given, point, target, limited=limited)
     if limited and seen is not None:
         restore_rights.require_ordinary(seen)
-    return Place(target, host_name, seen)
+    return Place(target, "/" if given.put_back else target, host_name, seen)
 
 
 def _target(given: RestoreInput, point: Point) -> tuple[str, str]:
     """Return the folder in plain form, and the name of its host, "" for this machine. Raises Invalid."""
-    if given.host_id is None and not given.put_back:
+    if given.put_back:
+        put_back.check(point, given.host_id, given.include_paths)
+    elif given.host_id is None:
         return refuse_target(given.target_path, list(point.paths.get("paths", []))), ""
-    if given.put_back:
-        host_put_back.check(point, given.host_id, given.include_paths)
-    target = host_restoring.check(given.host_id or "", given.target_path)
-    return target, hosts.get(given.host_id or "").name
-
-
-def _refuse_to_others(given: RestoreInput, target: str) -> None:
-    """Raise Invalid, Refused for what only admins may ask for."""
-    if given.put_back:
-        raise Invalid({"put_back": "Only admins put files back where they were."})
-    restore_rights.check(target, given.host_id)
+    if given.host_id is None:
+        return given.target_path, ""
+    return host_restoring.check(given.host_id, given.target_path), hosts.get(given.host_id).name
 
 
 def _look(given: RestoreInput, point: Point, target: str, *, limited: bool) -> host_restoring.Look:

@@ -12,13 +12,13 @@ from sqlalchemy.orm import Session
 from core import words
 from core.access import restore_rights
 from core.db import db, write
-from core.hosts import host_limits, host_put_back, host_restoring, host_trouble
+from core.hosts import host_limits, host_restoring, host_trouble
 from core.jobs import attempts
 from core.jobs.attempts import Attempt
 from core.jobs.outcomes import Outcome
 from core.models import Job, Restore
 from core.points.tokens import path_from_token
-from core.restores import config_restores, restores
+from core.restores import config_restores, put_back, restores
 from core.restores.database_restoring import perform_database_restore
 from core.restores.restore_outcome import Done, Missing, Task, outcome_of
 from core.restores.restore_source import UNREADABLE, RestoreSource, Sources, sources
@@ -50,8 +50,7 @@ def perform_restore(attempt: Attempt) -> Outcome:
 
 def _restore_from(attempt: Attempt, task: Task, found: Sources) -> Done:
     """Restore from the best copy; go on with the next where that one breaks off, or is damaged."""
-    # An earlier attempt may have written a part, and waited for a lock or been killed then.
-    run = _Run(attempt, task, found, begun=attempt.number > 1)
+    run = _Run(attempt, task, found, begun=_may_have_begun(attempt, task))
     done = run.read()
     while done.missing.damaged and found.left and not task.gated:
         number = words.count(done.missing.damaged, "thing")
@@ -87,7 +86,8 @@ class _Run:
 
     def mend(self, done: Done) -> Done:
         """Restore what was damaged, alone, to the host where all else is in its place by now."""
-        _note_in_place(self.attempt)
+        # The host has what was restored: a cancel or a kill removes nothing any more.
+        _note(self.attempt, in_place_already=True, used=True)
         damaged = set(done.missing.damaged_paths)
         task = replace(self.task, used=True, totals=None)
 
@@ -106,8 +106,19 @@ class _Run:
         return _restore(self.attempt, self.task, repo, source, resumed=resumed)
 
 
+def _may_have_begun(attempt: Attempt, task: Task) -> bool:
+    """Tell whether an earlier attempt may have written a part, and waited for a lock or been killed then.
+
+    One that only waited for a safety backup has not: what stands there is not of this restore.
+    """
+    if task.put_back:
+        return bool(attempts.current(attempt).parameters.get("begun"))
+    return attempt.number > 1
+
+
 def _task(attempt: Attempt, row: Restore) -> Task:
     include = tuple(path_from_token(token) for token in row.include.get("paths", []))
+    is_put_back = _is_put_back(row)
     return Task(
         row.id,
         _target(attempt, row, include),
@@ -115,12 +126,13 @@ def _task(attempt: Attempt, row: Restore) -> Task:
         row.host_id,
         bool(row.job.parameters.get("used")),
         row.host_id is not None and not restores.is_by_parts(row),
-        os.fsencode(row.target_path) if row.job.parameters.get("put_back") else b"/",
+        os.fsencode(row.target_path) if is_put_back and row.host_id is not None else b"/",
         include,
         row.conflict,  # type: ignore[arg-type]  # checked by RestoreInput
         _is_limited(attempt),
         None if include else (row.point.files, row.point.bytes),
         _is_gated(attempt),
+        is_put_back,
     )
 
 
@@ -129,8 +141,10 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
     if _is_in_place(attempt):
         config_restores.require_safety(attempt, row.point, include)
         return "/"
-    if row.job.parameters.get("put_back"):
-        host_put_back.require_safety(attempt, row, include)
+    if _is_put_back(row):
+        put_back.require_safety(attempt, row, include)
+        if row.host_id is None:
+            return "/"  # from there on no link is followed, and folders that are missing come as they were
     # The real path: what is looked at here is what is opened, in each thread and helper process.
     path = os.path.realpath(row.target_path) if row.host_id is None else row.target_path
     if row.host_id is None:
@@ -145,16 +159,19 @@ def _target(attempt: Attempt, row: Restore, include: Sequence[bytes]) -> str:
 def _require_not_ours(row: Restore, task: Task) -> None:
     """Look again whether a host is this machine, and Holdfast's own data would be written over."""
     if task.host_id is not None:
-        put_back = bool(row.job.parameters.get("put_back"))
-        below = restores.tree_paths(row.point, task.target_path, task.include, put_back=put_back)
+        below = restores.tree_paths(row.point, task.target_path, task.include, put_back=task.put_back)
         host_restoring.require_not_ours(task.host_id, task.target_path, below)
 
 
-def _note_in_place(attempt: Attempt) -> None:
-    """Remember that the host has what was restored: a cancel or a kill removes nothing any more."""
+def _note(attempt: Attempt, **facts: bool) -> None:
+    """Remember how far it came, for an attempt after this one and for who is told how it ended."""
     with write() as session:
         job = session.get_one(Job, attempt.job_id)
-        job.parameters = {**job.parameters, "in_place_already": True, "used": True}
+        job.parameters = {**job.parameters, **facts}
+
+
+def _is_put_back(row: Restore) -> bool:
+    return bool(row.job.parameters.get("put_back"))
 
 
 def _is_limited(attempt: Attempt) -> bool:
@@ -187,6 +204,8 @@ def _restore(
     attempt.report(Progress("opening"))
     snapshot = source.load_snapshot(repo)
     repo.load_index()
+    if task.put_back:
+        _note(attempt, begun=True)
     missing = Missing()
 
     def note(problem: Problem) -> None:
@@ -219,12 +238,13 @@ def _lead(path: bytes) -> Iterator[bytes]:
 
 def _opened(task: Task) -> AbstractContextManager[Target]:
     if task.host_id is None:
-        rights = not task.limited
+        rights, in_place = not task.limited, task.target_path == "/"
         return closing(
             LocalTarget(
-                task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True, rule=task.conflict
+                task.target_path, owner=rights, setuid=rights, devices=rights, pinned=True,
+                rule=task.conflict, unlock=not in_place,
             )
-        )
+        )  # fmt: skip
     return host_restoring.opened(
         task.host_id,
         task.target_path,
