@@ -104,7 +104,9 @@ def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> No
         saved, standing = _held(made, paths).things, _standing(row.host_id, restored.things)
         for path, there in standing.items():
             safety_backup.require_held(made, path, there, saved.get(path), restored.things[path])
-    attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
+        attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
+    else:
+        attempt.log.add("info", f"The safety backup is point {made.id}. By its rule nothing is replaced.")
 
 
 def safety_point(attempt: Attempt) -> Point:

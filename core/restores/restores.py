@@ -87,7 +87,7 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
     given = dict(values)
     if given.get("put_back"):
-        given["target_path"] = put_back.folder_of([path_from_token(each) for each in given["include"]])
+        given["target_path"] = put_back.folder_of(_paths(given["include"]))
     try:
         return RestoreInput.model_validate(given)
     except ValidationError as error:
@@ -235,6 +235,13 @@ def list_restores(*, config_id: str | None = None, page: int = 1, per_page: int 
     if config_id:
         query = query.join(Point).where(Point.config_id == config_id)
     return jobs.paginate(query, page, per_page)
+
+
+def _paths(tokens: Sequence[str]) -> list[bytes]:
+    try:
+        return [path_from_token(token) for token in tokens]
+    except ValueError as error:
+        raise Invalid({"include": str(error)}) from error
 
 
 def _sentences(error: ValidationError) -> dict[str, str]:

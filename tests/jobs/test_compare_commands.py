@@ -11,7 +11,7 @@ from flask import Flask
 from core.access import audit
 from core.configs import configs
 from core.points import points
-from tests.core.making import back_up, make_storage
+from tests.core.making import back_up, make_config, make_storage, make_tree
 from tests.core.restores.test_databases import source_of
 from tests.jobs.test_commands import Run, flask
 from tests.servers.postgres import Cluster
@@ -71,6 +71,22 @@ def test_files_are_put_back_after_a_safety_backup(flask: Run, etc: Path) -> None
     config = next(each for each in configs.list_all() if each.name == "Machine")
     assert len(points.list_for(config.id)) == 2
     assert flask("backup", "restore", "1", "--in-place").returncode == 1
+
+
+def test_files_of_a_files_config_are_put_back_by_a_rule(flask: Run, install: Flask, tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    tree = make_tree(tmp_path / "tree")
+    assert back_up(make_config(tree).id).status == "completed"
+    gone, changed = tree / "sub" / "0.txt", tree / "sub" / "1.txt"
+    gone.unlink()
+    changed.write_text("changed")
+    asked = ("backup", "restore", "latest", "--in-place", "--include", str(tree / "sub"))
+    done = flask(*asked)
+    assert done.returncode == 0, done.stderr + done.stdout
+    assert (gone.read_text(), changed.read_text()) == ("content 0\n" * 100, "changed")
+    assert flask(*asked[:4]).returncode == 1, "never everything"
+    wrong = flask(*asked, "--to", str(tmp_path / "out"))
+    assert (wrong.returncode, "goes without --to" in wrong.stderr) == (2, True)
 
 
 def test_what_restores_left_is_listed_put_in_place_and_dropped(

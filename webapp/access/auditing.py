@@ -52,7 +52,7 @@ _TOLD = ("name", "role", "type", "action", "ids", "days", "enabled", "point_id",
          "targetPath", "to", "all", "provider", "form", "path", "token_of", "id",
          "address", "host_id", "hostId", "host_keys", "mode", "place", "folders", "networks", "do",
          "job", "point", "copy",
-         "dry_run", "dryRun")  # fmt: skip
+         "dry_run", "dryRun", "put_back", "inPlace")  # fmt: skip
 _LONGEST, _LONGEST_LIST = 300, 1800
 # Forms whose `path` are tokens.
 _TOKENS = frozenset({"points.selection", "downloads.create", "compare.put_back", "restores.create"})

@@ -43,7 +43,8 @@ class DatabaseWanted(BaseModel):
 
 class OfPoint(BaseModel):
     """What is restored to where. Files go below `targetPath`, on the host `hostId` if one is named, over SSH;
-    `database` restores a dump instead.
+    with `inPlace`, those chosen go back where they were, after a safety backup. `database` restores a dump
+    instead.
 
     `paths`: files and folders as they were backed up, `include`: the same by the tokens of a listing; with
     neither, everything. `copyId`: read this copy and no other.
@@ -55,6 +56,7 @@ class OfPoint(BaseModel):
     host_id: str | None = None
     paths: list[str] = Field(default=[], max_length=10_000)
     include: list[str] = Field(default=[], max_length=10_000)
+    in_place: bool = False
     conflict: restores.Conflict = "keep"
     copy_id: queries.RowId | None = None
     database: DatabaseWanted | None = None
@@ -92,7 +94,7 @@ def create_restore(body: Wanted) -> Given:
     """Start a restore. The answer has its job, to be looked at until it has ended.
 
     Operators restore files only, below folders that an admin has allowed on this machine or that host,
-    without owners, setuid and devices.
+    without owners, setuid and devices; they put nothing back where it was.
     """
     return _start(body.point_id, body)
 
@@ -121,30 +123,28 @@ def _start(point_id: int, body: OfPoint) -> Given:
 
 
 def _of_files(given: Mapping[str, Any], body: OfPoint) -> Job:
-    if not body.target_path:
-        raise Invalid({"target_path": "This is needed, unless a database is restored."})
+    if body.in_place and body.target_path:
+        raise Invalid({"in_place": "Name either a folder or this, not both at once."})
+    if not body.target_path and not body.in_place:
+        raise Invalid({"target_path": "This is needed, unless a database is restored, or files in place."})
     for number, token in enumerate(body.include):
         _check_token(token, number)
     include = [*body.include, *(_token(path, number) for number, path in enumerate(body.paths))]
-    return restores.create(
-        restores.validate(
-            {
-                **given,
-                "target_path": body.target_path,
-                "host_id": body.host_id,
-                "conflict": body.conflict,
-                "include": include,
-            }
-        ),
-        "api",
-        limited=not access.may("admin"),
-    )
+    wanted = {
+        **given, **body.model_dump(include={"target_path", "host_id", "conflict"}),
+        "put_back": body.in_place, "include": include,
+    }  # fmt: skip
+    try:
+        return restores.create(restores.validate(wanted), "api", limited=not access.may("admin"))
+    except Invalid as error:
+        named = {"in_place" if name == "put_back" else name: text for name, text in error.fields.items()}
+        raise Invalid(named) from error
 
 
 def _of_database(given: Mapping[str, Any], wanted: DatabaseWanted, body: OfPoint) -> Job:
     if not access.may("admin"):
         raise Forbidden
-    if body.target_path or body.host_id or body.paths or body.include:
+    if body.target_path or body.host_id or body.paths or body.include or body.in_place:
         raise Invalid({"database": "Restore either a database or files, not both at once."})
     try:
         return database_restores.create(database_restores.validate({**given, **wanted.model_dump()}), "api")

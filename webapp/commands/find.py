@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import click
 
 from core.configs import configs
@@ -20,19 +22,19 @@ def find_config(wanted: str) -> Config:
     raise click.UsageError(f"There is no config {wanted!r}. There are: {names}.")
 
 
-def find_point(wanted: str, config_name: str | None, kind: str | None = None) -> Point:
-    """Return a point; of "latest", that of the config named, or of the only one (of a type) that has any."""
+def find_point(wanted: str, config_name: str | None, kinds: Collection[str] = ()) -> Point:
+    """Return a point; of "latest", that of the config named, or of the only one, of these types, with any."""
     config = find_config(config_name) if config_name else None
     if wanted == "latest":
-        return _latest(config, kind)
+        return _latest(config, kinds)
     found = points.find(wanted)
     if config is not None and found.config_id != config.id:
         raise click.UsageError(f"Point {found.id} is not of the config {config.name}.")
     return found
 
 
-def _latest(config: Config | None, kind: str | None) -> Point:
-    of_kind = [each for each in configs.list_all() if kind in (None, each.type)]
+def _latest(config: Config | None, kinds: Collection[str]) -> Point:
+    of_kind = [each for each in configs.list_all() if not kinds or each.type in kinds]
     fitting = [config] if config else [each for each in of_kind if points.latest(each.id)]
     if len(fitting) > 1:
         names = ", ".join(each.name for each in fitting)

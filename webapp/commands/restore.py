@@ -21,6 +21,8 @@ from webapp.commands.follow import follow
 from webapp.commands.options import CONFIG, JSON, MAX_WAIT
 from webapp.commands.users import user as user
 
+_PUT_BACK = ("config", "files")  # types of configs whose files are put back where they were
+
 
 @click.command("restore")
 @click.argument("point")
@@ -33,7 +35,7 @@ from webapp.commands.users import user as user
     "--in-place",
     is_flag=True,
     help="Replace the database of that name, after a safety dump (it is kept under another name); or, "
-    "of a configuration, the files named by --include, after a safety backup.",
+    "put the files named by --include back where they were, after a safety backup.",
 )
 @click.option(
     "--work-folder", default="", metavar="DIR", help="Where the files of a parallel dump go on the way."
@@ -66,14 +68,16 @@ def restore(
     as_json: bool,
 ) -> None:
     """Restore POINT (a number from `flask backup points`, a snapshot id, or latest) into a folder, a dump in
-    it into a new database, or chosen files of a configuration in their places."""
+    it into a new database, or chosen files where they were."""
     on_host = bool(to_host) and in_place and target is None
     put_back = in_place and target is None and to_database is None and not on_host
+    if in_place and target is not None:
+        raise click.UsageError("--in-place goes without --to: the files go where they were.")
     if (target is None) == (to_database is None) and not (put_back or on_host):
         raise click.UsageError("Say where to: either --to DIR or --to-database NAME.")
     if to_host and (to_database or (target is None and not on_host)):
         raise click.UsageError("--to-host goes with --to DIR, the folder there, or with --in-place.")
-    found = find_point(point, config_name, "database" if to_database else "config" if put_back else None)
+    found = find_point(point, config_name, ["database"] if to_database else _PUT_BACK if put_back else [])
     if to_database is not None:
         given = {
             "point_id": found.id, "database": dumped, "to": to_database, "owners": not no_owners,
@@ -82,7 +86,7 @@ def restore(
         }  # fmt: skip
         job = database_restores.create(database_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)
-    elif put_back:
+    elif put_back and found.config is not None and found.config.type == "config":
         given = {"point_id": found.id, "include": _tokens(include)}
         job = config_restores.create(config_restores.validate(given), "command")
         _make_safety_dump(job, max_wait, quiet=as_json)
@@ -111,7 +115,7 @@ def _files_wanted(
     given = {
         "point_id": point.id,
         "include": _tokens(include),
-        "target_path": target if host_id else os.path.abspath(str(target)),
+        "target_path": target if host_id or target is None else os.path.abspath(target),
         "host_id": host_id,
         "put_back": target is None,
         "conflict": conflict,

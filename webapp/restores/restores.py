@@ -7,9 +7,18 @@ from flask.typing import ResponseReturnValue
 
 from core.access import restore_rights
 from core.errors import Conflict, Invalid, NotFound, Refused, Unreachable
+from core.hosts import hosts
 from core.jobs import outcomes
+from core.models import Point
 from core.points import points, tokens
-from core.restores import config_restores, database_restores, dump_folder, rehearsal, restores
+from core.restores import (
+    config_restores,
+    database_restores,
+    dump_folder,
+    put_back,
+    rehearsal,
+    restores,
+)
 from jobs import tasks
 from webapp import answers, failures, formats, forms
 from webapp.access import access
@@ -59,7 +68,7 @@ def new() -> ResponseReturnValue:
 @access.allow("operator")
 def create() -> ResponseReturnValue:
     """Start a restore and go to its page."""
-    form = forms.sent()
+    form = _sent()
     try:
         job = restores.create(_wanted(form), limited=not access.may("admin"))
     except (Invalid, Conflict) as error:
@@ -73,7 +82,7 @@ def create() -> ResponseReturnValue:
 @access.allow("operator")
 def check() -> ResponseReturnValue:
     """Say what a restore would do, without writing."""
-    form = forms.sent()
+    form = _sent()
     found = _rehearsal(form)
     status = 422 if form.errors else 200
     if answers.is_fragment_request():
@@ -96,12 +105,21 @@ def _rehearsal(form: forms.Form) -> rehearsal.Rehearsal | None:
 @access.allow("operator")
 def summary() -> ResponseReturnValue:
     """Say in words what a form asks for as it stands."""
-    form = forms.sent()
+    form = _sent()
     point = points.get(_point_id(form.value("point_id")))
     formats.use_zone_of(point.config)
     chosen = _without_covered(form.values("path"))
     words = restore_words.summary(form, point, chosen)
     return answers.fragment("restores/_summary.html", point=point, chosen=chosen, summary=words)
+
+
+def _sent() -> forms.Form:
+    """Return the form that was sent; files are put back on their own machine, whichever is chosen beside."""
+    form = forms.sent()
+    if not form.value("put_back"):
+        return form
+    point = points.get(_point_id(form.value("point_id")))
+    return form.changed({"host_id": host_pages.host_of(point)})
 
 
 def _wanted(form: forms.Form) -> restores.RestoreInput:
@@ -174,9 +192,17 @@ def _form_page(
         summary=restore_words.summary(form, point, chosen),
         found=found,
         asked=asked,
-        origin=host_pages.host_of(point) if chosen and access.may("admin") else "",
+        origin=_origin(point) if chosen and access.may("admin") else "",
     )
     return page, status
+
+
+def _origin(point: Point) -> str:
+    """Return the machine on which chosen files of a point may be put back where they were, "" if on none."""
+    host_id = host_pages.host_of(point)
+    if host_id:
+        return hosts.name_of(host_id)
+    return "this machine" if put_back.is_offered_here(point) else ""
 
 
 def _without_covered(chosen: list[str]) -> list[str]:

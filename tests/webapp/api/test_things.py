@@ -14,6 +14,7 @@ from core.db import db, utc_now, write
 from core.jobs import job_deletion, jobs
 from core.models import Copy, Point, Report, Storage
 from core.points import points
+from core.restores import restores
 from core.retention import pins, trash
 from core.storages import recovery, storages
 from tests.core.making import back_up, make_config
@@ -414,6 +415,8 @@ def test_a_restore_is_asked_for_by_paths(
         ({"include": ["!!"]}, "include.0"),
         ({"conflict": "burn"}, "conflict"),
         ({"database": {"to": "x"}}, "database"),
+        ({"inPlace": True}, "inPlace"),
+        ({"inPlace": True, "targetPath": None}, "inPlace"),
         ({"pointId": "x"}, "pointId"),
     ],
 )
@@ -422,6 +425,26 @@ def test_a_restore_that_cannot_be_is_refused(
 ) -> None:
     body = {"pointId": world.point_id, "targetPath": str(tmp_path / "back")} | changes
     assert field in reasons(admin.send("POST", "/restores", body, 422))
+
+
+def test_files_are_put_back_where_they_were_by_admins_only(
+    world: World, caller: Call, enqueued: list[int], tmp_path: Path
+) -> None:
+    (tmp_path / "own.txt").write_text("own\n")
+    with world.app.app_context():
+        config_id = make_config(tmp_path, "Own").id
+        back_up(config_id)
+        found = points.latest(config_id)
+        assert found is not None
+        body = {"pointId": found.id, "inPlace": True, "paths": [str(tmp_path / "own.txt")]}
+    assert "inPlace" in reasons(caller("operator").send("POST", "/restores", body, 422))
+    made = caller("admin").send("POST", "/restores", body, 202)
+    assert (made["targetPath"], made["conflict"]) == (str(tmp_path), "keep")
+    assert enqueued[1:] == [made["job"]["id"]]
+    with world.app.app_context():
+        assert restores.safety_job_of(jobs.get(made["job"]["id"])) == enqueued[0]
+        for job_id in enqueued:
+            jobs.request_cancel(job_id)
 
 
 def test_a_storage_is_made_changed_tested_and_deleted(admin: Caller, world: World, tmp_path: Path) -> None:

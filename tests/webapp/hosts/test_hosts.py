@@ -201,7 +201,7 @@ def test_a_file_is_put_back_where_it_was(world: World, admin: Browser, sshd: Ssh
     chosen = {"point_id": point_id, "path": token}
     page = admin.post("/restores/new", chosen).text
     assert problems_of(page) == []
-    assert "Put them back where they were on origin" in page
+    assert "Back where they were on origin" in page
     data = {**chosen, "host_id": host_id, "conflict": "replace", "put_back": "yes", "target_path": ""}
     answer = admin.post("/restores", data)
     assert answer.status_code == 303, answer.text

@@ -9,10 +9,11 @@ import re
 import pytest
 
 from core.jobs import jobs
+from core.points import points
 from core.points.tokens import token_from_path
 from core.restores import rehearsal, restores
 from repository.errors import Damaged
-from tests.core.making import run
+from tests.core.making import back_up, make_config, run
 from tests.webapp.conftest import As
 from tests.webapp.html import problems_of
 from tests.webapp.world import World
@@ -184,3 +185,41 @@ def test_restores_are_listed_with_their_result(world: World, as_: As) -> None:
     (row,) = re.findall(rf'href="/jobs/{world.restore_job_id}".*?</tr>', page, re.DOTALL)
     assert f"Everything; {restores.CONFLICTS['keep']}" in row
     assert f"{world.tree}/empty" in page  # of the restore of what was ticked
+
+
+def test_files_of_this_machine_are_put_back_where_they_were(world: World, as_: As) -> None:
+    folder = world.folder / "own"
+    folder.mkdir()
+    file = folder / "my file.txt"
+    file.write_text("as it was\n")
+    with world.app.app_context():
+        config_id = make_config(folder, "Own").id
+        back_up(config_id)
+        found = points.latest(config_id)
+        assert found is not None
+        point_id = found.id
+        chosen = {"point_id": point_id, "path": token_from_path(os.fsencode(file))}
+    file.write_text("broken\n")
+    admin = as_("admin")
+    page = admin.post("/restores/new", chosen).text
+    assert problems_of(page) == []
+    assert "Back where they were on this machine" in page
+    assert re.search(r'name="put_back" value="" checked', page)
+    assert 'name="put_back"' not in admin.get(f"/restores/new?point_id={point_id}").text, "not for everything"
+    data = {**chosen, "put_back": "yes", "host_id": world.host_id, "target_path": "", "conflict": "replace"}
+    words = html.unescape(admin.post("/restores/summary", data, htmx=True).text)
+    assert f"restore {point_id} --in-place --include '{file}' --conflict replace" in words
+    assert "where it was on <b>this machine</b>" in words
+    told = admin.post("/restores/check", data).text
+    assert problems_of(told) == []
+    assert "once the safety backup holds what stands there now" in told
+    assert file.read_text() == "broken\n"
+    assert 'name="put_back"' not in as_("operator").post("/restores/new", chosen).text
+    refused = as_("operator").post("/restores", data)
+    assert (refused.status_code, "Only admins put files back" in refused.text) == (422, True)
+    assert problems_of(refused.text) == []
+    job_id = int(admin.post("/restores", data).headers["Location"].rpartition("/")[2])
+    with world.app.app_context():
+        run(jobs.get(restores.safety_job_of(jobs.get(job_id)) or 0))
+        assert run(jobs.get(job_id)).status == "completed"
+    assert file.read_text() == "as it was\n"
