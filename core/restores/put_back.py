@@ -35,7 +35,7 @@ class _Held:
     folders: set[bytes] = field(default_factory=set)
 
 
-def folder_of(paths: Sequence[bytes]) -> str:
+def folder_of(paths: Sequence[bytes]) -> bytes:
     """Return the folder that all these paths lie in. Raises Invalid (`put_back`).
 
     It is the place to which the restore goes: on a host, what comes is moved to its names within one file
@@ -43,8 +43,8 @@ def folder_of(paths: Sequence[bytes]) -> str:
     """
     if not paths or b"/" in paths:
         raise Invalid({"put_back": "Choose the files and folders that are to be put back."})
-    folder = os.fsdecode(os.path.commonpath([os.path.dirname(path) for path in paths]))
-    if folder == "/":
+    folder = os.path.commonpath([os.path.dirname(path) for path in paths])
+    if folder == b"/":
         raise Invalid({"put_back": "These lie in different folders of /: put them back one after the other."})
     return folder
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from core import app_state
 from core.errors import Invalid, Refused
+from core.points.tokens import printable
 from core.storages import storages
 
 
@@ -64,7 +65,7 @@ def refuse_put_back(paths: Sequence[bytes]) -> None:
         for root, what in protected():
             if _is_below(path, root) or _overlap(path, root):
                 raise _not_put_back(
-                    f"{path} is not put back: {what} ({root}) lies there. Choose files and folders beside it."
+                    f"{_shown(path)} is not put back: {what} ({root}) lies there. Choose what is beside it."
                 )
         is_folder = os.path.isdir(path) and not os.path.islink(path)
         _require_open(path if is_folder else os.path.dirname(path))
@@ -80,23 +81,25 @@ def refuse_folders(folders: Iterable[bytes]) -> None:
         if os.path.islink(folder):
             raise Refused(_says_link(folder), "Nothing was touched.")
         if (inode := _inode(folder)) is not None and inode in ours:
-            raise Refused(f"{folder} leads to {ours[inode]}: nothing is put back there.", "Choose others.")
+            raise Refused(
+                f"{_shown(folder)} leads to {ours[inode]}: nothing is put back there.", "Choose others."
+            )
 
 
 def _says_link(link: str) -> str:
-    return (
-        f"{link} is a link to {os.path.realpath(link)} now, so what was below it is not put back through it. "
-        "Restore into a folder instead."
-    )
+    place = _shown(os.path.realpath(link))
+    text = f"{_shown(link)} is a link to {place} now, and nothing is put back through a link."
+    return f"{text} Restore into a folder instead."
 
 
 def _require_open(folder: str) -> None:
     """Refuse a folder that is none, or may not be written to; of a missing one, the next above it."""
     there = next((above for above in _ancestors(folder) if os.path.lexists(above)), "/")
     if not os.path.isdir(there):
-        raise _not_put_back(f"{there} is not a folder now. Move it away, or restore into a folder instead.")
+        text = f"{_shown(there)} is not a folder now. Move it away, or restore into a folder instead."
+        raise _not_put_back(text)
     if not os.access(there, os.W_OK | os.X_OK, effective_ids=True):
-        raise _not_put_back(f"Holdfast may not write to {there}. Restore into a folder instead.")
+        raise _not_put_back(f"Holdfast may not write to {_shown(there)}. Restore into a folder instead.")
 
 
 def _inode(path: str) -> tuple[int, int] | None:
@@ -105,6 +108,10 @@ def _inode(path: str) -> tuple[int, int] | None:
     except OSError:
         return None  # not there, or not mounted: nobody gets to it by this path
     return found.st_dev, found.st_ino
+
+
+def _shown(path: str) -> str:
+    return printable(os.fsencode(path))
 
 
 def _not_put_back(message: str) -> Invalid:

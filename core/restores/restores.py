@@ -18,7 +18,7 @@ from core.hosts import host_restoring, hosts
 from core.jobs import jobs, outcomes
 from core.models import Copy, Job, Point, Restore
 from core.points import points
-from core.points.tokens import path_from_token
+from core.points.tokens import path_from_token, printable
 from core.restores import put_back
 from core.restores.restore_targets import refuse_target
 from core.retention.retention_rules import blank_is_none
@@ -87,7 +87,9 @@ def validate(values: Mapping[str, Any]) -> RestoreInput:
     """Return the input of a form or a command, checked. Raises Invalid with a sentence by field."""
     given = dict(values)
     if given.get("put_back"):
-        given["target_path"] = put_back.folder_of(_paths(given["include"]))
+        folder = put_back.folder_of(_paths(given.get("include", [])))
+        # Here it is only shown: what is written follows from the paths, which may be any bytes.
+        given["target_path"] = os.fsdecode(folder) if given.get("host_id") else printable(folder)
     try:
         return RestoreInput.model_validate(given)
     except ValidationError as error:

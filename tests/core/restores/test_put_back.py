@@ -285,6 +285,22 @@ def test_a_storage_shown_at_another_place_is_not_written_to(point: Point, tree: 
     assert not (tmp_path / "backups" / "1.txt").exists()
 
 
+def test_names_of_any_bytes_come_back(tmp_path: Path) -> None:
+    make_storage(tmp_path)
+    folder = Path(os.fsdecode(b"%s/tree/latin-\xe9" % os.fsencode(tmp_path)))
+    folder.mkdir(parents=True)
+    file = folder / os.fsdecode(b"\xe9\n.txt")
+    file.write_text("as it was")
+    point = backed_up(make_config(tmp_path / "tree").id)
+    file.unlink()
+    job = run(asked(point, file))
+    assert (job.status, file.read_text()) == ("completed", "as it was"), job.summary
+    assert restores.of_job(job.id).target_path == f"{tmp_path}/tree/latin-\\xe9"
+    folder.rename(tmp_path / "moved")
+    folder.symlink_to(tmp_path / "moved")
+    assert "latin-\\xe9 is a link to" in refused(point, file)
+
+
 def test_operators_put_nothing_back(point: Point, tree: Path) -> None:
     given = wanted(point, tree / "sub")
     for ask in (restores.create, rehearsal.rehearse):
