@@ -43,6 +43,9 @@ def folder_of(paths: Sequence[bytes]) -> bytes:
     """
     if not paths or b"/" in paths:
         raise Invalid({"put_back": "Choose the files and folders that are to be put back."})
+    if top := next((path for path in paths if os.path.dirname(path) == b"/"), None):
+        text = f"{printable(top)} lies right in /: choose what is in it instead."
+        raise Invalid({"put_back": text})
     folder = os.path.commonpath([os.path.dirname(path) for path in paths])
     if folder == b"/":
         raise Invalid({"put_back": "These lie in different folders of /: put them back one after the other."})

@@ -309,7 +309,7 @@ def test_operators_put_nothing_back(point: Point, tree: Path) -> None:
 
 
 def test_everything_and_paths_without_a_common_folder_are_not_offered(point: Point) -> None:
-    for paths in ([], [Path("/")], [Path("/etc/a"), Path("/srv/a")]):
+    for paths in ([], [Path("/")], [Path("/srv")], [Path("/etc/a"), Path("/srv/a")]):
         with pytest.raises(Invalid) as caught:
             wanted(point, *paths)
         assert list(caught.value.fields) == ["put_back"]
