@@ -291,6 +291,7 @@ def test_names_of_any_bytes_come_back(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     file = folder / os.fsdecode(b"\xe9\n.txt")
     file.write_text("as it was")
+    (tmp_path / "tree" / "other.txt").write_text("stays")
     point = backed_up(make_config(tmp_path / "tree").id)
     file.unlink()
     job = run(asked(point, file))
