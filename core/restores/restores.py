@@ -141,7 +141,7 @@ def check_place(given: RestoreInput, *, limited: bool = False) -> Place:
         raise Invalid({"put_back": "Only admins put files back where they were."})
     point = points.get(given.point_id)
     if limited and given.host_id is None:
-        _refuse_to_others(given, given.target_path)  # before anything is tried out there
+        restore_rights.check(given.target_path, None)  # before anything is tried out there
     target, host_name = _target(given, point)
     if limited:
         restore_rights.check(target, given.host_id)
