@@ -197,37 +197,39 @@ def _ways(host: Host, places: Sequence[str], address: str) -> Iterator[SetUp]:
     if address:
         line = line.replace("restrict", f'restrict,from="{address}"', 1)
     make = set_up_lines.user(user, line)
-    leads = ", forwarding to anything but its database servers" if "permitopen" in line else ", forwarding"
+    leads, leads_not = host_login.forwarding(line, user)
     named = places if places != list(_USUAL) else ["/srv/documents"]
     acls = "\n".join(f"setfacl -R -m u:{user}:rX -m d:u:{user}:rX {shlex.quote(path)}" for path in named)
     from_us = f", and from {address} alone" if address else ""
     yield SetUp(
         "Read only these folders",
-        f"{user} may log in with this key{from_us}, and read {', '.join(named)}, also what is added later.",
-        f"Becoming root, writing outside its home, terminals{leads}, a password. The folders’ own ACLs "
+        f"{user} may log in with this key{from_us}, and read {', '.join(named)}, also what is added later."
+        f"{leads}",
+        f"Becoming root, writing outside its home, terminals{leads_not}, a password. The folders’ own ACLs "
         "get an entry more, which backups keep. Restores to the host go to its home only.",
         f"{make}\n{acls}",
     )
-    yield _gate(user, line, from_us, leads)
+    yield _gate(user, line, from_us)
     yield SetUp(
         "Read everything, by sudo",
-        f"{user} may log in with this key{from_us}, and become root. Switch sudo on here, too.",
-        f"Terminals{leads}, a password. Be aware: whoever has the key is root on this host; nothing less "
+        f"{user} may log in with this key{from_us}, and become root. Switch sudo on here, too.{leads}",
+        f"Terminals{leads_not}, a password. Be aware: whoever has the key is root on this host; nothing less "
         "keeps all of every file, or brings owners back.",
         f"{make}\n{set_up_lines.sudoers(user, f'{user} ALL=(root) NOPASSWD: ALL')}",
     )
 
 
-def _gate(user: str, line: str, from_us: str, leads: str) -> SetUp:
+def _gate(user: str, line: str, from_us: str) -> SetUp:
     """Return the way by which a key reads all and changes nothing."""
+    leads, leads_not = host_login.forwarding(line, user)
     line = line.replace("restrict", f"restrict,{host_gate.COMMAND}", 1)
     rule = set_up_lines.sudoers(user, host_gate.rule_for(user))
     return SetUp(
         "Read everything, and change nothing",
         f"This key{from_us} reads every file as root, over SFTP alone, through a gate that these lines "
-        "install. Leave sudo off here: the gate is what sudo runs.",
+        f"install. Leave sudo off here: the gate is what sudo runs.{leads}",
         "Programs, every change on the host (restores to it have keys of their own, on the host’s page), "
-        f"terminals{leads}, a password. Hard "
+        f"terminals{leads_not}, a password. Hard "
         "links, ACLs and a few more things are not kept over SFTP, and configs of type config cannot ask "
         "for the environment; the points say so.",
         f"{host_gate.install_lines()}\n{set_up_lines.user(user, line)}\n{rule}",

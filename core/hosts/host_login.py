@@ -16,6 +16,7 @@ from core.db import db
 from core.errors import Invalid, Refused
 from core.hosts.host_inputs import HostInput
 from core.models import Config, GateKey, Host
+from sources.postgres.server import LOOPBACK
 from ssh.errors import BadPrivateKey
 from ssh.server import Server
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from ssh.connection import TimeLimits
 
 _PLAIN_ADDRESS = re.compile(r"[A-Za-z0-9_.:-]+\Z")
+# permitopen is about what is connected to: without permitlisten, ports of the host would lead to us.
+_LEADS_ON = ["restrict", "port-forwarding", 'permitlisten="localhost:1"']
 _SEALED_IN = {"table": "hosts", "column": "credentials_sealed"}
 
 
@@ -49,18 +52,30 @@ def authorized_line(host: Host) -> str:
     if not host.public_key:
         return ""
     leads_on = db.session.scalar(select(Host.id).where(Host.jump_id == host.id).limit(1)) is not None
-    options = ["restrict", "port-forwarding"] if leads_on else key_options(_databases_of(host))
+    options = _LEADS_ON if leads_on else key_options(_databases_of(host))
     return f"{','.join(options)} {host.public_key}"
 
 
 def key_options(databases: Iterable[tuple[str, int]]) -> list[str]:
     """Return what a key's line begins with: nothing is allowed but what these servers, as the host sees them,
-    are reached by. sshd has no such limit for sockets, and none for addresses where none is named: who needs
-    a socket alone may go to the same server's port."""
+    are reached by. sshd has no such limit for Unix sockets, and none for addresses where none is named: who
+    needs a socket alone may go to the same server's port."""
     databases = [("localhost" if host.startswith("/") else host, port) for host, port in databases]
     shown = {(f"[{host}]" if ":" in host else host, port) for host, port in databases if is_plain(host)}
     opens = [f'permitopen="{host}:{port}"' for host, port in sorted(shown)]
-    return ["restrict", *(["port-forwarding", *opens] if opens else [])]
+    return [*_LEADS_ON, *opens] if opens else ["restrict"]
+
+
+def forwarding(line: str, user: str) -> tuple[str, str]:
+    """Say what a key's line allows of forwarding, "" for nothing, and what it forbids, after other things."""
+    if "port-forwarding" not in line:
+        return "", ", forwarding"
+    to = "its database servers" if "permitopen" in line else "any address, since other hosts are reached so,"
+    forbids = ", forwarding to anything else" if "permitopen" in line else ""
+    return (
+        f" It may forward to {to} and to any Unix socket that {user} may open.",
+        f"{forbids}, listening on ports",
+    )
 
 
 def is_plain(address: str) -> bool:
@@ -71,23 +86,21 @@ def is_plain(address: str) -> bool:
 def install_command(host: Host) -> str:
     """Return the line that a person pastes into a shell on the host, logged in as the host's user."""
     line = authorized_line(host)
-    if not line:
-        return ""
-    new = lines_with(line, "authorized_keys", "authorized_keys.new")
-    return (
-        f"mkdir -p -m 700 ~/.ssh && (cd ~/.ssh && {new} "
-        "&& chmod 600 authorized_keys.new && mv authorized_keys.new authorized_keys)"
-    )
+    return put_line(line) if line else ""
 
 
-def lines_with(line: str, file: str, new: str) -> str:
-    """Return shell that writes what an authorized_keys `file` holds to `new`, with this line for its key.
+def put_line(line: str) -> str:
+    """Return shell by which a user puts this line into the own authorized_keys, for its key.
 
     Other lines of the same key are left out: sshd goes by the first that it finds, which may allow more.
     """
+    file, new = "authorized_keys", "authorized_keys.new"
     blob = next(word for word in line.split() if word.startswith("AAAA"))
     others = f"{{ test ! -e {file} || grep -vF {shlex.quote(blob)} {file} || test $? = 1; }}"
-    return f"{others} > {new} && echo {shlex.quote(line)} >> {new}"
+    return (
+        f"mkdir -p -m 700 ~/.ssh && (cd ~/.ssh && {others} > {new} && echo {shlex.quote(line)} >> {new} "
+        f"&& chmod 600 {new} && mv -f {new} {file})"
+    )
 
 
 def server_of(host: Host) -> Server:
@@ -134,6 +147,8 @@ def _databases_of(host: Host) -> list[tuple[str, int]]:
 
 def _is_dumped_by(keys: set[str], source: Mapping[str, Any]) -> bool:
     """Tell whether keys of their own dump all databases of a config: no way to the server is needed then."""
+    if str(source["host"]) not in LOOPBACK:
+        return False  # such a key is for the host's own server
     places = {f"{name}:{source['port']}" for name in source.get("databases", ())}
     return source.get("which") == "chosen" and places <= keys
 

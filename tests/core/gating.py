@@ -62,12 +62,14 @@ def gated_server() -> Iterator[Gated]:
 
 @contextmanager
 def _set_up(folder: Path, user: str) -> Iterator[Gated]:
-    gate, rule = folder / "gate", Path("/etc/sudoers.d") / user
+    gate, rule, home = folder / "gate", Path("/etc/sudoers.d") / user, folder / "home"
     gate.write_text(host_gate.script())
     gate.chmod(0o755)
-    subprocess.run(["useradd", "--no-create-home", "--home-dir", "/", "--shell", "/bin/sh", user], check=True)
+    subprocess.run(
+        ["useradd", "--no-create-home", "--home-dir", home, "--shell", "/bin/sh", user], check=True
+    )
     subprocess.run(["usermod", "-p", "*", user], check=True)  # no password, and not locked
-    server = start_sshd(folder)
+    server = start_sshd(folder, settings=f"Match User {user}\nAuthorizedKeysFile .ssh/authorized_keys")
     try:
         rule.write_text(host_gate.rule_for(user).replace(host_gate.PATH, str(gate)) + "\n")
         rule.chmod(0o440)
@@ -75,10 +77,10 @@ def _set_up(folder: Path, user: str) -> Iterator[Gated]:
         (folder / "gate_key").write_text(text)
         (folder / "gate_key").chmod(0o600)
         forced = host_gate.COMMAND.replace(host_gate.PATH, str(gate))
-        with (folder / "authorized_keys").open("a") as file:
-            file.write(f"restrict {line}\n")  # of a time without the gate: sshd would go by it
-        lets_in = set_up_lines.let_in(user, f"restrict,{forced} {line}", f"{folder}/authorized_keys")
-        subprocess.run(["sh", "-c", lets_in], check=True)
+        (home / ".ssh").mkdir(parents=True)
+        (home / ".ssh" / "authorized_keys").write_text(f"restrict {line}\n")  # sshd would go by it
+        subprocess.run(["chown", "-R", user, home], check=True)
+        subprocess.run(["sh", "-c", set_up_lines.let_in(user, f"restrict,{forced} {line}")], check=True)
         yield Gated(server, user, folder / "gate_key", gate)
     finally:
         stop_sshd(server)
@@ -88,15 +90,11 @@ def _set_up(folder: Path, user: str) -> Iterator[Gated]:
 
 
 def let_in(gated: Gated, key: GateKey, changed: Callable[[str], str] = lambda lines: lines) -> None:
-    """Run the lines that the page shows for a key, with the folders of this server."""
+    """Run the lines that the page shows for a key, with the gates of this server in its folder."""
     lines = changed(gate_keys.way(key).lines)
-    for ours, theirs in (
-        (str(Path(host_gate.PATH).parent), str(gated.sshd.folder)),
-        (f"~{gated.user}/.ssh/authorized_keys", f"{gated.sshd.folder}/authorized_keys"),
-        (f"install -d -m 700 -o {gated.user} ~{gated.user}/.ssh", "true"),
-    ):
-        assert ours in lines
-        lines = lines.replace(ours, theirs)
+    ours = str(Path(host_gate.PATH).parent)
+    assert ours in lines
+    lines = lines.replace(ours, str(gated.sshd.folder))
     subprocess.run(["sh", "-e", "-c", lines], check=True, capture_output=True)
 
 

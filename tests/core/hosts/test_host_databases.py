@@ -137,7 +137,7 @@ def test_a_key_that_may_not_lead_on_is_told_with_the_line_that_would(
 ) -> None:
     poor = make_host(sshd, "poor", private_key=sshd.sftp_only_key.read_text())
     config = make_config(poor, postgres, shop)
-    begins = f'restrict,port-forwarding,permitopen="127.0.0.1:{postgres.port}"'
+    begins = f'restrict,port-forwarding,permitlisten="localhost:1",permitopen="127.0.0.1:{postgres.port}"'
     job = back_up(config.id)
     assert job.status == "failed"
     assert begins in job.summary

@@ -18,6 +18,7 @@ from core.errors import Invalid, NotFound, Refused, Unreachable
 from core.hosts import host_confirm, host_inputs, host_login, host_source, host_test, hosts
 from core.models import Host
 from core.storages import storages
+from ssh import private_keys
 from tests.core.hosting import host_form, make_host
 from tests.core.making import back_up, make_storage
 from tests.ports import free_port
@@ -187,6 +188,39 @@ def test_a_host_is_reached_through_another_one(context: Flask, sshd: Sshd, own_s
         hosts.update(bastion.id, host_inputs.parse(host_form(own_sshd, "bastion", jump_id=inner.id)))
     with pytest.raises(Refused, match="inner"):
         hosts.delete(bastion.id)
+
+
+def test_a_key_that_leads_to_a_server_lets_nobody_listen(context: Flask, own_sshd: Sshd) -> None:
+    text, public = private_keys.make("narrow")
+    key = own_sshd.folder / "narrow"
+    key.write_text(text)
+    key.chmod(0o600)
+    with (own_sshd.folder / "authorized_keys").open("a") as file:
+        file.write(f"{','.join(host_login.key_options([('127.0.0.1', 5432)]))} {public}\n")
+    *ssh, place = own_sshd.ssh_command()
+    ssh[ssh.index("-i") + 1] = str(key)
+    back = ["-o", "ExitOnForwardFailure=yes", "-R", f"127.0.0.1:{free_port()}:127.0.0.1:1"]
+    assert subprocess.run([*ssh, place, "true"], capture_output=True, check=False).returncode == 0
+    done = subprocess.run([*ssh, *back, place, "true"], capture_output=True, check=False)
+    assert (done.returncode, b"remote port forwarding failed" in done.stderr) == (255, True), done.stderr
+
+
+def test_what_a_line_allows_of_forwarding_is_told(context: Flask, sshd: Sshd) -> None:
+    assert host_login.forwarding("restrict ssh-ed25519 AAAA", "me") == ("", ", forwarding")
+    narrow = host_login.forwarding(",".join(host_login.key_options([("db", 5432)])), "me")
+    assert "its database servers and to any Unix socket that me may open" in narrow[0]
+    assert "listening on ports" in narrow[1]
+    bastion = make_host(sshd, "bastion")
+    make_host(sshd, "inner", jump_id=bastion.id)
+    wide = host_login.forwarding(host_login.authorized_line(hosts.get(bastion.id)), "me")
+    assert "any address" in wide[0]
+    assert "forwarding" not in wide[1]
+
+
+def test_a_key_for_dumps_is_for_the_hosts_own_server(context: Flask) -> None:
+    for server, by_key in (("localhost", True), ("::1", True), ("10.0.0.9", False)):
+        source = {"host": server, "port": 5432, "which": "chosen", "databases": ["shop"]}
+        assert host_login._is_dumped_by({"shop:5432"}, source) == by_key, server
 
 
 def test_a_change_keeps_the_secret_and_the_confirmed_key(context: Flask, sshd: Sshd) -> None:

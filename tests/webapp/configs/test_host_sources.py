@@ -58,7 +58,8 @@ def test_databases_by_way_of_a_host(
         shown = admin.get(place)
         assert (shown.status_code, problems_of(shown.text)) == (200, []), place
     page = html.unescape(admin.get(url).text)
-    assert f'restrict,port-forwarding,permitopen="127.0.0.1:{postgres.port}" ssh-ed25519' in page
+    allowed = f'permitlisten="localhost:1",permitopen="127.0.0.1:{postgres.port}"'
+    assert f"restrict,port-forwarding,{allowed} ssh-ed25519" in page
     assert problems_of(admin.get(url).text) == []
 
 
