@@ -96,11 +96,11 @@ def look(
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Invalid({"host_id": f"{sentence(f'{name}: {error}')} {advice}"}) from error
     root = known.uid == 0 or settings.sudo
-    wanted = not place.used and (place.read_only or not (root or limited))
+    wanted = not place.stands and (place.read_only or not (root or limited))
     if wanted and (key := gate_keys.for_restore(host_id, path)) is not None:
         return _look_through(key, path, name, needed_bytes)
     if place.read_only:
-        raise Invalid({"host_id": _key_is_missing(host_id, path, name, used=place.used)})
+        raise Invalid({"host_id": _key_is_missing(host_id, path, name, stands=place.stands)})
     _require_room(place, path, name, needed_bytes)
     by_parts = not (known.gnu_tar and known.gnu_find)
     if by_parts and settings.sudo:
@@ -127,14 +127,15 @@ def _look_through(key: GateKey, path: str, name: str, needed_bytes: int | None) 
     return Look(False, False, True, free, settings.server.user, gated=True)
 
 
-def _key_is_missing(host_id: str, path: str, name: str, *, used: bool) -> str:
+def _key_is_missing(host_id: str, path: str, name: str, *, stands: bool) -> str:
     """Say which key a restore to a host lacks whose own key reads only."""
     text = f"The key of {name} reads only, so nothing can be restored there with it."
     roots, above = gate_keys.restore_roots(host_id), posixpath.dirname(path)
-    if used and above in roots:
-        return (
-            f"{text} Its restore key for {above} makes new folders only, and {path} is in use: name another."
+    if stands and above in roots:
+        text += (
+            f" Its restore key for {above} makes new folders only, and {path} is there already, be it empty"
         )
+        return f"{text}: name another."
     text += f" It lacks a restore key for {above}: make one on the host’s page"
     if not roots:
         return f"{text}."

@@ -17,16 +17,16 @@ from ssh.sftp_channel import SftpStatus
 from ssh.sftp_wire import Attrs
 
 _SCRIPT = b"""
-if test -L "$1"; then echo "$1 is a link: name what it leads to"; exit 3; fi
+if test -L "$1"; then echo "$1 is a link: name what it leads to"; exit 4; fi
 if test -e "$1"; then
-    test -d "$1" || { echo "$1 is a file"; exit 3; }
+    test -d "$1" || { echo "$1 is a file"; exit 4; }
     above=$1; kind=used
-    test -n "$(ls -A -- "$1")" || { kind=new; above=$2; }
+    test -n "$(ls -A -- "$1")" || { kind=empty; above=$2; }
 else
     above=$2; kind=new
     test -d "$2" || { echo "there is no folder $2, in which it would be made"; exit 3; }
 fi
-test -w "$above" || { echo "this user may not write in $above"; exit 3; }
+test -w "$above" || { echo "this user may not write in $above"; test "$kind" = new && exit 3 || exit 4; }
 df -Pk -- "$above" | { read -r head; read -r disk total used free rest; echo "$kind $free"; }
 """
 _IDENTITIES = rb"""
@@ -62,14 +62,17 @@ test $# = 0 || stat -c '%f %s %Y' -- "$@"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A folder that is `used`: something is in it; or new or empty. `free_bytes` None: the host does not say.
-    `refused` says why nothing can be restored to it; "" if it can. `read_only`: the login changes nothing
-    anywhere."""
+    """A folder that is `used`: something is in it; or new or empty. `stands`: it is there, empty or not.
+
+    `free_bytes` None: the host does not say. `refused` says why nothing can be restored to it; "" if it can.
+    `read_only`: the login changes nothing anywhere.
+    """
 
     used: bool = False
     free_bytes: int | None = None
     refused: str = ""
     read_only: bool = False
+    stands: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,9 @@ def _by_shell(host: SshHost, path: str) -> Place:
     output = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT, b"sh", *places])
     said = output.stdout.decode("utf-8", "replace").strip()
     kind, _, free = said.partition(" ")
-    if output.code or kind not in ("used", "new"):
-        return Place(refused=said or "the host does not say why")
-    return Place(kind == "used", int(free) * 1024 if free.isdigit() else None)
+    if output.code or kind not in ("used", "empty", "new"):
+        return Place(refused=said or "the host does not say why", stands=output.code == 4)
+    return Place(kind == "used", int(free) * 1024 if free.isdigit() else None, stands=kind != "new")
 
 
 def _by_sftp(host: SshHost, path: str) -> Place:
@@ -176,7 +179,7 @@ def _seen_by_sftp(sftp: Sftp, path: str) -> Place:
     for _, found in sftp.list_dirs([name]):
         if isinstance(found, SftpStatus):
             return Place(refused=f"{path} cannot be listed: {found}")
-        return Place(bool(found), sftp.free_bytes(name))
+        return Place(bool(found), sftp.free_bytes(name), stands=True)
     return Place(refused=f"{path} cannot be listed")
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from flask import Flask
@@ -155,6 +157,20 @@ def test_nothing_of_the_environment_counts(gate: Path, tmp_path: Path, shop: str
         check=True,
     )
     assert f"dbname: {shop}".encode() in listed.stdout
+
+
+def test_who_listens_in_the_servers_place_is_told_nothing() -> None:
+    """At a port that nobody uses; it is root here, and might be anybody."""
+    with TemporaryDirectory() as name, socket.socket(socket.AF_UNIX) as listener:
+        Path(name).chmod(0o755)
+        listener.bind(f"{name}/.s.PGSQL.5432")
+        Path(f"{name}/.s.PGSQL.5432").chmod(0o777)
+        listener.listen()
+        gate = Path(name) / "gate"
+        gate.write_text(host_gate.dump_script("shop", 5432).replace(" PGPORT=", f" PGHOST={name} PGPORT=", 1))
+        gate.chmod(0o755)
+        done = through(gate, asked("dump"))
+    assert (done.returncode, done.stdout, b"requirepeer" in done.stderr) == (69, b"", True), done
 
 
 def test_it_takes_no_arguments(gate: Path) -> None:

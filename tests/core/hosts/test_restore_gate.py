@@ -115,6 +115,9 @@ def test_a_restore_says_which_key_is_missing_and_goes_through_it_then(
     assert [each.name for each in root.iterdir()] == ["back"], "nothing of its own is left"
     with pytest.raises(Invalid, match="makes new folders only"):
         restores.create(wanted(host, point, root / "back"))
+    (root / "empty").mkdir()
+    with pytest.raises(Invalid, match="there already, be it empty"):
+        restores.create(wanted(host, point, root / "empty"))
     with pytest.raises(Invalid, match=f"or name a new folder right in {root}"):
         restores.create(wanted(host, point, root / "back" / "deeper"))
 
@@ -354,7 +357,7 @@ def test_a_root_that_others_may_change_is_refused(gate: Path, root: Path, tmp_pa
     assert b"there is no folder" in refused()
 
 
-@pytest.mark.parametrize("kind", ["file", "link", "used"])
+@pytest.mark.parametrize("kind", ["file", "link", "used", "empty"])
 def test_what_stands_there_stays(gate: Path, root: Path, kind: str) -> None:
     place = root / "new"
     if kind == "file":
@@ -362,11 +365,23 @@ def test_what_stands_there_stays(gate: Path, root: Path, kind: str) -> None:
     elif kind == "link":
         place.symlink_to("/nowhere")
     else:
-        (place / "more").mkdir(parents=True)
+        (place / "more" if kind == "used" else place).mkdir(parents=True)
     before = place.lstat()  # reading a link changes when it was read
     done = through(gate, asked("restore", "new") + stream(member("a")) + asked("keep"))
     after = place.lstat()
     assert (done.returncode, after.st_ino, after.st_ctime_ns) == (69, before.st_ino, before.st_ctime_ns)
+
+
+def test_files_that_tar_left_unread_are_no_requests(gate: Path, root: Path, tmp_path: Path) -> None:
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    told = "case $1 in --version) exec /usr/bin/tar --version ;; esac"
+    (tools / "tar").write_text(f"#!/bin/sh\n{told}\ndd bs=1 count=512 >/dev/null 2>&1; kill -9 $$\n")
+    (tools / "tar").chmod(0o755)
+    gate.write_text(gate.read_text().replace("PATH=/usr/sbin:", f"PATH={tools}:/usr/sbin:", 1))
+    done = through(gate, asked("restore", "new") + bytes(512) + asked("keep"))
+    assert (done.returncode, done.stdout.endswith(b"code 137\n")) == (1, True), done
+    assert list(root.iterdir()) == []
 
 
 def test_it_takes_no_arguments(gate: Path) -> None:
