@@ -50,7 +50,9 @@ by_copy() {
     own=.holdfast-moving-$$
     was=$(stat -c %d:%i .) && mkdir -m 700 -- "$own" && cd -P -- "$own" || return 1
     test -O . && test "$(stat -c %d:%i ..)" = "$was" && test -z "$(ls -A .)" || {
-        echo "$own is not what was made" >&2; return 1; }
+        echo "$own is not what was made" >&2
+        test "$(stat -c %d:%i ..)" != "$was" || { cd -P .. && rmdir -- "$own" 2>/dev/null; }
+        return 1; }
     if find "$1" -mindepth 1 -maxdepth 1 -exec mv -f -t . -- {} +; then
         put . .. ; code=$?
         printf "/%s\\0" "$folder"

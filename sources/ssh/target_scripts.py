@@ -31,10 +31,14 @@ given_away() {
     echo "somebody replaced $1, which was made for this restore, or its disk is on a network and gives what" \
         "root makes to another user (root_squash): then take sudo off, or restore to a disk of the host" >&2
 }
-above=$(stat -c %d:%i .) && mkdir -m 700 -- "./${2##*/}" && cd -P -- "./${2##*/}" || exit 5
-test -O . || { given_away "$2"; exit 5; }
-test "$(stat -c %d:%i ..)" = "$above" && test -z "$(ls -A .)" || { replaced "$2"; exit 5; }
-case $(stat -c %A .) in ?????-??-*) ;; *) replaced "$2"; exit 5 ;; esac
+undo() { # rmdir takes nothing that somebody has put there
+    test "$(stat -c %d:%i ..)" = "$above" && cd -P .. && rmdir -- "./${1##*/}" 2>/dev/null
+}
+above=$(stat -c %d:%i .) && mkdir -m 700 -- "./${2##*/}" || exit 5
+cd -P -- "./${2##*/}" || { rmdir -- "./${2##*/}"; exit 5; }
+test -O . || { given_away "$2"; undo "$2"; exit 5; }
+test "$(stat -c %d:%i ..)" = "$above" && test -z "$(ls -A .)" || { replaced "$2"; undo "$2"; exit 5; }
+case $(stat -c %A .) in ?????-??-*) ;; *) replaced "$2"; undo "$2"; exit 5 ;; esac
 """
 
 # The folder that was entered, where its whole path matters, and not just where it leads.
@@ -52,9 +56,13 @@ START_NEW = (
 umask 077
 test -d "$3" || { echo "there is no folder $3" >&2; exit 3; }
 cd -P -- "$3" && as_named "$3" || exit 3
-if test -e "./${1##*/}" || test -L "./${1##*/}"; then rmdir -- "./${1##*/}" || exit 4; fi
 """
     + MAKE
+    + b"""
+if test -e "../${1##*/}" || test -L "../${1##*/}"; then
+    rmdir -- "../${1##*/}" || { undo "$2"; exit 4; }
+fi
+"""
     + _FILL
 )
 
