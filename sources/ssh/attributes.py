@@ -6,24 +6,31 @@ only for those that it looks into.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from sources.ssh.patience import persist
 from sources.ssh.quoting import unescaped
+from sources.ssh.rows import Malformed
 from sources.ssh.unpacked import Packer
-from sources.ssh.worker import Workers
+from sources.ssh.worker import XARGS_FAILED, Workers
 
 Xattrs = tuple[tuple[bytes, bytes], ...]
 ByName = dict[bytes, Xattrs]
 
 _SHOW = [b"getfattr", b"-h", b"-d", b"-m", b"-", b"-e", b"hex", b"--absolute-names", b"--"]
+# find's own code is the same as for a file that vanished.
+_KILLED = re.compile(rb"^find: \W?getfattr\W? terminated by signal ", re.MULTILINE)
 _FEW = 8  # folders; for more, all at once is faster
 _NONE: ByName = {}
 
 
 class Attributes:
-    """Attributes of everything but links. `where` are find's words for the whole; None: the host has none."""
+    """Attributes of everything but links. `where` are find's words for the whole; None: the host has none.
+
+    Whatever asks raises Unreachable, and Malformed for what is not whole.
+    """
 
     def __init__(self, workers: Workers, where: Sequence[bytes] | None, *, all_at_once: bool) -> None:
         """Begin to ask, in a thread, if it is to be for all at once."""
@@ -66,7 +73,13 @@ class Attributes:
 
     def _ask(self, where: Sequence[bytes], packer: Packer = "") -> dict[bytes, ByName]:
         command = [b"find", *where, b"!", b"-type", b"l", b"-exec", *_SHOW, b"{}", b"+"]
-        return parse(persist(lambda: self._workers.run(command, packer)).stdout)
+        output = persist(lambda: self._workers.run(command, packer))
+        if output.code not in (0, XARGS_FAILED) or _KILLED.search(output.stderr):
+            raise Malformed(f"getfattr, or find that starts it, ended before its time (code {output.code})")
+        try:
+            return parse(output.stdout)
+        except ValueError as error:
+            raise Malformed("what getfattr tells is not whole") from error
 
 
 def parse(text: bytes) -> dict[bytes, ByName]:

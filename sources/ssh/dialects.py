@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import calendar
 import re
+import secrets
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sources.ssh.rows import FIELDS, FORMAT, Malformed
 
-# Stands between the fields of POSIX rows, where NUL cannot: nobody has it in a file's name.
+# Stands between the fields of POSIX rows, where NUL cannot. Each listing has one of its own in its place: who
+# knew it could put rows into a listing, by a file's name or by where a link leads.
 _MARK = b"\x01d0bf2a6c\x01"
 _POSIX_FORMAT = b"%f %u %g %s %y|%z|%i %h %d %b" + _MARK + b"%n" + _MARK + b"%N" + _MARK
+# A pipe has the code of its last program alone. 255, which ends all, if either was killed: what came until
+# then is whole rows.
+_FIND = b"""
+format=$1; shift; failed=0
+{ codes=$({
+    { find "$@" -print0; test $? -le 1 || echo 255 >&3; } | xargs -0 stat -c "$format" >&4
+    echo $? >&3
+} 3>&1); } 4>&1
+for code in $codes; do case $code in 0) ;; 123) failed=1 ;; *) exit 255 ;; esac; done
+exit $failed
+"""
 _KINDS = {
     stat.S_IFREG: b"f",
     stat.S_IFDIR: b"d",
@@ -48,12 +61,24 @@ class Dialect:
     most_name_bytes: int  # of one question for files
     harmless: tuple[bytes, ...]
 
+    def marked(self) -> Dialect:
+        """Return the same, with a separator that nobody knows where it is not NUL."""
+        if self.separator != _MARK:
+            return self
+        mark = b"\x01%s\x01" % secrets.token_hex(16).encode()
+        before, after = (tuple(word.replace(_MARK, mark) for word in words) for words in self.find)
+        return replace(self, find=(before, after), format=self.format.replace(_MARK, mark), separator=mark)
+
 
 def _translate_posix(fields: Sequence[bytes]) -> list[bytes]:
     found = []
     for at in range(0, len(fields), FIELDS):
         facts, path, shown = fields[at : at + FIELDS]
-        found += [_facts(facts.lstrip(b"\n")), path, _target(path, shown)]
+        words = _facts(facts.lstrip(b"\n"))
+        if not words.startswith(b"l"):
+            found += [words, path, b""]
+        elif shown:  # else it vanished, and stat complains
+            found += [words, path, _target(path, shown)]
     return found
 
 
@@ -86,9 +111,11 @@ def _seconds(text: bytes) -> bytes:
 
 
 def _target(path: bytes, shown: bytes) -> bytes:
-    """Return where a link leads, from `'PATH' -> 'TARGET'`."""
-    before = b"'" + path + b"' -> '"
-    return shown[len(before) : -1] if shown.startswith(before) else b""
+    """Return where a link leads, from `'PATH' -> 'TARGET'`, or, by GNU's stat, the same without quotes."""
+    for before, after in ((b"'" + path + b"' -> '", b"'"), (path + b" -> ", b"")):
+        if shown.startswith(before) and shown.endswith(after):
+            return shown[len(before) : len(shown) - len(after)]
+    raise Malformed(f"the host does not tell where the link {path[:80]!r} leads: {shown[:80]!r}")
 
 
 GNU = Dialect(
@@ -114,7 +141,7 @@ POSIX = Dialect(
         (
             b"sh",
             b"-c",
-            b'format=$1; shift; find "$@" -print0 | xargs -0 stat -c "$format"',
+            _FIND,
             b"sh",
             _POSIX_FORMAT,
         ),

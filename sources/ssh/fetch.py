@@ -100,9 +100,9 @@ def _read_stream(host: str, workers: Workers, by_path: dict[bytes, Wanted]) -> s
                 if room < 0:
                     return TOO_LARGE
                 _take(stream, member, by_path)
+            output = worker.finish()
         except TarError as error:
             return f"tar on {host} does not send what it should: {error}"
-        output = worker.finish()
     return blame(output, workers.dialect, by_path)
 
 

@@ -95,7 +95,7 @@ class LargeFile:
         if strange and not worker.idle:
             self._lent.close()  # what else comes may have no end
         else:
-            strange = blame(worker.finish(), self._workers.dialect, {wanted.path: wanted}) or strange
+            strange = self._stray(worker) or strange
         wanted.error = wanted.error or strange
         self._ask_status()
         return False
@@ -168,13 +168,20 @@ class LargeFile:
         wanted = self._wanted
         if self._worker is None:
             return
-        output = self._worker.finish()
         if self._stream is not None:
-            stray = blame(output, self._workers.dialect, {wanted.path: wanted})
+            stray = self._stray(self._worker)
         else:
+            output = self._worker.finish()
             stray = output.stderr.decode("utf-8", "replace").strip() or ("cut off" if output.code else "")
         if wanted.error or stray:
             raise OSError(wanted.error or stray)
+
+    def _stray(self, worker: Worker) -> str:
+        """Read what tar still says; return what is wrong beside what is noted. Raises Unreachable."""
+        try:
+            return blame(worker.finish(), self._workers.dialect, {self._wanted.path: self._wanted})
+        except TarError as error:
+            return f"its stream is broken: {error}"
 
 
 def lost(error: Unreachable) -> SourceUnavailable:

@@ -18,7 +18,8 @@ from sources.ssh.probe import OWNERS_MARK, Probe
 from sources.ssh.quoting import unescaped
 from sources.ssh.rows import FIELDS, Malformed, Owners, Row
 from sources.ssh.tree import HostTree
-from sources.ssh.worker import Workers
+from sources.ssh.worker import XARGS_FAILED, Workers
+from ssh.process import Output
 
 _DEVICES_A_QUESTION = 200
 _MOST_PRUNED = 200  # it only saves the host work, and a command line has an end
@@ -152,12 +153,20 @@ def _find(host: str, workers: Workers, where: Sequence[bytes], listing: HostList
         worker.ask("run", words, packer=workers.text_packer)
         try:
             _take_all(worker.read, workers.dialect, listing.tree)
+            output = worker.finish()
+            _require_end(output)
         except Malformed as error:
             raise SourceUnavailable(f"{host} sends no proper listing: {error}") from error
-        output = worker.finish()
     _take_complaints(output.stderr, listing)
     if output.code and not listing.complaints and not listing.general:
         listing.general.append(f"find on {host} ended with code {output.code} and gave no reason")
+
+
+def _require_end(output: Output) -> None:
+    """Raise Malformed if `find`, or what it needs, was killed: whole rows came, but not all."""
+    if output.code not in (0, XARGS_FAILED):
+        said = output.stderr.decode("utf-8", "replace").splitlines()[-1:]
+        raise Malformed(f"find ended before its time ({'; '.join([f'code {output.code}', *said])})")
 
 
 def _take_all(read: Callable[[], bytes], dialect: Dialect, tree: HostTree) -> None:

@@ -208,6 +208,8 @@ class SshSource:
                     self._apply_tags(listing)
                 except SshError as error:
                     raise SourceUnavailable(str(error)) from error
+                except Malformed as error:
+                    raise self._no_listing(error) from error
             return self._view
 
     def _list(self, known: Probe) -> HostListing:
@@ -251,7 +253,10 @@ class SshSource:
         except Unreachable as error:
             raise lost(error) from error
         except Malformed as error:
-            raise SourceUnavailable(f"{self._host.name} sends no proper listing: {error}") from error
+            raise self._no_listing(error) from error
+
+    def _no_listing(self, error: Malformed) -> SourceUnavailable:
+        return SourceUnavailable(f"{self._host.name} sends no proper listing: {error}")
 
 
 def _starts_with(file: OpenFile, header: bytes) -> bool:

@@ -67,7 +67,7 @@ class Standing:
         try:
             with self._lock:
                 return self._xattrs(path) == frozenset(wanted.xattrs) and self._has(path, chunks)
-        except (SshError, SourceUnavailable) as error:
+        except (SshError, SourceUnavailable, Malformed) as error:
             raise TargetError(str(error)) from error
 
     def _xattrs(self, path: bytes) -> frozenset[tuple[bytes, bytes]]:

@@ -129,6 +129,8 @@ class HostTree:
     def _open_as_last(self) -> None:
         """Give a directory that was announced and had nothing in it its place."""
         if self._announced is not None:
+            if self._announced in self.dirs:
+                raise Malformed(f"the host lists {self._announced[:80]!r} twice")
             self.dirs[self._announced] = pack([])
             self._announced = None
 

@@ -13,6 +13,7 @@ from sources.tar_member import TarError
 
 Packer = Literal["", "gzip", "zstd"]
 
+_MORE = "more comes after its end"
 _GZIP = 31  # zlib's window bits for it
 _PIECE_BYTES = 4 * 1024 * 1024
 _ENOUGH_BYTES = 1024 * 1024
@@ -45,6 +46,8 @@ def _from_gzip(read: Callable[[], bytes]) -> Callable[[], bytes]:
             if data:
                 return data
             packed = unpacker.unconsumed_tail
+        if unpacker.unused_data:
+            raise BadlyPacked(_MORE)
         return b""
 
     return read_plain
@@ -70,6 +73,8 @@ def _from_zstd(read: Callable[[], bytes]) -> Callable[[], bytes]:
                 raise BadlyPacked(f"it cannot be unpacked: {error}") from error
             left = left[_SIP_BYTES:]
             size += len(parts[-1])
+        if not size and (left or unpacker.unused_data):
+            raise BadlyPacked(_MORE)
         return b"".join(parts)
 
     return read_plain

@@ -26,7 +26,9 @@ Kind = Literal["tar", "status", "follow", "rest", "run", "noise"]
 # `head` leaves what a program that ends early does not read: whoever asks then ends the shell. A pipe has the
 # code of its last program alone, so that of the first goes another way: `packed` returns it, or else 99.
 _SCRIPT = rb"""
-LC_ALL=C; TZ=UTC0; export LC_ALL TZ
+LC_ALL=C; TZ=UTC0; QUOTING_STYLE=literal; export LC_ALL TZ QUOTING_STYLE
+read -r mark || exit 9
+set -- "$mark" "$1"
 printf '\n%%s\n' "$1" >&2
 noatime=
 test "$(id -u)" = 0 && noatime=--atime-preserve=system  # others may not, for files that are not theirs
@@ -60,7 +62,7 @@ done
 """
 _BLOCKS, _MANY_BLOCKS = 20, 128  # of 512 bytes, in a record of an archive
 _MANY_BYTES = 1024 * 1024
-_XARGS_FAILED = 123
+XARGS_FAILED = 123  # some of what it ran said no; other codes: it was killed, or never began
 _TAIL_BYTES = 80  # longer than the line at the end
 
 
@@ -73,8 +75,9 @@ class Worker:
         self._mark = secrets.token_hex(16).encode()
         self._end = b"\n" + self._mark + b" "
         script = _SCRIPT % (dialect.tar, dialect.status, dialect.follow)
-        command = [b"sh", b"-c", script, b"holdfast", self._mark, dialect.format]
+        command = [b"sh", b"-c", script, b"holdfast", dialect.format]
         self._process: Process = host.start(command)
+        self._process.write(self._mark + b"\n")  # everybody on a host may see a program's arguments
         self._rest = b""
         self._unpacked: Callable[[], bytes] | None = None
         self._code: int | None = 0
@@ -94,7 +97,7 @@ class Worker:
         if self._code is None or not self._finished or not self._process.alive:
             return False  # what was not read would be taken for a part of the next answer
         # xargs has read all of its input if only what it ran has failed.
-        return self._code < self._usable_until or (self._kind != "tar" and self._code == _XARGS_FAILED)
+        return self._code < self._usable_until or (self._kind != "tar" and self._code == XARGS_FAILED)
 
     def ask(self, kind: Kind, names: bytes, number: int = 0, packer: Packer = "") -> None:
         """Start a program on these names, or, for `run`, one of these words, each ended by NUL.
@@ -175,7 +178,7 @@ class Workers:
 
     def __init__(self, host: SshHost, dialect: Dialect, packing: Packing | None = None) -> None:
         self._host = host
-        self.dialect = dialect
+        self.dialect = dialect.marked()
         self._packing = packing or Packing()
         self._lock = threading.Lock()
         self._idle: list[Worker] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,11 +13,13 @@ import pytest
 from repository.entries import Problem, SourceUnavailable
 from sources.rules import Rules
 from sources.ssh import host
+from sources.ssh.dialects import POSIX
 from sources.ssh.host import SshHostSettings
 from sources.ssh.packing import Compression
 from sources.ssh.rows import Malformed
 from sources.ssh.source import SshSource
 from sources.ssh.tree import HostTree
+from tests.conftest import need_program
 from tests.servers.sshd import Sshd, start_sshd, stop_sshd
 from tests.sources.trees import read_chunks, walk
 
@@ -137,6 +140,49 @@ def test_a_listing_that_is_none_is_refused(host_with: Fake, tree: Path, script: 
     source.close()
 
 
+FIND_DIES = """case "$*" in *maxdepth*) ;; *getfattr*) kill -9 $$;; esac\nexec /usr/bin/find "$@\""""
+LISTING_DIES = """case "$*" in *maxdepth*|*version*|*getfattr*) exec /usr/bin/find "$@";; esac
+/usr/bin/find "$@"; kill -9 $$"""
+
+
+@pytest.mark.parametrize(
+    ("name", "script", "who"),
+    [
+        ("getfattr", "kill -9 $$", "getfattr"),
+        ("getfattr", "printf '# file: /x\\nuser.a=0x1'", "getfattr"),
+        ("find", FIND_DIES, "getfattr"),
+        ("find", LISTING_DIES, "find"),
+    ],
+)
+def test_a_program_that_is_killed_is_no_end_of_a_listing(
+    host_with: Fake, tree: Path, name: str, script: str, who: str
+) -> None:
+    """What came until then is proper: points without attributes, or without files, would be called whole."""
+    source = SshSource(SshHostSettings(host_with(name, script).server()), [str(tree)])
+    with pytest.raises(SourceUnavailable, match=f"no proper listing: .*{who}.*(before its time|not whole)"):
+        source.list_dir(os.fsencode(tree))
+    source.close()
+
+
+def test_what_follows_a_packed_stream_makes_it_none(host_with: Fake, tree: Path) -> None:
+    """The fake leaves listings alone."""
+    script = f"""cat > "$0.$$"; {need_program("zstd")} "$@" < "$0.$$"
+        if head -c 300 "$0.$$" | grep -aq ustar; then echo more; fi"""
+    seen = read_all(host_with("zstd", script), tree, "always")
+    assert len(seen) == 3
+    assert all("more comes after its end" in str(each) for each in seen.values()), seen
+
+
+@pytest.mark.parametrize("program", ["find", "stat"])
+def test_a_program_that_is_killed_ends_a_listing_without_gnu_find(tmp_path: Path, program: str) -> None:
+    (tmp_path / program).write_text("#!/bin/sh\nkill -9 $$\n")
+    (tmp_path / program).chmod(0o755)
+    command = [*POSIX.marked().find[0], os.fsencode(tmp_path)]
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    done = subprocess.run(command, env={"PATH": path}, capture_output=True, check=False)
+    assert done.returncode == 255, done
+
+
 def test_an_answer_without_end_is_cut_off(
     host_with: Fake, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +214,7 @@ DIR = b"d 755 0 0 1 1.0 1.0 1 1 1 1"
         [(DIR, b"/t"), (FACTS, b"a")],
         [(DIR, b"/t"), (b"f 644", b"/t/a")],
         [(DIR, b"/t"), (b"z" + FACTS[1:], b"/t/a")],
+        [(DIR, b"/t"), (DIR, b"/t/d"), (FACTS, b"/t/b"), (DIR, b"/t/d"), (DIR, b"/t/e")],
         [
             (DIR, b"/t"),
             (DIR, b"/t/d"),
@@ -183,3 +230,27 @@ def test_rows_that_find_never_prints_are_refused(rows: list[tuple[bytes, bytes]]
     fields = [field for facts, path in rows for field in (facts, path, b"")]
     with pytest.raises(Malformed):
         tree.take(fields)
+
+
+POSIX_FACTS = b"%s 0 0 1 2020-01-01 00:00:00 +0000|2020-01-01 00:00:00 +0000|1 1 1 1"
+LINK, FILE = POSIX_FACTS % b"a1ff", POSIX_FACTS % b"81a4"
+
+
+@pytest.mark.parametrize("shown", [b"'/t/l' -> '/away'", b"/t/l -> /away"])
+def test_where_a_link_leads_is_told_with_or_without_quotes(shown: bytes) -> None:
+    assert POSIX.translate([LINK, b"/t/l", shown])[2] == b"/away"
+    assert POSIX.translate([FILE, b"/t/l", shown])[2] == b""
+    assert POSIX.translate([LINK, b"/t/l", b""]) == [], "it vanished"
+
+
+@pytest.mark.parametrize("shown", [b"'/t/l' -> '/away", b"'/t/l'", b"'/t/other' -> '/away'"])
+def test_a_link_that_leads_nowhere_is_refused(shown: bytes) -> None:
+    with pytest.raises(Malformed):
+        POSIX.translate([LINK, b"/t/l", shown])
+
+
+def test_nobody_knows_what_separates_the_rows_of_a_listing() -> None:
+    one, other = POSIX.marked(), POSIX.marked()
+    assert one.separator != other.separator
+    assert one.format.count(one.separator) == one.find[0][-1].count(one.separator) == 3
+    assert POSIX.separator not in one.format + b"".join(one.find[0])

@@ -153,6 +153,16 @@ def test_a_host_may_not_ask_for_much_memory() -> None:
 
 
 @pytest.mark.parametrize("packer", PACK)
+@pytest.mark.parametrize("size", [0, 10, 1_500_000])
+def test_what_comes_after_the_end_is_not_dropped(packer: Packer, size: int) -> None:
+    """In the same piece, so that nobody is asked for it any more."""
+    given = iter([PACK[packer](os.urandom(size)) + b"more"])
+    read = unpacked(lambda: next(given, b""), packer)
+    with pytest.raises(BadlyPacked, match="more comes"):
+        list(iter(read, b""))
+
+
+@pytest.mark.parametrize("packer", PACK)
 @pytest.mark.parametrize("damage", ["empty", "noise", "cut"])
 def test_what_cannot_be_unpacked_is_refused(packer: Packer, damage: str) -> None:
     packed = PACK[packer](os.urandom(10_000))
