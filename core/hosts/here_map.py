@@ -37,11 +37,12 @@ def look() -> Map:
     ours = {root for root, _ in restore_targets.protected()}
     db.session.rollback()
     try:
-        found = survey(Here())
+        seen = survey(Here())
     except SourceUnavailable as error:
         raise Unreachable(sentence(str(error)), "See that sh, du and xargs are installed.") from error
-    spots = [asdict(each) for each in found if each.path not in ours and host_map.is_storable(each.path)]
-    instance.put(_KEY, {**instance.get(_KEY, {}), "spots": spots, "at": utc_now().isoformat()})
+    spots = [asdict(each) for each in seen.found if each.path not in ours and host_map.is_storable(each.path)]
+    kept = instance.get(_KEY, {})
+    instance.put(_KEY, {**kept, "spots": spots, "cut": seen.cut, "at": utc_now().isoformat()})
     return _map()
 
 
@@ -63,7 +64,6 @@ def leave_out(paths: Sequence[str], *, on_purpose: bool = True) -> None:
 
 
 def _map() -> Map:
-    kept = instance.get(_KEY, {})
     here = Config.deleted_at.is_(None) & Config.source["host_id"].as_string().is_(None)
     uses = db.session.scalars(select(Config).where(here)).all()
-    return host_map.held_against(kept.get("spots", ()), uses, set(kept.get("left_out", ())))
+    return host_map.of_kept(instance.get(_KEY, {}), uses)

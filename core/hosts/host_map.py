@@ -18,7 +18,7 @@ from ssh.errors import SshError
 
 if TYPE_CHECKING:
     from sources.ssh.host import SshHostSettings
-    from sources.ssh.survey import Found
+    from sources.ssh.survey import Survey
 
 Cover = Literal["none", "partly", "whole", "left out"]
 
@@ -37,6 +37,10 @@ POSTGRESQL = "PostgreSQL"
 _POSTGRESQL = ("/postgresql", "/pgsql")
 _OF_CONTAINERS = ("/var/lib/docker/", "/var/lib/containers/")
 _SHOWN_NAMES = 3
+_CUT = (
+    "There was no time, or no room, to look at all: databases and files of SQLite may be there that this map "
+    "does not name."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +76,15 @@ class Spot:
 
 @dataclass(slots=True)
 class Map:
-    """What was found, by how it is covered, the largest first."""
+    """What was found, by how it is covered, the largest first. `cut`: there is more than was looked at."""
 
     spots: list[Spot] = field(default_factory=list)
+    cut: bool = False
+
+    @property
+    def limits(self) -> str:
+        """What of it is not known, in words; "" if nothing."""
+        return _CUT if self.cut else ""
 
     def of(self, *covers: Cover) -> list[Spot]:
         """Return the spots that are covered so."""
@@ -106,16 +116,16 @@ def look(host_id: str) -> Map:
     settings, name = host_login.settings_of(host, quick=True), host.name
     db.session.rollback()
     try:
-        found = _survey(settings)
+        seen = _survey(settings)
     except (SshError, SourceUnavailable) as error:
         advice = host_trouble.advice_for(error) or host_trouble.OTHERWISE
         raise Unreachable(sentence(f"{name}: {error}"), advice) from error
-    spots = [asdict(each) for each in found if is_storable(each.path)]
+    spots = [asdict(each) for each in seen.found if is_storable(each.path)]
     with write() as session:
         row = session.get(Host, host_id)
         if row is None:
             raise NotFound(f"{name} was deleted meanwhile.")
-        row.blind_spots, row.mapped_at = {**row.blind_spots, "spots": spots}, utc_now()
+        row.blind_spots, row.mapped_at = {**row.blind_spots, "spots": spots, "cut": seen.cut}, utc_now()
     return last(hosts.get(host_id)) or Map()
 
 
@@ -123,9 +133,14 @@ def last(host: Host) -> Map | None:
     """Return the map as it was looked up last, held against the configs of today; None before that."""
     if host.mapped_at is None:
         return None
-    uses = hosts.uses(host.id).configs
-    left_out = set(host.blind_spots.get("left_out", ()))
-    return held_against(host.blind_spots.get("spots", ()), uses, left_out)
+    return of_kept(host.blind_spots, hosts.uses(host.id).configs)
+
+
+def of_kept(kept: Mapping[str, Any], uses: Sequence[Config]) -> Map:
+    """Return the map of what was kept of a look."""
+    found = held_against(kept.get("spots", ()), uses, set(kept.get("left_out", ())))
+    found.cut = bool(kept.get("cut"))
+    return found
 
 
 def held_against(found: Sequence[dict[str, Any]], uses: Sequence[Config], left_out: set[str]) -> Map:
@@ -176,7 +191,7 @@ def left_out_after(kept: Mapping[str, Any], paths: Sequence[str], *, on_purpose:
     return sorted(before | wanted if on_purpose else before - wanted)
 
 
-def _survey(settings: SshHostSettings) -> Sequence[Found]:
+def _survey(settings: SshHostSettings) -> Survey:
     from sources.ssh.host import SshHost  # slow to import: paramiko
     from sources.ssh.probe import probe
     from sources.ssh.survey import survey

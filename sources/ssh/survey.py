@@ -79,6 +79,14 @@ class Found:
     engine: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What was found. `cut`: there is more than was looked at."""
+
+    found: list[Found]
+    cut: bool
+
+
 class Answer(Protocol):
     """What a program wrote."""
 
@@ -98,14 +106,15 @@ class Machine(Protocol):
         """Run a program to its end. Raises SourceUnavailable, SshError."""
 
 
-def survey(host: Machine, seconds: int | None = None) -> list[Found]:
+def survey(host: Machine, seconds: int | None = None) -> Survey:
     """Look at a machine that runs programs; measuring ends in time. Raises SourceUnavailable, SshError."""
     facts = host.run([b"env", b"LC_ALL=C", b"sh", b"-c", _FACTS]).stdout
     _, mark, text = facts.partition(_MARK + b"\n")
     if not mark:
         raise SourceUnavailable(f"{host.name} does not tell what is on it")
     mounts, users, *folders = text.split(b"\0")[:-1]
-    engines = survey_data.find(host)
+    data = survey_data.find(host)
+    engines = data.engines
     kinds: dict[str, PlaceKind] = {path: _kind_of(engine) for path, engine in engines.items()}
     for path, kind in _places(_text(mounts), _text(users), [os.fsdecode(folder) for folder in folders]):
         kinds.setdefault(path, kind)
@@ -124,11 +133,12 @@ def survey(host: Machine, seconds: int | None = None) -> list[Found]:
         b"".join(os.fsencode(path) + b"\0" for path in paths if kinds[path] != "network"),
     ).stdout
     sizes = dict(_sizes(measured))
-    return [
+    found = [
         Found(path, kinds[path], sizes.get(path), path in tops, _engine_of(path, kinds[path], engines))
         for path in paths
         if path in sizes or kinds[path] == "network"
     ]
+    return Survey(found, data.cut or len(kinds) > _MOST_PLACES)
 
 
 def _kind_of(engine: str) -> PlaceKind:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 VOLUMES = ("/var/lib/docker/volumes", "/var/lib/containers/storage/volumes")
@@ -34,7 +35,7 @@ for place in "$1"/*/_data "$2"/*/_data; do
     done
 done
 shift 2
-command -v timeout >/dev/null || exit 0
+command -v timeout >/dev/null || { printf 'cut\0'; exit 0; }
 timeout 10 find "$@" -maxdepth 6 -xdev -type d \( -name node_modules -o -name ".?*" -o -name site-packages \
     -o -path /var/lib/docker -o -path /var/lib/containers -o -path /var/lib/dpkg -o -path /var/lib/apt \) \
     -prune -o -type f \( -name '*.sqlite' -o -name '*.sqlite3' -o -name '*.db' -o -name '*.db3' \) -size +15 \
@@ -42,8 +43,16 @@ timeout 10 find "$@" -maxdepth 6 -xdev -type d \( -name node_modules -o -name ".
     for file; do
         if head -c 15 "$file" 2>/dev/null | grep -q "^SQLite format 3"; then printf "SQLite %s\0" "$file"; fi
     done' sh {} + 2>/dev/null
-true
+test $? -lt 124 || printf 'cut\0' # by then time is up
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Places with data of databases, and whose they are. `cut`: there are more, or time was up."""
+
+    engines: dict[str, str]
+    cut: bool = False
 
 
 class _Answer(Protocol):
@@ -55,11 +64,12 @@ class _Machine(Protocol):
     def run(self, command: Sequence[bytes], stdin: bytes = b"") -> _Answer: ...
 
 
-def find(machine: _Machine, volumes: Sequence[str] = VOLUMES, tops: Sequence[str] = TOPS) -> dict[str, str]:
-    """Return places with data of databases, and whose they are. Raises SourceUnavailable, SshError."""
+def find(machine: _Machine, volumes: Sequence[str] = VOLUMES, tops: Sequence[str] = TOPS) -> Data:
+    """Look for data of databases. Raises SourceUnavailable, SshError."""
     places = [os.fsencode(each) for each in (*volumes, *tops)]
     answer = machine.run([b"env", b"LC_ALL=C", b"sh", b"-c", _SCRIPT, b"sh", *places])
-    return dict(list(_told(answer.stdout))[:_MOST])
+    found = list(_told(answer.stdout))
+    return Data(dict(found[:_MOST]), len(found) > _MOST or answer.stdout.endswith(b"cut\0"))
 
 
 def by_name(path: str) -> str:

@@ -46,8 +46,10 @@ def blind_spots(name: str | None, show_all: bool, as_json: bool) -> None:
     found = host_map.look(hosts.find(name).id) if name else here_map.look()
     shown = found.spots if show_all else found.of("none", "partly")
     if as_json:
-        click.echo(json.dumps({"spots": [asdict(spot) for spot in shown]}, indent=2))
+        click.echo(json.dumps({"spots": [asdict(spot) for spot in shown], "cut": found.cut}, indent=2))
         return
+    if found.limits:
+        click.echo(found.limits, err=True)
     if not shown:
         click.echo("Everything that was found is backed up, or left out on purpose.")
         return

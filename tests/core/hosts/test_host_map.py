@@ -158,7 +158,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
         ]
 
     monkeypatch.setattr(survey, "_places", places)
-    monkeypatch.setattr(survey.survey_data, "find", lambda machine: {})
+    monkeypatch.setattr(survey.survey_data, "find", lambda machine: survey_data.Data({}))
 
 
 @pytest.mark.usefixtures("few")
@@ -181,8 +181,8 @@ def test_busybox_is_looked_at_too_and_what_took_too_long_is_not_measured(
     server = start_busybox(tmp_path_factory.mktemp("busybox"))
     try:
         host = SshHost(host_login.settings_of(make_host(server, "box")))
-        measured = {each.path: each for each in survey.survey(host)}
-        unmeasured = {each.path: each for each in survey.survey(host, 0)}
+        measured = {each.path: each for each in survey.survey(host).found}
+        unmeasured = {each.path: each for each in survey.survey(host, 0).found}
         host.close()
     finally:
         stop_sshd(server)
@@ -257,10 +257,35 @@ def make_data(folder: Path) -> tuple[Path, Path]:
 def test_data_of_databases_is_known_by_what_is_in_it(tmp_path: Path, shell: str) -> None:
     volumes, top = make_data(tmp_path)
     found = survey_data.find(_Machine(tmp_path, shell), [str(volumes), "/nowhere"], [str(top), "/nowhere"])
-    assert found == {
+    assert not found.cut
+    assert found.engines == {
         f"{volumes}/shop/_data": "PostgreSQL", f"{volumes}/blog/_data": "MySQL or MariaDB",
         f"{top}/an app\n/app.db": "SQLite",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "instead"),
+    [(b"timeout 10 find", b"sh -c 'exit 124' find"), (b"command -v timeout", b"false"), (b"", b"")],
+)
+def test_a_search_that_was_cut_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: bytes, instead: bytes
+) -> None:
+    volumes, top = make_data(tmp_path)
+    monkeypatch.setattr(survey_data, "_MOST", 2)
+    monkeypatch.setattr(survey_data, "_SCRIPT", survey_data._SCRIPT.replace(words, instead))
+    found = survey_data.find(_Machine(tmp_path, "sh"), [str(volumes)], [str(top)])
+    assert (len(found.engines), found.cut) == (2, True)
+
+
+@pytest.mark.usefixtures("few")
+def test_a_map_that_was_cut_stays_so(context: Flask, sshd: Sshd, monkeypatch: pytest.MonkeyPatch) -> None:
+    host = make_host(sshd)
+    assert not host_map.look(host.id).cut
+    monkeypatch.setattr(survey.survey_data, "find", lambda machine: survey_data.Data({}, cut=True))
+    assert host_map.look(host.id).cut
+    assert (kept := host_map.last(hosts.get(host.id))) is not None
+    assert kept.cut
 
 
 class _Machine(Here):
