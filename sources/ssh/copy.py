@@ -56,6 +56,8 @@ class HostCopy:
             yield from self._files.open(paths)
         except Unreachable as error:
             raise lost(error) from error
+        except Malformed as error:
+            raise SourceUnavailable(f"{self._host.name} sends no proper listing: {error}") from error
 
     def read_dir(self, path: bytes, most_bytes: int, most_files: int, take: TakeFile) -> Listing:
         """List a directory, but hand on its small files, which `take` gets with their content.

@@ -99,6 +99,8 @@ class SshSource:
             return statuses(self._host, self._given)
         except SshError as error:
             raise SourceUnavailable(str(error)) from error
+        except Malformed as error:
+            raise self._no_listing(error) from error
 
     def list_dir(self, path: bytes) -> Listing:
         """List one directory of the tree, exclude rules applied. Raises OSError if it cannot be read."""
@@ -161,10 +163,8 @@ class SshSource:
 
     def open_files(self, paths: Sequence[bytes]) -> Iterator[OpenFile | Problem]:
         """Read each of these files once. Raises SourceUnavailable if the host is lost."""
-        try:
+        with self._translated():
             yield from self._reader().open(paths)
-        except Unreachable as error:
-            raise lost(error) from error
 
     def close(self) -> None:
         """End the connection."""
