@@ -274,7 +274,7 @@ def test_a_search_that_was_cut_says_so(
     volumes, top = make_data(tmp_path)
     monkeypatch.setattr(survey_data, "_MOST", 2)
     monkeypatch.setattr(survey_data, "_SCRIPT", survey_data._SCRIPT.replace(words, instead))
-    found = survey_data.find(_Machine(tmp_path, "sh"), [str(volumes)], [str(top)])
+    found = survey_data.find(_Machine(tmp_path, "sh"), [str(volumes), "/nowhere"], [str(top)])
     assert (len(found.engines), found.cut) == (2, True)
 
 
