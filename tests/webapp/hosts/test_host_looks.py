@@ -160,7 +160,7 @@ def test_this_machine_has_a_map_too(
 
     url = "/hosts/this-machine"
     monkeypatch.setattr(survey, "_places", lambda *facts: [("/etc", "config"), ("/nowhere", "folder")])
-    monkeypatch.setattr(survey_data, "find", lambda machine: {})
+    monkeypatch.setattr(survey_data, "find", lambda machine: survey_data.Data({}))
     assert f'href="{url}"' in admin.get("/hosts").text
     page = admin.get(url).text
     assert (problems_of(page), "Look for blind spots" in page) == ([], True)
