@@ -247,7 +247,6 @@ def test_a_host_is_added_backed_up_and_gets_a_file_back(
     assert back.stat().st_mtime_ns == (own_tree / "hard link").stat().st_mtime_ns
 
 
-@pytest.mark.slow
 def test_alerts_reach_a_channel_and_are_acknowledged(holdfast: Installed, page: Page, home: Path) -> None:
     """A real failure is told within seconds, seen by a person, and over once its cause is gone."""
     post, away = home / "post", home / "away"
@@ -269,7 +268,6 @@ def test_alerts_reach_a_channel_and_are_acknowledged(holdfast: Installed, page: 
     assert receiver.events == ["test", "alert.opened", "alert.resolved"]
 
 
-@pytest.mark.slow
 def test_points_are_pinned_thrown_away_and_had_back(holdfast: Installed, page: Page, home: Path) -> None:
     """A rule is changed with its preview in sight; what it removes comes back; then all is paused."""
     diary = home / "diary"
