@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import TypeVar
 
 from core.configs import timing
 from core.models import Config, Destination
 from core.schedules import fire_times, quiet_hours
 from core.schedules.quiet_hours import Window
+
+_Found = TypeVar("_Found")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,9 @@ class RunTimes:
 
 # The newest run of a schedule and the one after it: pages ask for hundreds of them each few seconds.
 _LAST: dict[RunTimes, tuple[datetime, datetime]] = {}
-_MOST_LAST = 10_000
+# From when on these are the next runs of a schedule, until the first of them begins.
+_NEXT: dict[RunTimes, tuple[datetime, list[datetime]]] = {}
+_MOST_KNOWN = 10_000
 
 
 def of(config: Config) -> RunTimes:
@@ -53,7 +58,12 @@ def between(times: RunTimes, after: datetime, until: datetime) -> Iterator[datet
 
 def upcoming(times: RunTimes, number: int, after: datetime) -> list[datetime]:
     """Return when the next runs begin; none for an empty cron line."""
-    return list(islice(_from(times, after), number))
+    since, runs = _NEXT.get(times, (after, []))
+    if not runs or len(runs) < number or not since <= after < runs[0]:
+        # Who asks for fewer shares what was found for who asks for more.
+        runs = list(islice(_from(times, after), max(number, len(runs))))
+        _remember(_NEXT, times, (after, runs))
+    return runs[:number]
 
 
 def last(times: RunTimes, now: datetime, *, within: timedelta) -> datetime | None:
@@ -63,9 +73,7 @@ def last(times: RunTimes, now: datetime, *, within: timedelta) -> datetime | Non
         known = _find_last(times, now, within)
         if known is None:
             return None
-        if len(_LAST) >= _MOST_LAST:
-            _LAST.clear()
-        _LAST[times] = known
+        _remember(_LAST, times, known)
     return known[0] if known[0] > now - within else None
 
 
@@ -90,6 +98,12 @@ def free_from(config: Config, moment: datetime) -> datetime:
 def is_quiet(config: Config, moment: datetime) -> bool:
     """Tell whether nothing of a config may begin by itself at a moment."""
     return free_from(config, moment) != moment
+
+
+def _remember(known: dict[RunTimes, _Found], times: RunTimes, found: _Found) -> None:
+    if len(known) >= _MOST_KNOWN:
+        known.clear()
+    known[times] = found
 
 
 def _find_last(times: RunTimes, now: datetime, within: timedelta) -> tuple[datetime, datetime] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -133,3 +134,29 @@ def test_spans_are_read_and_said(text: str, seconds: int, said: str) -> None:
 def test_what_is_no_span_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="90m"):
         spans.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("cron", "lines", "offset"),
+    [("0 2 * * *", (), 0), ("*/40 * * * *", ("08:00-09:30",), 7), ("30 1 * * Sun", ("Sun 01:00-04:00",), 45)],
+)
+def test_the_next_runs_are_the_same_whatever_was_asked_for_before(
+    cron: str, lines: tuple[str, ...], offset: int
+) -> None:
+    """Through both changes of the clock, forwards and then back, for fewer runs and for more."""
+    found = RunTimes(
+        cron, BERLIN, tuple(quiet_hours.parse(line) for line in lines), timedelta(minutes=offset)
+    )
+    steps = [
+        at(day) + timedelta(minutes=41) * step for day in ("2026-03-28", "2026-10-24") for step in range(72)
+    ]
+    for place, moment in enumerate([*steps, *reversed(steps)]):
+        number = (1, 9, 3, 1)[place % 4]
+        fresh = list(islice(run_times.between(found, moment, moment + timedelta(days=400)), number))
+        assert run_times.upcoming(found, number, moment) == fresh, moment
+    assert run_times.upcoming(found, 0, steps[0]) == []
+
+
+def test_what_runs_by_hand_only_has_no_next_run() -> None:
+    found = RunTimes("", "UTC")
+    assert [run_times.upcoming(found, number, at("2026-03-28")) for number in (0, 1, 9)] == [[], [], []]
