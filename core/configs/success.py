@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 
 from core.db import db, utc_now
-from core.models import Job, Point, ScheduledRun
+from core.models import Copy, Job, ScheduledRun
 from core.points.points import live
 
 SPANS = (7, 30, 90)
@@ -39,7 +39,7 @@ def rates(now: datetime | None = None) -> list[Rate]:
 
 def good_points() -> int:
     """Return how many good points there are."""
-    return db.session.scalar(select(func.count(Point.id)).where(Point.copies.any(live()))) or 0
+    return db.session.scalar(select(func.count(Copy.point_id.distinct())).where(live())) or 0
 
 
 def rate(days: int, now: datetime | None = None) -> Rate:

@@ -89,7 +89,11 @@ class ScheduledRun(Base):
     """
 
     __tablename__ = "scheduled_runs"
-    __table_args__ = (UniqueConstraint("config_id", "due_at"),)
+    __table_args__ = (
+        UniqueConstraint("config_id", "due_at"),
+        Index("ix_scheduled_runs_missed", "due_at", "config_id", "job_id",
+              sqlite_where=text("job_id IS NULL"), postgresql_where=text("job_id IS NULL")),
+    )  # fmt: skip
 
     id: Mapped[RowId]
     config_id: Mapped[str] = mapped_column(ForeignKey("configs.id"))

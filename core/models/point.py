@@ -12,6 +12,7 @@ from core.models.storage import RepositoryRecord
 
 _THERE = text("forgotten_at IS NULL AND lost_at IS NULL")
 _LIVE = text(f"{_THERE} AND trashed_at IS NULL AND damaged_at IS NULL")
+_STATE = ("trashed_at", "damaged_at", "forgotten_at", "lost_at")
 
 
 class Point(Base):
@@ -54,22 +55,18 @@ class Copy(Base):
     `bytes_added`: what it added to its repository, after deduplication and compression."""
 
     __tablename__ = "copies"
-    # Most copies of an old install are forgotten: pages ask for those that are not.
+    # Most copies of an old install are forgotten: pages ask for those that are not. What they count or add up
+    # is all in these, so that no row is looked at: for SQLite also the columns that make an index partial.
     __table_args__ = (
         UniqueConstraint("repository_id", "snapshot_id"),
-        Index("ix_copies_there", "point_id", sqlite_where=_THERE, postgresql_where=_THERE),
-        Index("ix_copies_live", "repository_id", sqlite_where=_LIVE, postgresql_where=_LIVE),
-        # What a storage's page adds up over all of them is in these, so that no row is looked at.
+        Index("ix_copies_there", "point_id", "repository_id", *_STATE,
+              sqlite_where=_THERE, postgresql_where=_THERE),
+        Index("ix_copies_live", "repository_id", "point_id", *_STATE,
+              sqlite_where=_LIVE, postgresql_where=_LIVE),
         Index("ix_copies_added", "repository_id", "created_at", "point_id", "bytes_added"),
-        Index(
-            "ix_copies_added_there",
-            "repository_id",
-            "point_id",
-            "bytes_added",
-            sqlite_where=_THERE,
-            postgresql_where=_THERE,
-        ),
-    )
+        Index("ix_copies_added_there", "repository_id", "point_id", "bytes_added", "forgotten_at", "lost_at",
+              sqlite_where=_THERE, postgresql_where=_THERE),
+    )  # fmt: skip
 
     id: Mapped[RowId]
     point_id: Mapped[int] = mapped_column(ForeignKey("points.id"), index=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, load_only
 
 from core import words
 from core.alerting import alerts
@@ -155,7 +155,9 @@ def by_config(storage: Storage) -> list[ConfigUsage]:
     )
     rows = db.session.execute(query).all()
     ids = [row[0] for row in rows if row[0] is not None]
-    known = {each.id: each for each in db.session.scalars(select(Config).where(Config.id.in_(ids)))}
+    few = load_only(Config.id, Config.name, Config.type, Config.deleted_at)
+    those = select(Config).where(Config.id.in_(ids)).options(few)
+    known = {each.id: each for each in db.session.scalars(those)}
     found = [ConfigUsage(known.get(row[0] or ""), int(row[1]), row[2]) for row in rows]
     return sorted(found, key=lambda each: -each.bytes_added)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, case, func, select
+from sqlalchemy.orm import load_only
 
 from core import words
 from core.db import db
@@ -36,10 +37,10 @@ def uses(storage_id: str) -> Uses:
     """
     ids = repository_ids(storages.get(storage_id))
     configs, number = in_short(storage_id)
+    total = _count(_only_here(ids, points.live()))
     here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
     elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.live())
     only = select(Point).where(here, ~elsewhere, Point.config_id.is_not(None))
-    total = db.session.scalar(only.with_only_columns(func.count(Point.id))) or 0
     newest = db.session.scalar(only.order_by(Point.taken_at.desc()).limit(1)) if total else None
     orphan = db.session.scalar(only.where(points.has_no_config()).limit(1)) if total else None
     return Uses(configs, total, newest, orphan is not None, number)
@@ -57,18 +58,18 @@ class Alone:
 def alone_on(storage_id: str) -> Alone:
     """Return what would be in no list any more without a storage, though no config needs it."""
     ids = repository_ids(storages.get(storage_id))
+    trashed = _only_here(ids, points.there()).having(func.max(Copy.trashed_at).is_not(None))
+    here = Point.copies.any(Copy.repository_id.in_(ids) & points.there())
     elsewhere = Point.copies.any(Copy.repository_id.not_in(ids) & points.there())
-    here = Copy.repository_id.in_(ids) & points.there()
-    number = func.count(Point.id)
-    foreign = select(number).where(Point.config_id.is_(None), Point.copies.any(here), ~elsewhere)
-    trashed = select(number).where(
-        Point.config_id.is_not(None), Point.copies.any(here & Copy.trashed_at.is_not(None)), ~elsewhere
-    )
-    return Alone(*(db.session.scalar(query) or 0 for query in (trashed, foreign)))
+    foreign = select(func.count(Point.id)).where(Point.config_id.is_(None), here, ~elsewhere)
+    return Alone(_count(trashed), db.session.scalar(foreign) or 0)
 
 
 def in_short(storage_id: str) -> tuple[Sequence[Config], int]:
-    """Return the configs that use a storage, and how many good copies it holds. Raises NotFound."""
+    """Return the configs that use a storage, by id and name, and how many good copies it holds.
+
+    Raises NotFound.
+    """
     ids = repository_ids(storages.get(storage_id))
     number = select(func.count()).select_from(Copy).where(Copy.repository_id.in_(ids), points.live())
     return _using(ids), db.session.scalar(number) or 0
@@ -100,19 +101,43 @@ def why_not_delete(storage_id: str, found: Uses | None = None) -> list[str]:
     return reasons
 
 
-def _whole_only_away(storage_id: str) -> list[Storage]:
-    """Return the storages out of reach that hold all other copies of a point that is also here."""
+def _whole_only_away(storage_id: str) -> Sequence[Storage]:
+    """Return the storages out of reach that hold all other copies of a point that is also here.
+
+    That no point is here alone is known already.
+    """
     ids = repository_ids(storages.get(storage_id))
-    others = Copy.repository_id.not_in(ids) & points.live()
-    answers = Copy.repository.has(RepositoryRecord.storage.has(Storage.unreachable_since.is_(None)))
-    here = Point.copies.any(Copy.repository_id.in_(ids) & points.live())
-    query = select(Point).where(here, ~Point.copies.any(others & answers), Point.config_id.is_not(None))
-    return [
-        copy.repository.storage
-        for point in db.session.scalars(query)
-        for copy in point.copies
-        if copy.repository_id not in ids and points.is_live(copy)
-    ]
+    away = select(RepositoryRecord.id).join(Storage).where(
+        Storage.unreachable_since.is_not(None), Storage.id != storage_id
+    )  # fmt: skip
+    lost = db.session.scalars(away).all()
+    if not lost:
+        return []
+    alone = _only_here([*ids, *lost], points.live()).having(_any(Copy.repository_id.in_(ids)))
+    there = select(Copy.repository_id).where(
+        Copy.point_id.in_(alone), Copy.repository_id.in_(lost), points.live()
+    )  # fmt: skip
+    query = select(Storage).where(Storage.repositories.any(RepositoryRecord.id.in_(there)))
+    return db.session.scalars(query.order_by(Storage.name)).all()
+
+
+def _only_here(repository_ids: Sequence[str], state: ColumnElement[bool]) -> Select[int]:
+    """Return the query for the points of configs whose copies in this state are all in these repositories.
+
+    By one walk through an index of copies: asking of each point for its copies takes ten times as long.
+    """
+    foreign = select(Point.id).where(Point.config_id.is_(None))
+    query = select(Copy.point_id).where(state, Copy.point_id.not_in(foreign)).group_by(Copy.point_id)
+    return query.having(~_any(Copy.repository_id.not_in(repository_ids)))
+
+
+def _any(condition: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return whether a condition holds for any copy of a group."""
+    return func.max(case((condition, 1), else_=0)) == 1
+
+
+def _count(query: Select[int]) -> int:
+    return db.session.scalar(select(func.count()).select_from(query.subquery())) or 0
 
 
 def repository_ids(storage: Storage) -> list[str]:
@@ -124,4 +149,5 @@ def _using(repository_ids: Sequence[str]) -> Sequence[Config]:
     using = select(Config).where(
         Config.destinations.any(Destination.repository_id.in_(repository_ids)), Config.deleted_at.is_(None)
     )
-    return db.session.scalars(using.order_by(func.lower(Config.name))).all()
+    few = load_only(Config.id, Config.name)
+    return db.session.scalars(using.options(few).order_by(func.lower(Config.name))).all()

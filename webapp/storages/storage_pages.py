@@ -54,10 +54,13 @@ def cards() -> list[Card]:
     return [card_of(storage) for storage in storages.list_all()]
 
 
-def card_of(storage: Storage) -> Card:
-    """Return one storage in short. One on this machine is looked at; of others the row says how it stands."""
+def card_of(storage: Storage, uses: storage_uses.Uses | None = None) -> Card:
+    """Return one storage in short. One on this machine is looked at; of others the row says how it stands.
+
+    `uses`: what depends on it, if that is known already.
+    """
     trouble = _trouble(storage)
-    used_by, copies = storage_uses.in_short(storage.id)
+    used_by, copies = (uses.configs, uses.copies) if uses else storage_uses.in_short(storage.id)
     storage = storages.get(storage.id)  # the look may have changed its row
     return Card(storage, storage_usage.of(storage), providers.where(storage), copies, used_by, trouble)
 
@@ -91,13 +94,14 @@ def form_page(
 def delete_page(storage: Storage, status: int = 200) -> ResponseReturnValue:
     """Render what deleting a storage means, or why it cannot be."""
     uses = storage_uses.uses(storage.id)
+    reasons = storage_uses.why_not_delete(storage.id, uses)
     page = render_template(
         "storages/delete.html",
-        reasons=storage_uses.why_not_delete(storage.id, uses),
+        reasons=reasons,
         orphans=uses.orphans,
-        alone=storage_uses.alone_on(storage.id),
+        alone=None if reasons else storage_uses.alone_on(storage.id),
         own_password=_has_own_password(storage),
-        card=card_of(storage),
+        card=card_of(storage, uses),
     )
     return page, status
 

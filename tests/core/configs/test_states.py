@@ -10,10 +10,11 @@ import pytest
 from flask import Flask
 
 from core import setup
-from core.configs import configs, states
+from core.configs import config_facts, configs, states, success
 from core.db import db, write
 from core.models import Config, Copy, Job, Point, ScheduledRun
 from core.storages import storages
+from tests.core.backups.test_copying import add_disk
 
 NOW = datetime(2026, 5, 20, 12, 0, tzinfo=UTC)
 _numbers = itertools.count(1)
@@ -331,3 +332,26 @@ def test_without_configs_nothing_is_backed_up(context: Flask) -> None:
         "Nothing is backed up yet.",
         None,
     )
+
+
+def test_numbers_of_many_configs_are_those_of_each(
+    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = make_config("Other")
+    make_config("Without points")
+    for one in (config, other):
+        for hours in (50, 26, 2):
+            run(one, "completed", ago(hours))
+    second = add_disk(tmp_path, "second")
+    with write() as session:
+        copies = session.query(Copy).order_by(Copy.id).all()
+        copies[0].trashed_at, copies[4].lost_at = NOW, NOW
+        session.add(Copy(point_id=copies[1].point_id, repository_id=second, snapshot_id="f" * 64))
+    every = configs.list_all()
+    few = states.facts_of(every, NOW)
+    assert [(few[each.id].good_points, few[each.id].stored_bytes) for each in every] == [
+        (2, 200), (2, 200), (0, 0),
+    ]  # fmt: skip
+    monkeypatch.setattr(config_facts, "_MANY", 0)
+    assert states.facts_of(every, NOW) == few
+    assert success.good_points() == 4
