@@ -105,9 +105,10 @@ def _make_deeds(count: int) -> None:
 
 def _make_reports() -> None:
     document, now = reports.preview(), utc_now()
+    short = reports.in_short(document)
     days = [now.date() - timedelta(days=1 + back) for back in range(_REPORTS)]
     rows = [
-        {"day": day, "document": {**document, "day": f"{day}"}, "created_at": now, "stored_at": now}
+        {"day": day, "document": {**document, "day": f"{day}"}, "created_at": now, "stored_at": now, **short}
         for day in days
     ]
     with write() as session:

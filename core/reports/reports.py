@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import defer
 
 from core import clock, secrets, words
 from core.alerting import alerts
@@ -54,8 +56,9 @@ def store_due(now: datetime | None = None) -> int:
 
 
 def list_recent(limit: int = 92) -> Sequence[Report]:
-    """Return the newest reports, the newest first."""
-    return db.session.scalars(select(Report).order_by(Report.day.desc()).limit(limit)).all()
+    """Return the newest reports, the newest first; what each says in full is read only if asked for."""
+    query = select(Report).options(defer(Report.document))
+    return db.session.scalars(query.order_by(Report.day.desc()).limit(limit)).all()
 
 
 def get(day: date) -> Report:
@@ -72,6 +75,17 @@ def preview(now: datetime | None = None) -> dict[str, object]:
     """Return what the report of today would say so far."""
     now = now or utc_now()
     return report_document.make(now.date(), now)
+
+
+def in_short(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of a report's row that say what its document says."""
+    runs = document["runs"]
+    return {
+        "sentence": document["verdict"]["sentence"],
+        "good": runs["completed"] + runs["warning"],
+        "failed": runs["failed"] + runs["interrupted"],
+        "missed": runs["missed"],
+    }
 
 
 def as_json(document: dict[str, object]) -> str:
@@ -97,7 +111,8 @@ def _make(day: date, now: datetime) -> bool:
     db.session.rollback()
     try:
         with write() as session:
-            session.add(Report(day=day, document=document, created_at=now, due_at=now))
+            row = Report(day=day, document=document, created_at=now, due_at=now, **in_short(document))
+            session.add(row)
     except IntegrityError:
         return False  # another process has made it this very moment
     return True

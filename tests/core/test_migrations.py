@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +108,27 @@ def test_the_rule_of_a_config_moves_to_its_first_destination(tmp_path: Path) -> 
     with engine.begin() as connection:
         command.downgrade(steps.alembic_config(connection), "0003")
         assert connection.execute(text("SELECT retention FROM configs")).scalar() == row[0]
+    engine.dispose()
+
+
+def test_reports_that_were_made_before_are_told_in_short(tmp_path: Path) -> None:
+    engine = fresh(tmp_path)
+    runs = {"completed": 5, "warning": 2, "failed": 3, "interrupted": 1, "cancelled": 9, "missed": 4}
+    document = json.dumps({"verdict": {"sentence": "All is well."}, "runs": runs})
+    with engine.begin() as connection:
+        command.upgrade(steps.alembic_config(connection), "0025")
+        columns, values = "day, document, created_at, key, attempts, error", ":day, :it, :day, '', 0, ''"
+        line = f"INSERT INTO reports ({columns}) VALUES ({values})"
+        for day, it in (("2026-01-01", document), ("2026-01-02", "{}")):
+            connection.execute(text(line), {"day": day, "it": it})
+    with engine.begin() as connection:
+        migrations.upgrade(connection)
+        told = connection.execute(text("SELECT sentence, good, failed, missed FROM reports ORDER BY day"))
+        assert told.all() == [("All is well.", 7, 4, 4), ("", 0, 0, 0)]
+    with engine.begin() as connection:
+        command.downgrade(steps.alembic_config(connection), "0025")
+        kept = connection.execute(text("SELECT document FROM reports ORDER BY day")).scalars().all()
+        assert kept == [document, "{}"]
     engine.dispose()
 
 

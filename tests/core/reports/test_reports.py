@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 
 from core import clock
 from core.access import audit
@@ -67,6 +67,21 @@ def test_a_month_of_minutes_outages_and_restarts_makes_one_a_day(storage: Path) 
     every = [date(2026, 3, 1) + timedelta(days=number) for number in range(39)]
     assert [row.day for row in reversed(reports.list_recent())] == every
     assert names(storage) == [f"backup-report-{day}.json" for day in every]
+
+
+def test_the_list_says_what_each_report_says_and_reads_none_of_them(storage: Path) -> None:
+    config_id = make_config(make_tree(storage.parent / "tree")).id
+    back_up(config_id)
+    with write() as session:
+        missed = ScheduledRun(config_id=config_id, due_at=NOW - timedelta(days=1), missed_reason="It slept.")
+        session.add(missed)
+        session.query(Job).one().ended_at = NOW - timedelta(days=1)
+    reports.make_due(NOW)
+    db.session.rollback()
+    newest, before, *_ = reports.list_recent()
+    assert "document" in inspect(newest).unloaded
+    assert [(row.good, row.failed, row.missed) for row in (newest, before)] == [(1, 0, 1), (0, 0, 0)]
+    assert newest.sentence == newest.document["verdict"]["sentence"] != ""
 
 
 def test_the_day_is_told_only_once_it_is_over(storage: Path) -> None:

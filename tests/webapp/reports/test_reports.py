@@ -25,7 +25,9 @@ def day(world: World) -> str:
         document = reports.preview()
         day = date.fromisoformat(str(document["day"]))
         with write() as session:
-            session.add(Report(day=day, document=document, created_at=utc_now(), error="It is away."))
+            short = reports.in_short(document)
+            row = Report(day=day, document=document, created_at=utc_now(), error="It is away.", **short)
+            session.add(row)
     return str(document["day"])
 
 
