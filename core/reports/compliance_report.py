@@ -8,9 +8,9 @@ from datetime import datetime
 
 from core.access import users
 from core.backups import copy_counts
-from core.configs import config_short, configs, states
-from core.configs.config_short import Known
+from core.configs import configs, objectives, states
 from core.configs.objectives import Age, Measured
+from core.configs.states import Looked
 from core.db import utc_now
 from core.models import Config, Destination, User
 from core.retention import retention, standings
@@ -78,19 +78,30 @@ def make(now: datetime | None = None) -> ComplianceReport:
     now = now or utc_now()
     every = configs.list_all()
     stand = standings.of_all(every, now)
-    known = config_short.of_all(every, states.look(every, now), now)
+    looked, restores = states.look(every, now), objectives.latest_of(every)
     there = copy_counts.by_repository([config.id for config in every])
-    parts = [_part(each, stand.by_config[each.config.id], there) for each in known]
+    parts = [
+        _part(config, looked, restores.get(config.id), _places(stand.by_config[config.id], there), now)
+        for config in every
+    ]
     return ComplianceReport(now, stand.at, parts, users.list_all(), recovery.confirmed())
 
 
-def _part(known: Known, found: Sequence[Standing], there: Mapping[tuple[str, str], int]) -> ConfigPart:
-    facts = known.facts
-    places = [_place(each, there.get((known.config.id, each.destination.repository_id), 0)) for each in found]
-    last = facts.last_good.taken_at if facts.last_good else None
+def _part(
+    config: Config, looked: Looked, restore: Measured | None, places: Sequence[Place], now: datetime
+) -> ConfigPart:
+    newest = looked.newest.get(config.id)
+    last, rpo = newest.taken_at if newest else None, objectives.age_of(config, newest, now)
     sites = len({_site(place.destination) for place in places if place.points})
-    part = ConfigPart(known.config, known.state, places, sites, last, known.rpo, facts.restore_time, ())
+    part = ConfigPart(config, looked.states[config.id], places, sites, last, rpo, restore, ())
     return replace(part, open_points=_open_points(part))
+
+
+def _places(found: Sequence[Standing], there: Mapping[tuple[str, str], int]) -> list[Place]:
+    def points(destination: Destination) -> int:
+        return there.get((destination.config_id, destination.repository_id), 0)
+
+    return [_place(each, points(each.destination)) for each in found]
 
 
 def _place(found: Standing, points: int) -> Place:

@@ -38,14 +38,12 @@ _Values = Mapping[str, float | None]
 def collect(now: datetime | None = None) -> list[Metric]:
     """Return all metrics as they are now; what is not known has no row."""
     now = now or utc_now()
-    found: list[Metric] = []
-    for make in (_of_configs, _of_runs, _of_storages, _of_alerts, _of_retention, _of_processes):
-        found += make(now)
-    return found
-
-
-def _of_configs(now: datetime) -> Iterator[Metric]:
     every = configs.list_all()
+    found = [*_of_configs(every, now), *_of_runs(now), *_of_storages(), *_of_alerts()]
+    return [*found, *_of_retention(every, now), *_of_processes(now)]
+
+
+def _of_configs(every: Sequence[Config], now: datetime) -> Iterator[Metric]:
     labels = ("config", "id", "type")
     state = Metric("config_state", "The state of a config: 1 for the one that holds", (*labels, "state"))
     rows = []
@@ -135,7 +133,7 @@ _STORAGE_HELP = {
 }
 
 
-def _of_storages(now: datetime) -> Iterator[Metric]:
+def _of_storages() -> Iterator[Metric]:
     rows = []
     by_type = Metric("stored_bytes", "What kept copies added, by storage and type", ("storage", "id", "type"))
     for storage in storages.list_all():
@@ -159,7 +157,7 @@ def _of_storages(now: datetime) -> Iterator[Metric]:
     yield by_type
 
 
-def _of_alerts(now: datetime) -> Iterator[Metric]:
+def _of_alerts() -> Iterator[Metric]:
     counts: dict[tuple[str, str], int] = {}
     for alert in alerts.list_open():
         counts[alert.severity, alert.kind] = counts.get((alert.severity, alert.kind), 0) + 1
@@ -174,9 +172,8 @@ def _of_alerts(now: datetime) -> Iterator[Metric]:
     yield from (opened, unseen, failing)
 
 
-def _of_retention(now: datetime) -> Iterator[Metric]:
+def _of_retention(every: Sequence[Config], now: datetime) -> Iterator[Metric]:
     each = Metric("retention_compliant", "Whether a destination complies", ("config", "id", "storage"))
-    every = configs.list_all()
     stand = standings.of_all(every, now)
     for config in every:
         for found in stand.by_config[config.id]:
