@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
-from flask import Flask, request, url_for
+from flask import Flask, g, request, url_for
 
 from core.alerting import alerts
 from core.configs import objectives, timing
@@ -53,6 +53,7 @@ def register(app: Flask) -> None:
         theme=sessions.chosen_theme,
         rail_counts=_rail_counts,
         here_page_url=_here_page_url,
+        icons_url=_icons_url,
         log_page_url=_log_page_url,
         SETUP_STEPS=setup.STEPS,
         root_token=tokens.token_from_path(b"/"),
@@ -90,6 +91,13 @@ def register(app: Flask) -> None:
 def _rail_counts() -> RailCounts:
     away = sum(storage.unreachable_since is not None for storage in storages.list_all())
     return RailCounts(jobs.count_running(), alerts.count_open(), away)
+
+
+def _icons_url() -> str:
+    """Return the address of all icons, made once a page: some show a thousand."""
+    if "icons_url" not in g:
+        g.icons_url = url_for("static", filename="vendor/lucide-1.62.0.svg")
+    return str(g.icons_url)
 
 
 def _here_page_url(number: int) -> str:

@@ -12,6 +12,7 @@ from tests.webapp.access.test_access import ROUTES, address, methods
 from tests.webapp.conftest import As
 from tests.webapp.html import parse, problems_of
 from tests.webapp.world import NASTY, NASTY_FOLDER, ROLES, Browser, World
+from webapp import security
 from webapp.security import CONTENT_SECURITY_POLICY
 
 FRAGMENTS = (
@@ -120,6 +121,23 @@ def test_every_icon_named_is_in_the_sprite(world: World, as_: As) -> None:
         with browser.get(url) as response:
             if response.mimetype == "text/html":
                 assert set(re.findall(r"lucide-1\.62\.0\.svg[^#\"]*#([^\"]+)", response.text)) <= there, url
+
+
+def test_the_address_of_the_icons_is_made_once_a_page(
+    world: World, as_: As, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    add_version = security._add_version
+
+    def note(app: Flask, endpoint: str, values: dict[str, str]) -> None:
+        asked.append(values.get("filename", ""))
+        add_version(app, endpoint, values)
+
+    monkeypatch.setattr(security, "_add_version", note)
+    for _ in range(2):
+        asked.clear()
+        assert as_("admin").get("/components").text.count("lucide-1.62.0.svg?v=") > 100
+        assert asked.count("vendor/lucide-1.62.0.svg") == 1
 
 
 def test_names_of_files_and_people_are_only_text(world: World, as_: As) -> None:
