@@ -43,6 +43,7 @@ from core.models import (
 )
 from core.points import built_downloads
 from core.settings import load
+from jobs import gunicorn_conf
 from webapp import create_app
 from webapp.access import access
 
@@ -83,6 +84,7 @@ def main() -> None:
                 busy_install.fill(Path(folder), options.configs, options.jobs, options.files)
             client, ids = browser(app), find_ids()
             sizes = _sizes(options.files)
+        gunicorn_conf.spare_start_up()  # as the server does
         paths = [each for each in page_list.addresses(ids) if each.startswith(options.only)]
         timed = [_time(client, path, options.times) for path in paths]
         with app.app_context():
