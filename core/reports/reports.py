@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
@@ -90,7 +90,8 @@ def in_short(document: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_json(document: dict[str, object]) -> str:
     """Return a report as the text that is stored."""
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    # As json.dumps does it, which takes ten times as long where it indents.
+    return to_json(document, indent=2).decode() + "\n"
 
 
 def _lacking(now: datetime) -> list[date]:

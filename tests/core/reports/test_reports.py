@@ -75,13 +75,20 @@ def test_the_list_says_what_each_report_says_and_reads_none_of_them(storage: Pat
     with write() as session:
         missed = ScheduledRun(config_id=config_id, due_at=NOW - timedelta(days=1), missed_reason="It slept.")
         session.add(missed)
-        session.query(Job).one().ended_at = NOW - timedelta(days=1)
+        session.query(Job).filter_by(kind="backup").one().ended_at = NOW - timedelta(days=1)
     reports.make_due(NOW)
     db.session.rollback()
     newest, before, *_ = reports.list_recent()
     assert "document" in inspect(newest).unloaded
     assert [(row.good, row.failed, row.missed) for row in (newest, before)] == [(1, 0, 1), (0, 0, 0)]
     assert newest.sentence == newest.document["verdict"]["sentence"] != ""
+
+
+def test_a_report_is_written_as_python_would_write_it(storage: Path) -> None:
+    back_up(make_config(make_tree(storage.parent / "tree"), 'Bücher "日本" </b>', cron="0 3 * * *").id)
+    odd = [0.1, 2 / 3, -0.0, 90000.0, 2**40, None, True, [], {}, "\\ \x1b\x7f\n\t"]
+    document = {**reports.preview(), "odd": odd}
+    assert reports.as_json(document) == json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
 def test_the_day_is_told_only_once_it_is_over(storage: Path) -> None:
