@@ -36,6 +36,6 @@ def downgrade() -> None:
     _replace('ix_copies_added_there', ['repository_id', 'point_id', 'bytes_added'], _THERE)
 
 
-def _replace(name, columns, where) -> None:
+def _replace(name: str, columns: list[str], where: sa.TextClause) -> None:
     op.drop_index(name, 'copies')
     op.create_index(name, 'copies', columns, sqlite_where=where, postgresql_where=where)

@@ -1,5 +1,7 @@
 """What the list of reports shows of each, so that it need not read them whole."""
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -30,7 +32,7 @@ def downgrade() -> None:
         op.drop_column('reports', name)
 
 
-def _in_short(document):
+def _in_short(document: Any) -> dict[str, Any]:
     verdict, runs = document.get('verdict', {}), document.get('runs', {})
     return {
         'sentence': verdict.get('sentence', ''),
