@@ -150,7 +150,9 @@ class Planner:
             return None
         taken = self._selection.takes(tree_path, True)
         self.counts.matched += taken
-        sets = self._is_new(there, entry) or (taken and self._conflict in ("replace", "replace-if-older"))
+        sets = self._is_new(there, entry, taken) or (
+            taken and self._conflict in ("replace", "replace-if-older")
+        )
         below = self._load_below(tree_path, node)
         return _Dir(tree_path, path, below, entry if sets else None, fresh=there is None)
 
@@ -217,13 +219,15 @@ class Planner:
         self._on_kept(path, entry)
         return None
 
-    def _is_new(self, there: Entry | None, entry: Entry) -> bool:
+    def _is_new(self, there: Entry | None, entry: Entry, taken: bool = True) -> bool:
         """Tell whether a folder is to be described: not there, half made, or of this very restore."""
         # A new folder in one with the setgid bit has that, too.
         if there is None or (there.kind == "dir" and there.mode & ~0o2000 == HALF_MADE):
             return True
         as_left = there.mode == entry.mode and abs(there.mtime_ns - entry.mtime_ns) <= _COARSEST_NS
-        return self._written is not None and there.kind == "dir" and as_left
+        # One that is only on the way may be an old folder: with another owner it is none of this restore's.
+        mine = taken or (there.uid, there.gid) == (entry.uid, entry.gid)
+        return self._written is not None and there.kind == "dir" and as_left and mine
 
     def _was_written(self, path: bytes, there: Entry | None, entry: Entry, node: Node) -> bool:
         """Tell whether this restore itself has put there what stands at a path, before it was cut off."""

@@ -206,7 +206,7 @@ def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes
     """Read a new snapshot back; only then, and if it is that of the point, does it count as a copy."""
     before = new_id.hex() in rejected(run.record_id)
     try:
-        _require_readable(run, repo, point_id, new_id, whole=before and not bytes_added)
+        _require_readable(run, repo, point_id, new_id, whole=before, mended=bool(bytes_added))
     except _BAD as error:
         reject(run.record_id, new_id)
         if not before:
@@ -228,14 +228,17 @@ def _add_row(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, bytes
     run.made.append(new_id)
 
 
-def _require_readable(run: CopyRun, repo: Repository, point_id: int, new_id: bytes, *, whole: bool) -> None:
-    """Read a snapshot back, and see that it is that of its point. `whole`: a sample will not do."""
+def _require_readable(
+    run: CopyRun, repo: Repository, point_id: int, new_id: bytes, *, whole: bool, mended: bool
+) -> None:
+    """Read a snapshot back, and see that it is that of its point. `whole`: no sample, but all that the time
+    allows for; less than all does only for what was `mended`."""
     if whole:
         snapshot, sample = read_back(repo, new_id, _ALL, run.attempt.check)
     else:
         snapshot, sample = read_back(repo, new_id, _SAMPLE)
     points.require_same(points.get(point_id), snapshot)
-    if whole and not sample.all:
+    if whole and not mended and not sample.all:
         raise Damaged("it did not then, and it is too large to read all of it now")
 
 

@@ -100,6 +100,7 @@ def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> No
     """
     made = safety_point(attempt)
     check(row.point, row.host_id, paths)  # again: its config may read another host by now
+    _require_same_machine(made, row.point)
     restored = _held(row.point, paths)
     if row.host_id is None:
         restore_targets.refuse_folders(restored.folders)
@@ -110,6 +111,17 @@ def require_safety(attempt: Attempt, row: Restore, paths: Sequence[bytes]) -> No
         attempt.log.add("info", f"What stands there now is in the safety backup, point {made.id}.")
     else:
         attempt.log.add("info", f"The safety backup is point {made.id}. By its rule nothing is replaced.")
+
+
+def _require_same_machine(made: Point, point: Point) -> None:
+    """Raise Refused for a point that was read on another machine than the safety backup: its config may have
+    been changed from one to the other, and the same path is another machine's file."""
+    if made.hostname != point.hostname:
+        raise Refused(
+            f"Point {point.id} is of {point.hostname}, and the safety backup of {made.hostname}: that is "
+            "not where these files were.",
+            "Nothing was touched. Restore them into a folder instead.",
+        )
 
 
 def safety_point(attempt: Attempt) -> Point:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from core.configs import configs
-from core.db import db
+from core.db import db, write
 from core.errors import Invalid
 from core.jobs import attempts, jobs
 from core.models import Job, Point
@@ -300,6 +300,31 @@ def test_names_of_any_bytes_come_back(tmp_path: Path) -> None:
     folder.rename(tmp_path / "moved")
     folder.symlink_to(tmp_path / "moved")
     assert "latin-\\xe9 is a link to" in refused(point, file)
+
+
+def test_a_point_of_another_machine_is_refused(point: Point, tree: Path) -> None:
+    """A config may have been changed from one machine to another, where the same path is another file."""
+    (tree / "sub" / "1.txt").write_text("what stands here")
+    job = asked(point, tree / "sub" / "1.txt", conflict="replace")
+    with write() as session:
+        session.get_one(Point, point.id).hostname = "web1"
+    ended = run(job)
+    assert ended.status == "failed"
+    assert "is of web1" in ended.summary + ended.detail + ended.meaning
+    assert (tree / "sub" / "1.txt").read_text() == "what stands here"
+
+
+@needs_root
+def test_gone_on_with_it_leaves_a_folder_on_the_way_to_its_new_owner(point: Point, tree: Path) -> None:
+    (tree / "sub" / "1.txt").unlink()
+    before = tree.stat()
+    os.chown(tree, 1234, 1234)
+    job = asked(point, tree / "sub" / "1.txt")
+    with write() as session:
+        parameters = session.get_one(Job, job.id).parameters
+        session.get_one(Job, job.id).parameters = {**parameters, "begun": True}
+    assert run(jobs.get(job.id)).status == "completed"
+    assert (tree.stat().st_uid, tree.stat().st_mtime_ns) == (1234, before.st_mtime_ns)
 
 
 def test_operators_put_nothing_back(point: Point, tree: Path) -> None:
