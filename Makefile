@@ -52,7 +52,7 @@ audit: ## Ask PyPI whether a dependency has a known hole (needs the internet, so
 	@$(VENV)-audit/bin/pip-audit --strict -r requirements.txt -r requirements-dev.txt || \
 	  { echo "Not sound, or not asked: what is not found on PyPI was not audited. Is https://pypi.org reached from here?" >&2; exit 1; }
 
-bench: $(VENV)/.installed-dev ## Compare with restic, borg and the plain limits; writes bench/RESULTS.md (half an hour)
+bench: $(VENV)/.installed-dev ## Compare with restic, borg and the plain limits; writes bench/RESULTS.md (three quarters of an hour)
 	$(BIN)/python -m bench --keep
 
 screenshots: $(VENV)/.installed-dev ## Make the pictures of the README anew (needs chromium)
